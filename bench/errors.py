@@ -1,0 +1,32 @@
+"""Errors a user can cause: one line each, never a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Wrong usage, configuration or input; its text is the one line the user sees (exit status 2)."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Name the valid choice closest to `name`.
+
+    Returns:
+        "; did you mean 'X'?" or, where nothing is close, the empty string.
+    """
+    close = difflib.get_close_matches(str(name), list(choices), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def check_name(kind: str, name: str, choices: Iterable[str]) -> str:
+    """Return `name` if it is one of `choices`.
+
+    Raises:
+        UserError: it is not; the line names what was expected and the nearest choice.
+    """
+    choices = list(choices)
+    if name not in choices:
+        raise UserError(f"unknown {kind} '{name}': expected one of {', '.join(choices)}{nearest(name, choices)}")
+    return name
