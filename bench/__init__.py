@@ -1,0 +1,1 @@
+"""The benchmark: everything that is not a method."""

@@ -1,0 +1,146 @@
+"""One layer-by-layer view of every encoder family: embeddings, then layers 1..L, with the [CLS] state of each.
+
+Shape symbols: n examples, T tokens (padded), H hidden size, L layers.
+"""
+
+from __future__ import annotations
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.utils import logging as transformers_logging
+
+from bench.checkpoints import Checkpoint
+from bench.errors import UserError
+
+#: Where each family of encoders keeps its layers. BERT and RoBERTa share one shape.
+LAYER_PATHS = {"bert": "encoder.layer", "roberta": "encoder.layer", "distilbert": "transformer.layer"}
+
+Batch = dict[str, Tensor]
+
+
+class Layerwise(nn.Module):
+    """A library encoder, run one layer at a time; its hidden states are the library's own."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = encoder.config
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The L layers; a property, so that their parameters belong to the encoder only."""
+        return self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
+
+    @property
+    def num_layers(self) -> int:
+        """L."""
+        return len(self.layers)
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return self.config.hidden_size
+
+    @property
+    def dropout(self) -> float:
+        """The hidden dropout probability, which the exits use too."""
+        return getattr(self.config, "hidden_dropout_prob", None) or getattr(self.config, "dropout", 0.0)
+
+    def parts(self) -> list[tuple[int, nn.Parameter]]:
+        """Every parameter with the layer it belongs to; 0 is the embeddings."""
+        prefix = LAYER_PATHS[self.config.model_type] + "."
+        return [
+            (int(name[len(prefix) :].split(".")[0]) + 1 if name.startswith(prefix) else 0, parameter)
+            for name, parameter in self.encoder.named_parameters()
+        ]
+
+    def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Embeddings [n, T, H] of a batch, and the attention mask that its layers take (None: nothing is masked)."""
+        inputs = {key: batch[key] for key in ("input_ids", "token_type_ids") if key in batch}
+        hidden = self.encoder.embeddings(**inputs)
+        mask = create_bidirectional_mask(self.config, hidden, batch["attention_mask"])
+        return hidden, mask
+
+    def layer(self, layer: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Hidden states [n, T, H] after layer 1..L."""
+        return self.layers[layer - 1](hidden, mask)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The [CLS] states of all layers, [n, L, H]."""
+        hidden, mask = self.embed(batch)
+        states = []
+        for layer in self.layers:
+            hidden = layer(hidden, mask)
+            states.append(hidden[:, 0])
+        return torch.stack(states, dim=1)
+
+
+def load_encoder(checkpoint: Checkpoint) -> Layerwise:
+    """The encoder of a checkpoint, with float32 weights and scaled-dot-product attention.
+
+    Raises:
+        UserError: it cannot be loaded, is no encoder of a known family, or lacks weights.
+    """
+    config = load_config(checkpoint)
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # unused pre-training heads are expected
+    try:
+        encoder, info = AutoModel.from_pretrained(
+            checkpoint.path,
+            config=config,
+            revision=checkpoint.revision or "main",
+            use_safetensors=True,
+            attn_implementation="sdpa",
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"checkpoint '{checkpoint.path}' cannot be loaded: {one_line(error)}") from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise UserError(f"checkpoint '{checkpoint.path}' lacks weights of its encoder, first '{missing[0]}'")
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # every exit brings its own
+    return Layerwise(encoder)
+
+
+def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The configuration of a checkpoint, refused unless it is an encoder of a known family."""
+    try:
+        config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision or "main")
+    except (OSError, ValueError) as error:
+        raise UserError(f"checkpoint '{checkpoint.path}' has no usable config: {one_line(error)}") from error
+    if config.model_type not in LAYER_PATHS or getattr(config, "is_decoder", False):
+        expected = ", ".join(LAYER_PATHS)
+        raise UserError(f"checkpoint '{checkpoint.path}' is a '{config.model_type}' model: expected {expected}")
+    return config
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint.
+
+    Raises:
+        UserError: it is missing, cannot pad, or has more entries than the model has embeddings.
+    """
+    where = f"checkpoint '{checkpoint.path}'"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, revision=checkpoint.revision or "main")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{where} has no usable tokenizer: {one_line(error)}") from error
+    size = load_config(checkpoint).vocab_size
+    if len(tokenizer) > size:
+        raise UserError(f"{where}: the tokenizer does not fit, it has {len(tokenizer)} entries and the model {size}")
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"{where}: the tokenizer has no padding token")
+    return tokenizer
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, shortened to what fits a message."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,65 @@
+"""Live early exit in batches: at every layer finished examples leave, the rest is computed on.
+
+The halting-rule code is the one that replay uses. Shape symbols: n examples, m those still running, T tokens,
+C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.backbones import Batch
+from bench.model import EarlyExitModel
+from methods.base import HaltingRule, Knob
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a batch answered, in its own order.
+
+    Attributes:
+        answers: float64 [n, C].
+        layers: int64 [n], the layer (1..L) at which each example halted.
+    """
+
+    answers: Tensor
+    layers: Tensor
+
+
+@torch.inference_mode()
+def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batch: Batch) -> Decisions:
+    """Answer a batch, computing for each example only the layers up to its exit.
+
+    Args:
+        model: a trained model in evaluation mode.
+        rule: the halting rule.
+        knob: the rule's knob, and `value` its setting.
+        value: see `knob`.
+        batch: input_ids [n, T], attention_mask [n, T] and what else the backbone takes.
+    """
+    n, device = len(batch["input_ids"]), batch["input_ids"].device
+    answers = torch.empty(n, model.num_labels, dtype=torch.float64, device=device)
+    layers = torch.empty(n, dtype=torch.int64, device=device)
+    running = torch.arange(n, device=device)  # [m], positions in the batch
+    state = {name: tensor.to(device) for name, tensor in rule.start(n, model.num_labels).items()}
+    hidden, mask = model.backbone.embed(batch)
+    for layer in range(1, model.num_layers + 1):
+        hidden = model.backbone.layer(layer, hidden, mask)  # [m, T, H]
+        outputs = model.exit(layer, hidden[:, 0]).double()
+        answer, score, state = rule.step(layer, outputs, state)
+        done = knob.reached(score, value)
+        if layer == model.num_layers:
+            done = torch.ones_like(done)
+        answers[running[done]] = answer[done]
+        layers[running[done]] = layer
+        if done.all():
+            break
+        if done.any():
+            stay = ~done
+            running, hidden = running[stay], hidden[stay]
+            mask = None if mask is None else mask[stay]
+            state = {name: tensor[stay] for name, tensor in state.items()}
+    return Decisions(answers, layers)

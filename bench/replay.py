@@ -1,0 +1,106 @@
+"""Replay: every operating point of a halting rule from one trace, without running the model again.
+
+Shape symbols: n examples, L layers, C classes, K knob values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.trace import Trace
+from methods.base import ExitOutputs, HaltingRule, Knob, prediction
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A rule's view of a trace.
+
+    Attributes:
+        predictions: [n, L], the class (or value, for regression) answered if the example halted at each layer.
+        scores: float64 [n, L].
+        answers: float64 [n, L, C].
+    """
+
+    predictions: np.ndarray
+    scores: np.ndarray
+    answers: np.ndarray
+
+    def exit_layers(self, knob: Knob, values: tuple[float, ...]) -> np.ndarray:
+        """The layer (1..L) at which every example halts for each knob value, [K, n]."""
+        scores = torch.from_numpy(self.scores)
+        reached = torch.stack([knob.reached(scores, value) for value in values]).numpy()
+        reached[:, :, -1] = True
+        return reached.argmax(axis=2) + 1
+
+    def predictions_at(self, layers: np.ndarray) -> np.ndarray:
+        """What is answered by examples that halt at `layers` [K, n]: predictions [K, n]."""
+        return self.predictions[np.arange(layers.shape[1])[None, :], layers - 1]
+
+
+def replay(rule: HaltingRule, trace: Trace) -> Replay:
+    """Step a rule once through all layers of a trace."""
+    logits = torch.from_numpy(trace.logits)
+    halting = None if trace.halting is None else torch.from_numpy(trace.halting)
+    outputs = ExitOutputs(logits, halting).double()
+    n, num_layers, num_labels = logits.shape
+    state = rule.start(n, num_labels)
+    answers, scores = [], []
+    for layer in range(1, num_layers + 1):
+        answer, score, state = rule.step(layer, outputs.at(layer), state)
+        answers.append(answer)
+        scores.append(score)
+    answers = torch.stack(answers, dim=1)  # [n, L, C]
+    return Replay(prediction(answers).numpy(), torch.stack(scores, dim=1).numpy(), answers.numpy())
+
+
+@dataclass(frozen=True)
+class ExactCurve:
+    """Every distinct operating point of a rule on a trace, from full depth down.
+
+    Attributes:
+        layer_fraction: [K] mean fraction of layers used.
+        moves: for classification, confusion counts [K, C, C] (rows: true class).
+    """
+
+    layer_fraction: np.ndarray
+    confusion: np.ndarray
+
+
+def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCurve:
+    """The curve at every threshold at which some decision changes, by one sort instead of a grid.
+
+    An example halts at the first layer whose score reaches the threshold, hence only layers whose score exceeds all
+    earlier ones can be exits. Lowering the threshold past such a record moves the example from its next record's
+    layer (or L) to this one; sums over the sorted moves give every point.
+    """
+    n, num_layers = result.scores.shape
+    best = np.maximum.accumulate(result.scores[:, :-1], axis=1)
+    is_record = np.ones_like(best, dtype=bool)
+    is_record[:, 1:] = best[:, 1:] > best[:, :-1]
+    rows, source, target, thresholds = [], [], [], []
+    later = np.full(n, num_layers - 1)  # the exit that each example would otherwise take, 0-based
+    for layer in range(num_layers - 2, -1, -1):
+        moved = np.flatnonzero(is_record[:, layer])
+        rows.append(moved)
+        source.append(later[moved])
+        target.append(np.full(len(moved), layer))
+        thresholds.append(best[moved, layer])
+        later[moved] = layer
+    rows, source, target = np.concatenate(rows), np.concatenate(source), np.concatenate(target)
+    thresholds = np.concatenate(thresholds)
+    order = np.argsort(-thresholds, kind="stable")
+    rows, source, target, thresholds = rows[order], source[order], target[order], thresholds[order]
+    last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)
+
+    change = np.zeros((len(rows), num_labels, num_labels), dtype=np.int64)
+    moves = np.arange(len(rows))
+    np.subtract.at(change, (moves, labels[rows], result.predictions[rows, source]), 1)
+    np.add.at(change, (moves, labels[rows], result.predictions[rows, target]), 1)
+    full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
+    np.add.at(full, (0, labels, result.predictions[:, -1]), 1)
+    confusion = np.concatenate([full, full + np.cumsum(change, axis=0)[last_of_tie]])
+    layers = n * num_layers + np.concatenate([[0], np.cumsum(target - source)[last_of_tie]])
+    return ExactCurve(layers / (n * num_layers), confusion)

@@ -1,0 +1,108 @@
+"""One plain training loop for every method and scale.
+
+`transformers.Trainer` costs a fixed share of a short cell (`python -m bench.speed.trainer` measures it), so the
+loop is ours: AdamW, linear decay to zero, gradient clipping, length-grouped batches, dynamic padding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.encoding import Encoded, shuffled_batches, sorted_batches
+from bench.model import EarlyExitModel, derive_seed
+from bench.suite import Recipe
+from methods.base import ExitOutputs, Method
+
+#: Frozen features are computed once and kept where they take at most this many bytes; else they are recomputed.
+FEATURE_BYTES = 4 * 2**30
+INFERENCE_BATCH = 128
+#: Steps between two looks at whether the loss is still finite (on a GPU each look waits for the device).
+CHECK_EVERY = 50
+
+
+def train(
+    model: EarlyExitModel,
+    method: Method,
+    variant: dict,
+    data: Encoded,
+    recipe: Recipe,
+    seed_parts: tuple,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> int:
+    """Train a model in place with the method's loss.
+
+    The order of the data depends on `seed_parts` (task, seed) alone, so methods of one seed see the same batches.
+
+    Returns:
+        The number of examples seen.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    torch.manual_seed(derive_seed("dropout", *seed_parts))
+    rng = np.random.default_rng(derive_seed("order", *seed_parts))
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
+    )
+    steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    read = reader(model, data, device, precision)
+    for step, rows in enumerate(epochs(data, recipe, rng)):
+        with autocast(device, precision):
+            loss = method.loss(read(rows), data.targets(rows, device), variant)
+        if step % CHECK_EVERY == 0 or step == steps - 1:
+            check_finite(loss, step)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, recipe.clip, foreach=True)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+    model.eval()
+    return recipe.epochs * len(data)
+
+
+def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """The row numbers of every batch of every epoch."""
+    for _ in range(recipe.epochs):
+        yield from shuffled_batches(data.lengths, recipe.batch_size, rng)
+
+
+def reader(model: EarlyExitModel, data: Encoded, device: str, precision: str) -> Callable[[np.ndarray], ExitOutputs]:
+    """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features.
+
+    A frozen backbone runs without dropout, so its [CLS] states are the same in every epoch: computed once.
+    """
+    model.train()
+    if any(parameter.requires_grad for parameter in model.backbone.parameters()):
+        return lambda rows: model(data.batch(rows, device))
+    model.backbone.eval()
+    if 4 * len(data) * model.num_layers * model.backbone.hidden_size > FEATURE_BYTES:
+        return lambda rows: model(data.batch(rows, device))
+    features = torch.empty(len(data), model.num_layers, model.backbone.hidden_size, device=device)
+    with torch.no_grad(), autocast(device, precision):
+        for rows in sorted_batches(data.lengths, INFERENCE_BATCH):
+            features[torch.from_numpy(rows)] = model.backbone(data.batch(rows, device)).float()
+    return lambda rows: model.read(features[torch.from_numpy(rows)])
+
+
+def autocast(device: str, precision: str) -> AbstractContextManager:
+    """Mixed precision for matrix products, or nothing for float32."""
+    return nullcontext() if precision == "float32" else torch.autocast(device, getattr(torch, precision))
+
+
+def check_finite(loss: Tensor, step: int) -> None:
+    """Stop a training that has diverged.
+
+    Raises:
+        FloatingPointError: the loss is NaN or infinite.
+    """
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the training loss is {loss.item()} at step {step + 1}: training diverged")

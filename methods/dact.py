@@ -1,0 +1,143 @@
+"""DACT-BERT: a differentiable combination of all layers' answers that halts once it cannot change any more."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, PoolerExit, normal_linear
+
+TAUS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1)
+
+
+def combine(y: Tensor, h: Tensor, a: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """Lines 8 and 10 of Algorithm 1: take layer l into the accumulated answer, then update p.
+
+    Args:
+        y: [n, C] class probabilities of layer l.
+        h: [n] halting value of layer l, the weight of *continuing*.
+        a: [n, C] accumulated answer a_{l-1}.
+        p: [n] p_{l-1}.
+
+    Returns:
+        a_l [n, C] = y_l p_{l-1} + a_{l-1} (1 - p_{l-1}) and p_l [n] = p_{l-1} h_l.
+    """
+    a = y * p[:, None] + a * (1 - p[:, None])
+    return a, p * h
+
+
+def top_two(a: Tensor) -> tuple[Tensor, Tensor]:
+    """The probabilities of the top class and of the runner-up, each [n], of answers [n, C]."""
+    top = a.topk(2, dim=-1).values
+    return top[:, 0], top[:, 1]
+
+
+def paper_margin(a: Tensor, p: Tensor, d: int) -> Tensor:
+    """Eq. 2, left minus right [n]: a* (1 - p)^d - (a' + p d), with d layers to go."""
+    best, runner_up = top_two(a)
+    return best * (1 - p) ** d - (runner_up + p * d)
+
+
+def exact_margin(a: Tensor, p: Tensor, d: int) -> Tensor:
+    """The guaranteed final margin [n]: (1 - p)^d (1 + a* - a') - 1, with d layers to go.
+
+    Worst case: every remaining layer gives its whole weight to the runner-up and h = 1. The margin m = a* - a'
+    then follows m <- (1 - p) m - p, hence m_d + 1 = (1 - p)^d (m + 1). Never smaller than Eq. 2's margin.
+    """
+    best, runner_up = top_two(a)
+    return (1 - p) ** d * (1 + best - runner_up) - 1
+
+
+class DactRule(HaltingRule):
+    """Score: the margin of the top class that no remaining layer can take away."""
+
+    margin = staticmethod(paper_margin)
+
+    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+        """Lines 1 and 2 of Algorithm 1: p_0 = 1, a_0 = 0."""
+        return {"a": torch.zeros(n, num_labels, dtype=torch.float64), "p": torch.ones(n, dtype=torch.float64)}
+
+    def step(self, layer, exits, state):
+        """The answer is a_l; see `HaltingRule.step`."""
+        a, p = combine(torch.softmax(exits.logits, dim=-1), exits.halting, state["a"], state["p"])
+        return a, self.margin(a, p, self.num_layers - layer), {"a": a, "p": p}
+
+
+class ExactRule(DactRule):
+    """The same with the exact worst case: an equal guarantee that halts no later."""
+
+    margin = staticmethod(exact_margin)
+
+
+class DactExit(PoolerExit):
+    """The shared exit and a halting unit beside it: one linear unit and a sigmoid on [CLS], N(0, .02), bias 0."""
+
+    def __init__(self, hidden_size: int, num_labels: int, dropout: float, initializer_range: float) -> None:
+        super().__init__(hidden_size, num_labels, dropout, initializer_range)
+        self.halting_unit = normal_linear(hidden_size, 1, std=0.02)
+
+    def forward(self, cls: Tensor) -> ExitOutputs:
+        """Classify the [CLS] states [n, H] and say how much weight to leave to later layers."""
+        return ExitOutputs(super().forward(cls).logits, torch.sigmoid(self.halting_unit(cls)[:, 0]))
+
+
+class Dact(Method):
+    """C. Eyzaguirre et al., "DACT-BERT: Differentiable Adaptive Computation Time for an Efficient BERT Inference".
+
+    NLP Power workshop at ACL 2022. Algorithm 1: p_0 = 1, a_0 = 0; a_l = y_l p_{l-1} + a_{l-1} (1 - p_{l-1});
+    p_l = p_{l-1} h_l. Stage 2 trains all parameters from stage 1 with -log a_L[label] + tau * sum_l h_l (Eq. 1).
+    Halts where Eq. 2 holds with margin -eps: a* (1 - p_l)^d - (a' + p_l d) >= -eps, d = L - l; eps = 0 never
+    changes the answer. One model per tau.
+
+    Variants may set `penalty`: "h" is Eq. 1's sum of h_l, "p" the original regulariser, the sum of the accumulated
+    p_l (C. Eyzaguirre and A. Soto, "Differentiable Adaptive Computation Time for Visual Reasoning", CVPR 2020).
+    """
+
+    name = "dact"
+    parameters: ClassVar = {"tau": 5e-3, "penalty": "h"}
+    variants = tuple(f"tau={tau:g}" for tau in TAUS)
+
+    def skip(self, num_labels: int) -> str | None:
+        """The accumulated answer is a distribution over classes."""
+        return "the halting bound needs classes, this task is a regression" if num_labels == 1 else None
+
+    def exit(self, hidden_size: int, num_labels: int, dropout: float, initializer_range: float) -> nn.Module:
+        """The shared exit with a halting unit."""
+        return DactExit(hidden_size, num_labels, dropout, initializer_range)
+
+    def loss(self, exits: ExitOutputs, labels: Tensor, variant: dict) -> Tensor:
+        """Eq. 1: -log(a_L[label]) + tau * sum_l h_l, mean over the batch."""
+        n, num_layers, num_labels = exits.logits.shape
+        y = torch.softmax(exits.logits.float(), dim=-1)  # [n, L, C]
+        h = exits.halting.float()  # [n, L]
+        a, p, accumulated = y.new_zeros(n, num_labels), y.new_ones(n), y.new_zeros(n)
+        for i in range(num_layers):
+            a, p = combine(y[:, i], h[:, i], a, p)
+            accumulated = accumulated + p
+        nll = -torch.log(a.gather(1, labels[:, None])[:, 0].clamp_min(torch.finfo(a.dtype).tiny))
+        ponder = h.sum(dim=1) if variant["penalty"] == "h" else accumulated
+        return (nll + variant["tau"] * ponder).mean()
+
+    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+        """Halts once no remaining layer can change the argmax, by the bound of the paper."""
+        return DactRule(num_layers)
+
+    def knob(self, num_layers: int, num_labels: int) -> Knob:
+        """One value, eps = 0: the paper's lossless halting."""
+        return Knob("eps", (0.0,), sign=-1)
+
+
+class DactExact(Dact):
+    """DACT-BERT's models with the exact worst-case bound (1 - p_l)^d (1 + a* - a') >= 1 instead of Eq. 2.
+
+    Trains nothing: replays the traces of `dact`. The same guarantee, halts no later.
+    """
+
+    name = "dact-exact"
+    trained_by = "dact"
+
+    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+        """Halts once no remaining layer can change the argmax, by the exact bound."""
+        return ExactRule(num_layers)

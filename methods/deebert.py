@@ -1,0 +1,52 @@
+"""DeeBERT: exits trained on a frozen fine-tuned backbone, halting by entropy."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, entropy, prediction_loss
+
+STEP = 0.05
+
+
+class EntropyRule(HaltingRule):
+    """Score: minus the entropy of the layer's prediction, natural logarithm."""
+
+    def step(self, layer, exits, state):
+        """The answer is the layer's logits; see `HaltingRule.step`."""
+        return exits.logits, -entropy(exits.logits), state
+
+
+class DeeBert(Method):
+    """J. Xin et al., "DeeBERT: Dynamic Early Exiting for Accelerating BERT Inference", ACL 2020.
+
+    Stage 2 trains the exits of layers 1..L-1 on the frozen stage-1 model with the unweighted sum of their losses
+    (released code, modeling_highway_bert.py); layer L keeps the fine-tuned head. Halts at the first layer whose
+    entropy H(softmax(logits_l)) < S, strictly. Knob: S = 0, .05, .. up to the first value >= ln C.
+    """
+
+    name = "deebert"
+
+    def skip(self, num_labels: int) -> str | None:
+        """Entropy is not defined for regression."""
+        return "the entropy rule needs classes, this task is a regression" if num_labels == 1 else None
+
+    def trains(self, part: str, layer: int, num_layers: int) -> bool:
+        """The exits below layer L, nothing else."""
+        return part == "exit" and layer < num_layers
+
+    def loss(self, exits: ExitOutputs, labels: Tensor, variant: dict) -> Tensor:
+        """Unweighted sum of the task losses of layers 1..L-1."""
+        num_layers = exits.logits.shape[1]
+        return sum(prediction_loss(exits.logits[:, i], labels) for i in range(num_layers - 1))
+
+    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+        """Halts where the entropy falls below S."""
+        return EntropyRule(num_layers)
+
+    def knob(self, num_layers: int, num_labels: int) -> Knob:
+        """S in steps of .05 from 0 up to the first value >= ln C: 15 values for 2 classes, 23 for 3."""
+        steps = math.ceil(round(math.log(num_labels) / STEP, 9))
+        return Knob("entropy", tuple(round(STEP * i, 2) for i in range(steps + 1)), strict=True, sign=-1)
