@@ -288,12 +288,11 @@ def _parquet(folder: Path, task: Task, split: str):
 def _builder(source: Hub, config: str):
     """Resolve one task and download it if need be; once per process, because every time asks the network."""
     from datasets import load_dataset_builder
-    from datasets.exceptions import DatasetsError
 
     try:
         builder = load_dataset_builder(source.repo, config, revision=source.revision)
         builder.download_and_prepare()
-    except (OSError, ValueError, DatasetsError) as error:
+    except Exception as error:  # the HTTP client's own errors come through, and which client it is changes
         reason = f"cannot load {config} of '{source.repo}', neither from the hub nor from its cache"
         ways = "--suite glue-local --glue-dir DIR reads a folder, --prepare on a machine with network fills the cache"
         raise UserError(f"{reason} ({_first_line(error)}): {ways}") from None
@@ -304,7 +303,7 @@ def _builder(source: Hub, config: str):
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
 def _class_names(feature, ids: Sequence, task: Task, place: Callable[[int], str]) -> list:

@@ -1,0 +1,103 @@
+"""GLUE's metrics for many knob values at once, in numpy.
+
+Shapes: n examples, C classes, K knob values (or layers, or deals of a random reference). `bench.glue_metric` computes
+the same figures another way; a test holds the two equal to 1e-12.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.tasks import Task
+
+
+def evaluate_predictions(task: Task, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute every metric of a task.
+
+    Args:
+        task: names the metrics.
+        labels: [n] class ids or scores.
+        predictions: [K, n] class ids or scores.
+
+    Returns:
+        Metric name -> [K] float64, in the order of `task.metrics`.
+    """
+    if task.regression:
+        return {"pearson": pearson(labels, predictions), "spearman": spearman(labels, predictions)}
+    values = values_from_confusion(confusion(labels, predictions, task.num_labels))
+    return {name: values[name] for name in task.metrics}
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count the pairs (true class, predicted class).
+
+    Args:
+        labels: [n] class ids.
+        predictions: [K, n] class ids.
+        num_classes: C; every id is below it.
+
+    Returns:
+        [K, C, C] int64, rows true, columns predicted.
+    """
+    num_knobs = len(predictions)
+    cells = num_classes * num_classes
+    codes = np.arange(num_knobs)[:, None] * cells + labels * num_classes + predictions  # (K, n)
+    counts = np.bincount(codes.ravel(), minlength=num_knobs * cells)
+    return counts.reshape(num_knobs, num_classes, num_classes)
+
+
+def values_from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute accuracy, F1 (two classes only; class 1 is positive) and Matthews' correlation from counts.
+
+    F1 and Matthews are 0 where they are undefined (as in scikit-learn): no positive label or prediction; only one
+    class among the labels or among the predictions. Matthews for C classes is Gorodkin's R_K (2004).
+
+    Args:
+        confusion: [..., C, C] counts, rows true, columns predicted.
+
+    Returns:
+        "accuracy", "matthews" and, if C = 2, "f1" -> [...] float64.
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    true, predicted = counts.sum(-1), counts.sum(-2)  # (..., C)
+    total, right = true.sum(-1), np.trace(counts, axis1=-2, axis2=-1)  # (...)
+    covariance = total * right - (true * predicted).sum(-1)
+    spread = (total**2 - (true**2).sum(-1)) * (total**2 - (predicted**2).sum(-1))
+    values = {"accuracy": right / total, "matthews": _ratio(covariance, np.sqrt(spread))}
+    if counts.shape[-1] == 2:
+        values["f1"] = _ratio(2 * counts[..., 1, 1], true[..., 1] + predicted[..., 1])
+    return values
+
+
+def pearson(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Correlate scores.
+
+    Constant labels or predictions give 0 (scipy: nan), because a constant explains nothing; nan among the predictions
+    gives nan.
+
+    Args:
+        labels: [n] scores.
+        predictions: [K, n] scores.
+
+    Returns:
+        [K] float64.
+    """
+    x, y = np.asarray(predictions, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    # Asked before the means are taken: a constant's deviations from its rounded mean need not be 0.
+    constant = (x == x[:, :1]).all(-1) | (y == y[:1]).all()
+    x, y = x - x.mean(-1, keepdims=True), y - y.mean()
+    correlation = _ratio(x @ y, np.linalg.norm(x, axis=-1) * np.linalg.norm(y))
+    return np.where(constant, 0.0, np.clip(correlation, -1, 1))
+
+
+def spearman(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Correlate ranks, ties sharing their mean rank; shapes and the undefined cases are those of `pearson`."""
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(labels), rankdata(predictions, axis=-1))
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide, 0 where the denominator is 0."""
+    zero = np.zeros(np.shape(denominator))
+    return np.divide(numerator, denominator, out=zero, where=denominator != 0)
