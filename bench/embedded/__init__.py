@@ -1,0 +1,24 @@
+"""The embedded suite: six generated GLUE-like tasks and four tiny pre-trained encoders, usable without network or GPU.
+
+Everything here is *generated data*: it says how the methods compare in miniature, not how they do on GLUE.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.embedded.tasks import TASKS, generate
+from bench.errors import check_name
+
+CHECKPOINTS = ("bert-nano", "roberta-nano", "distilbert-nano", "distilroberta-nano")
+
+__all__ = ["CHECKPOINTS", "TASKS", "checkpoint", "generate"]
+
+
+def checkpoint(name: str) -> Path:
+    """Return the folder of a committed checkpoint, loadable with `AutoModel.from_pretrained` without network.
+
+    Raises:
+        UserError: no such checkpoint.
+    """
+    return Path(__file__).parent / "weights" / check_name("embedded checkpoint", name, CHECKPOINTS)

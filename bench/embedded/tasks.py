@@ -1,0 +1,142 @@
+"""Six generated tasks in GLUE's shape, each example with the depth of reasoning it needs.
+
+task   mirrors             the label asks                                   difficulty
+sst2   sentiment           is the verdict good?                             negations to resolve, 0-3
+mrpc   paraphrase          do two statements report the same events?        events, +1 for each told in the other voice
+qqp    duplicate question  do two questions ask for the same?               as mrpc
+qnli   question answering  does the sentence answer the question?           events to search, +1 if in the other voice
+rte    entailment          does a chain of kinds lead to the hypothesis?    hops to follow, 1-3
+mnli   3-way inference     does a chain of ranks give it, or its converse?  hops to follow, 1-3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from random import Random
+
+from bench.embedded import language as lang
+from bench.embedded import puzzles
+from bench.errors import check_name
+
+Row = tuple[str, str | None, int]  # text_a, text_b (None for sst2), difficulty
+
+
+def _sst2(rng: Random, label: str, split: str) -> Row:
+    negations = rng.randrange(4)
+    verdict = +1 if label == "positive" else -1
+    return lang.sentence([lang.say_opinion(rng, rng.choice(lang.ASPECTS), verdict, negations)]), None, negations
+
+
+def _mrpc(rng: Random, label: str, split: str) -> Row:
+    known = puzzles.events(rng, rng.choice((1, 2)))
+    told = known if label == "equivalent" else puzzles.distort(rng, known)
+    return _tell_twice(rng, known, told, ".")
+
+
+def _qqp(rng: Random, label: str, split: str) -> Row:
+    known = puzzles.events(rng, rng.choice((1, 2)))
+    asked = [puzzles.ask(rng, event) for event in known]
+    other = asked
+    while label == "not_duplicate" and set(other) == set(asked):
+        other = puzzles.distort(rng, asked)
+    return _tell_twice(rng, asked, other, "?")
+
+
+def _tell_twice(rng: Random, first: list[puzzles.Event], second: list[puzzles.Event], end: str) -> Row:
+    """Tell two lists of events, each event in a voice of its own, the second list in any order."""
+    voices = [(rng.random() < 0.5, rng.random() < 0.5) for _ in first]
+    text_a = [lang.say_event(rng, event, voice) for event, (voice, _) in zip(first, voices, strict=True)]
+    text_b = [lang.say_event(rng, event, voice) for event, (_, voice) in zip(second, voices, strict=True)]
+    rng.shuffle(text_b)
+    return lang.sentence(text_a, end), lang.sentence(text_b, end), len(first) + sum(a != b for a, b in voices)
+
+
+def _qnli(rng: Random, label: str, split: str) -> Row:
+    known = puzzles.events(rng, rng.choice((1, 2, 3)))
+    about = rng.randrange(len(known))
+    question = puzzles.ask(rng, known[about])
+    while puzzles.answers(question, known) != (label == "entailment"):
+        question = puzzles.ask(rng, puzzles.distort(rng, known)[about])
+    voices = [rng.random() < 0.5 for _ in known]
+    asked = rng.random() < 0.5
+    told = [lang.say_event(rng, event, voice) for event, voice in zip(known, voices, strict=True)]
+    text_a = lang.sentence([lang.say_event(rng, question, asked)], "?")
+    return text_a, lang.sentence(told), len(known) + (asked != voices[about])
+
+
+def _rte(rng: Random, label: str, split: str) -> Row:
+    hops = rng.choice((1, 2, 3))
+    state = "true" if label == "entailment" else rng.choice(("reversed", "open", "open"))
+    facts, hypothesis = puzzles.chain(rng, lang.KINDS, hops, state)
+    return lang.sentence([lang.say_kind(fact) for fact in facts]), lang.sentence([lang.say_kind(hypothesis)]), hops
+
+
+def _mnli(rng: Random, label: str, split: str) -> Row:
+    genre = "countries" if split == "validation_mismatched" else "people"
+    hops = rng.choice((1, 2, 3))
+    state = {"entailment": "true", "contradiction": "reversed", "neutral": "open"}[label]
+    facts, hypothesis = puzzles.chain(rng, lang.GENRES[genre][0], hops, state)
+    told = [lang.say_rank(rng, fact, genre) for fact in facts]
+    return lang.sentence(told), lang.sentence([lang.say_rank(rng, hypothesis, genre)]), hops
+
+
+# task: (how a row is made, training rows, share of each label as in GLUE's validation sets)
+_TASKS: dict[str, tuple[Callable[[Random, str, str], Row], int, dict[str, float]]] = {
+    "sst2": (_sst2, 900, {"negative": 0.49, "positive": 0.51}),
+    "mrpc": (_mrpc, 700, {"not_equivalent": 0.32, "equivalent": 0.68}),
+    "qqp": (_qqp, 1000, {"not_duplicate": 0.63, "duplicate": 0.37}),
+    "qnli": (_qnli, 900, {"entailment": 0.505, "not_entailment": 0.495}),
+    "rte": (_rte, 700, {"entailment": 0.5, "not_entailment": 0.5}),
+    "mnli": (_mnli, 1000, {"entailment": 1 / 3, "neutral": 1 / 3, "contradiction": 1 / 3}),
+}
+TASKS = tuple(_TASKS)
+VALIDATION_ROWS = 400
+
+
+def splits(task: str) -> tuple[str, ...]:
+    """Return the split names of a task, "train" last."""
+    if check_name("embedded task", task, TASKS) == "mnli":
+        return ("validation_matched", "validation_mismatched", "train")
+    return ("validation", "train")
+
+
+def generate(task: str, split: str) -> dict[str, list | None]:
+    """Generate one split of one task, the same on every machine.
+
+    Returns:
+        `text_a` (list of str), `text_b` (list of str, or None for sst2), `labels` (list of label names) and
+        `difficulty` (list of int, see the module's table), all of the split's length. No example is in two splits.
+
+    Raises:
+        UserError: no such task or split.
+    """
+    check_name(f"split of embedded {task}", split, splits(task))
+    rows = _split_rows(task, split)
+    first, second, labels, difficulty = (list(column) for column in zip(*rows, strict=True))
+    return {"text_a": first, "text_b": None if task == "sst2" else second, "labels": labels, "difficulty": difficulty}
+
+
+@cache
+def _split_rows(task: str, split: str) -> list[tuple[str, str | None, str, int]]:
+    """Draw a split's rows; validation first, so that what it holds is known and left out of training."""
+    make, train_rows, shares = _TASKS[task]
+    rng = Random(f"{task} {split} 1")
+    earlier = splits(task)[: splits(task).index(split)]
+    seen = {row[:2] for name in earlier for row in _split_rows(task, name)}
+    labels = _labels(shares, train_rows if split == "train" else VALIDATION_ROWS)
+    rng.shuffle(labels)
+    rows = []
+    for label in labels:
+        row = make(rng, label, split)
+        while row[:2] in seen or row[0] == row[1]:
+            row = make(rng, label, split)
+        seen.add(row[:2])
+        rows.append((row[0], row[1], label, row[2]))
+    return rows
+
+
+def _labels(shares: dict[str, float], count: int) -> list[str]:
+    """Return `count` labels in the given shares; rounding falls to the last one."""
+    labels = [label for label, share in shares.items() for _ in range(round(share * count))]
+    return (labels + [list(shares)[-1]] * count)[:count]
