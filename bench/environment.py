@@ -1,0 +1,65 @@
+"""What a cell ran on: machine, packages, commit. Rows carry its id, the description is a file of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = (
+    "torch transformers tokenizers datasets evaluate numpy pandas scipy matplotlib seaborn joblib safetensors".split()
+)
+
+
+def environment(device: str) -> tuple[str, dict]:
+    """The id and the description of the environment that this process computes in."""
+    import torch
+
+    description = {
+        "machine": platform.machine(),
+        "processor": processor(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(0) if device == "cuda" else "cpu",
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "packages": {name: installed(name) for name in PACKAGES},
+        "commit": commit(),
+    }
+    text = json.dumps(description, sort_keys=True)
+    return hashlib.sha256(text.encode("utf8")).hexdigest()[:16], description
+
+
+def installed(package: str) -> str:
+    """The version of a package, or "absent"."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def commit() -> str:
+    """The commit of the checkout that this code runs from, marked where it was changed since; empty outside one."""
+    folder = Path(__file__).parents[1]
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return described.stdout.strip()

@@ -1,0 +1,214 @@
+"""From a suite and a command line to cells: what is to be trained, each piece with a key of all that changes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from bench.checkpoints import Checkpoint, resolve
+from bench.data import Source, fingerprint
+from bench.errors import UserError, nearest
+from bench.suite import Suite
+from bench.tasks import Task
+from methods.base import Method
+
+#: Raise it when a change of the benchmark itself (training, traces) changes numbers; a method has its own version.
+ENGINE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of work that succeeds or fails on its own: a trained model and its traces.
+
+    Attributes:
+        spec: everything that changes its numbers, plain JSON values.
+        checkpoint: the encoder to train; None where the suite names none.
+        start: key of the cell whose model this one starts from, or None.
+        skip: why there is nothing to do, or None.
+    """
+
+    spec: dict
+    checkpoint: Checkpoint | None
+    panel_checkpoint: Checkpoint | None
+    start: str | None = None
+    skip: str | None = None
+
+    @property
+    def key(self) -> str:
+        """sha256 of the canonical JSON of the spec: the name of the cell's files."""
+        return key_of(self.spec)
+
+    @property
+    def label(self) -> str:
+        """What people call the cell."""
+        spec = self.spec
+        variant = f" {spec['variant']}" if spec["variant"] else ""
+        return f"{spec['backbone']}/{spec['task']} {spec['method']}{variant} seed {spec['seed']}"
+
+
+def key_of(spec: dict) -> str:
+    """sha256 of the canonical JSON of a spec, 64 hexadecimal digits."""
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a command asks for, resolved: the axes of the plan."""
+
+    suite: Suite
+    tasks: Sequence[Task]
+    backbones: Sequence[str]
+    methods: dict[str, Method]
+    seeds: Sequence[int]
+    source: Source
+    limit: int | None = None
+
+    def shared(self) -> dict:
+        """What all cells of a results folder share, and what may only grow: the content of run.json.
+
+        Raises:
+            UserError: a task's data or a checkpoint cannot be read.
+        """
+        suite = self.suite
+        checkpoints = {
+            f"{family}{kind}": resolve(path).fingerprint()
+            for family in self.backbones
+            for kind, path in (("", suite.backbones[family].checkpoint), (" student", suite.backbones[family].student))
+            if path
+        }
+        return {
+            "suite": suite.name,
+            "title": suite.title,
+            "compat": "equal",
+            "precision": suite.precision,
+            "seed_scope": suite.seed_scope,
+            "max_length": suite.max_length,
+            "limit": self.limit,
+            "engine": ENGINE_VERSION,
+            "recipes": {name: asdict(recipe) for name, recipe in suite.recipes.items()},
+            "data": {task.id: fingerprint(self.source, task) for task in self.tasks},
+            "checkpoints": checkpoints,
+        }
+
+    def cells(self, shared: dict) -> list[Cell]:
+        """All cells, each once, a starting model right before the cells that need it.
+
+        Args:
+            shared: what `shared` returned.
+        """
+        trained = trained_methods(self.methods)
+        cells: dict[str, Cell] = {}
+        for backbone in self.backbones:
+            for task in self.tasks:
+                for seed in self.seeds:
+                    for method in trained:
+                        for variant in self.variants(method):
+                            cell = self.cell(method, backbone, task, variant, seed, shared)
+                            cells[cell.key] = cell
+        return list(cells.values())
+
+    def variants(self, method: Method) -> list[str]:
+        """The canonical names of the variants of a method that the suite trains."""
+        names = self.suite.variants.get(method.name, method.variants)
+        return [variant_name(parse_variant(method, name)) for name in names]
+
+    def cell(self, method: Method, backbone: str, task: Task, variant: str, seed: int, shared: dict) -> Cell:
+        """The cell of one method on one panel and seed."""
+        suite = self.suite
+        family = suite.backbones[backbone]
+        student = method.checkpoint == "student"
+        path = family.student if student else family.checkpoint
+        is_stage1 = method.starts_from is None and method.recipe == "stage1" and not student
+        spec = {
+            "task": task.id,
+            "backbone": backbone,
+            "method": method.name,
+            "version": method.version,
+            "engine": ENGINE_VERSION,
+            "variant": variant,
+            "seed": 0 if is_stage1 and suite.seed_scope == "heads" else seed,
+            "data": shared["data"][task.id],
+            "limit": self.limit,
+            "checkpoint": shared["checkpoints"].get(f"{backbone} student" if student else backbone),
+            "max_length": suite.max_length,
+            "recipe": asdict(suite.recipe(method.name, method.recipe)),
+            "precision": suite.precision,
+            "compat": "equal",
+            "start": None,
+        }
+        skip = method.skip(task.num_labels) or (None if path else f"no {method.checkpoint} checkpoint")
+        if method.starts_from is not None:
+            start = self.cell(known_start(method, self.methods), backbone, task, "", seed, shared)
+            spec["start"] = start.key
+        checkpoint = resolve(path) if path else None
+        panel = resolve(family.checkpoint) if family.checkpoint else None
+        return Cell(spec, checkpoint, panel, spec["start"], skip)
+
+
+def trained_methods(methods: dict[str, Method]) -> list[Method]:
+    """The methods that must be trained for a selection: those it names, those they replay, those they start from."""
+    from methods import discover
+
+    everything = {**discover(), **methods}
+    needed: dict[str, Method] = {}
+    for method in methods.values():
+        trained = everything[method.trained_by] if method.trained_by else method
+        for wanted in (trained.starts_from, trained.name):
+            if wanted:
+                needed[wanted] = everything[wanted]
+    # starting models first
+    return sorted(needed.values(), key=lambda method: method.starts_from is not None)
+
+
+def known_start(method: Method, methods: dict[str, Method]) -> Method:
+    """The method that trains the model which `method` starts from."""
+    from methods import discover
+
+    return {**discover(), **methods}[method.starts_from]
+
+
+def parse_variant(method: Method, text: str) -> dict[str, float | str]:
+    """Read "name=value,name=value" with the method's own names and types.
+
+    Returns:
+        The values given, in the method's order; `full_variant` fills in the defaults.
+
+    Raises:
+        UserError: an unknown name or a value of the wrong type.
+    """
+    given: dict[str, float | str] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in method.parameters:
+            expected = ", ".join(method.parameters) or "none"
+            raise UserError(
+                f"unknown variant '{text}' of {method.name}: its parameters are {expected}"
+                f"{nearest(name, method.parameters)}"
+            )
+        kind = type(method.parameters[name])
+        try:
+            given[name] = kind(value)
+        except ValueError:
+            raise UserError(f"variant '{text}' of {method.name}: {name} must be a number, got '{value}'") from None
+    return {name: given[name] for name in method.parameters if name in given}
+
+
+def full_variant(method: Method, text: str) -> dict[str, float | str]:
+    """A variant's values with the method's defaults for what it does not name."""
+    return {**method.parameters, **parse_variant(method, text)}
+
+
+def variant_name(values: dict[str, float | str]) -> str:
+    """The canonical name of a variant: `tau=0.005`, numbers as %g."""
+    return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())
+
+
+def check_seeds(seeds: Iterable[int]) -> list[int]:
+    """Seeds without repeats, in the order given."""
+    seeds = list(dict.fromkeys(seeds))
+    if not seeds:
+        raise UserError("no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2")
+    return seeds

@@ -1,0 +1,133 @@
+"""A progress display that tells the truth: what runs, what is done, what failed, and when it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from statistics import mean
+
+from tqdm import tqdm
+
+from bench.plan import Cell
+
+#: Seconds between two lines where the output is no terminal.
+LINE_EVERY = 30.0
+
+
+class Estimator:
+    """Predicts the time that is left from measured cell times: cells of one panel and method take about as long."""
+
+    def __init__(self) -> None:
+        self.measured: dict[tuple, list[float]] = defaultdict(list)
+
+    def learn(self, spec: dict, seconds: float) -> None:
+        """Take in the measured time of a cell, as evidence for its method here, on other tasks, and for any cell."""
+        for group in self._groups(spec):
+            self.measured[group].append(seconds)
+
+    def predict(self, spec: dict) -> float | None:
+        """Seconds that a cell will take, from the closest group that was measured; None before anything was."""
+        known = (self.measured[group] for group in self._groups(spec) if group in self.measured)
+        return next((mean(times) for times in known), None)
+
+    @staticmethod
+    def _groups(spec: dict) -> list[tuple]:
+        panel = (spec["method"], spec["backbone"], spec["task"])
+        return [panel, panel[:2], panel[:1], ()]
+
+
+class Progress:
+    """One line on a terminal that is kept up to date; elsewhere one line every half minute.
+
+    Args:
+        pending: the cells to be run.
+        finished: how many cells were done before.
+        jobs: how many run at a time.
+        estimator: knows the times of cells that were run before.
+    """
+
+    def __init__(self, pending: list[Cell], finished: int, jobs: int, estimator: Estimator) -> None:
+        self.jobs, self.estimator = jobs, estimator
+        self.waiting = {cell.key: cell for cell in pending}
+        self.running: dict[str, tuple[Cell, float]] = {}
+        self.failed = 0
+        self.total, self.done = len(pending) + finished, finished
+        self.started = self.last_line = time.monotonic()
+        self.bar = None
+        if sys.stderr.isatty():
+            style = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed} {postfix}"
+            self.bar = tqdm(total=self.total, initial=finished, bar_format=style, dynamic_ncols=True)
+
+    def start(self, cell: Cell) -> None:
+        """A cell was handed to a worker."""
+        self.running[cell.key] = (self.waiting.pop(cell.key, cell), time.monotonic())
+
+    def back(self, cell: Cell) -> None:
+        """A running cell has to be run again."""
+        self.running.pop(cell.key)
+        self.waiting[cell.key] = cell
+
+    def finish(self, cell: Cell, record: dict) -> None:
+        """A cell has its record."""
+        self.running.pop(cell.key, None)
+        self.waiting.pop(cell.key, None)
+        self.done += 1
+        if record["status"] == "ok":
+            self.estimator.learn(cell.spec, record["seconds"]["all"])
+        elif record["status"] == "failed":
+            self.failed += 1
+            self.say(f"failed: {cell.label}: {record['reason']}")
+        if self.bar is not None:
+            self.bar.update()
+
+    def seconds_left(self) -> float | None:
+        """Predicted seconds until the last cell ends; None as long as nothing is known."""
+        now, left = time.monotonic(), 0.0
+        for cell in self.waiting.values():
+            predicted = self.estimator.predict(cell.spec)
+            if predicted is None:
+                return None
+            left += predicted
+        for cell, started in self.running.values():
+            left += max((self.estimator.predict(cell.spec) or 0.0) - (now - started), 0.0)
+        return left / self.jobs
+
+    def refresh(self) -> None:
+        """Show the present state; called about once a second."""
+        state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(state)
+        elif time.monotonic() - self.last_line >= LINE_EVERY:
+            self.last_line = time.monotonic()
+            elapsed = clock_time(time.monotonic() - self.started)
+            print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}", file=sys.stderr, flush=True)
+
+    def running_now(self) -> str:
+        """The cells in the workers' hands with their ages."""
+        now = time.monotonic()
+        return "; ".join(f"{cell.label} ({now - start:.0f} s)" for cell, start in self.running.values()) or "nothing"
+
+    def remaining(self) -> str:
+        """The predicted rest of the run in words."""
+        left = self.seconds_left()
+        return "time left: not measured yet" if left is None else f"about {clock_time(left)} left"
+
+    def say(self, line: str) -> None:
+        """Print a line without disturbing the bar."""
+        if self.bar is not None:
+            self.bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def clock_time(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

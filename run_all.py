@@ -1,0 +1,85 @@
+"""Early-exit methods on GLUE: train once, trace once, replay every operating point.
+
+The command line of the benchmark: it reads the arguments and calls `bench.app`, which imports the heavy libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+EXAMPLES = """\
+examples:
+  python run_all.py --tasks all --seeds 3
+      the embedded suite: generated data, tiny encoders, no network, no GPU
+  python run_all.py --suite glue-local --glue-dir GLUE --backbones bert=CHECKPOINT --tasks sst2,mrpc
+      real GLUE in TSV files on a real checkpoint
+
+The same command again resumes. Exit status: 0 all cells ok, 1 some failed, 2 usage, 130 interrupted.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; kept free of heavy imports, so that --help answers at once."""
+    parser = argparse.ArgumentParser(
+        prog="run_all.py",
+        description="Efficiency-performance curves of early-exit Transformers on GLUE.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    what = parser.add_argument_group("what to run")
+    what.add_argument("--suite", default="embedded", metavar="NAME|FILE.toml", help="default: embedded")
+    what.add_argument(
+        "--tasks", default="all", metavar="T,..", help="sst2,mrpc,qnli,rte,qqp,mnli,cola,stsb,wnli; all: the first six"
+    )
+    what.add_argument("--methods", metavar="NAME|FILE.py,..", help="default: the paper's; all: every method found")
+    what.add_argument(
+        "--backbones", metavar="NAME|NAME=DIR,..", help="families of the suite, with a checkpoint of your own"
+    )
+    what.add_argument("--students", metavar="NAME=DIR,..", help="student checkpoint of a family")
+    seeds = what.add_mutually_exclusive_group()
+    seeds.add_argument("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: 3)")
+    seeds.add_argument("--seed-list", metavar="S,..", help="these seeds")
+    what.add_argument("--limit", type=int, metavar="N", help="N training and N validation rows per task")
+    what.add_argument("--glue-dir", metavar="DIR", help="GLUE in TSV files, for suites that read a folder")
+    where = parser.add_argument_group("where and how")
+    where.add_argument("--results", metavar="DIR", help="default: results/SUITE")
+    where.add_argument("--figures", metavar="DIR", help="default: figures/SUITE")
+    where.add_argument("--precision", metavar="P", help="float32 or bfloat16; default: the suite's")
+    where.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    where.add_argument("--jobs", type=int, metavar="N", help="worker processes; default: one per core, or one on a GPU")
+    where.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
+    where.add_argument("--force", action="store_true", help="run finished cells again")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--plan", action="store_true", help="list the cells and run nothing")
+    instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and run nothing")
+    instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit status: 0 all cells ok, 1 some failed, 2 usage or configuration, 130 interrupted.
+    """
+    options = build_parser().parse_args(argv)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from bench.errors import UserError
+
+    try:
+        from bench.app import run
+
+        return run(options)
+    except UserError as error:
+        print(f"run_all.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is kept; the same command again goes on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
