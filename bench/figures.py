@@ -30,6 +30,7 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
 COLUMNS = 4  # panels side by side in Figure 2
 
+GENERATED = "embedded"  # the suite whose data are not GLUE; every label says so
 BACKBONES = {"bert": "BERT", "roberta": "RoBERTa"}
 METRICS = {"accuracy": "accuracy", "f1": "F1", "matthews": "Matthews correlation", "pearson": "Pearson correlation"}
 SPLITS = {"validation_matched": "-m", "validation_mismatched": "-mm"}  # GLUE's own names: MNLI-m, MNLI-mm
@@ -176,15 +177,15 @@ def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure:
 def _finish_figure3(figure: Figure, knobs: pd.DataFrame) -> None:
     looks = [look for method, look in LOOKS.items() if (knobs["method"] == method).any()]
     handles = [Line2D([], [], label=look.label, **look.line()) for look in looks]
-    title = f"{_family(knobs['backbone'].iloc[0])}: layers used at equal cost"
+    title = f"{_family(knobs['backbone'].iloc[0])}: how many examples use each layer, at equal cost"
     key = figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=3, title=title)
     key.get_title().set_weight("bold")
-    figure.supylabel("fraction of the examples that use the layer")
+    figure.supylabel("examples (fraction)")
     seeds = _spread(knobs.loc[knobs["method"].isin(LOOKS), "seeds"])
     note = (
         "In each panel: DACT at this τ and the other methods' knobs nearest in mean fraction of layers used, which "
         "stands beside each line; prune: trailing layers that no example of any seed uses. "
-        f"Mean over {seeds}, no interval drawn. "
+        f"{'One seed: no interval.' if seeds == 'one seed' else f'Mean over {seeds}, no interval drawn.'} "
     )
     _annotate(figure, note + _source(knobs))
 
@@ -262,11 +263,11 @@ def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 def _title(row: pd.Series) -> str:
     task = TASKS[row["task"]].title if row["task"] in TASKS else row["task"]
-    return f"{task}{SPLITS.get(row['split'], '')}" + ("-like, generated" if row["suite"] == "embedded" else "")
+    return f"{task}{SPLITS.get(row['split'], '')}" + ("-like, generated" if row["suite"] == GENERATED else "")
 
 
 def _spread(seeds: pd.Series) -> str:
-    fewest, most = seeds.min(), seeds.max()
+    fewest, most = int(seeds.min()), int(seeds.max())
     if most == 1:
         return "one seed"
     return f"{most} seeds" if fewest == most else f"{fewest}–{most} seeds"
@@ -277,24 +278,23 @@ def _band_note(points: pd.DataFrame) -> str:
     seeds = drawn.groupby(["task", "split", "backbone", "method"])["seed"].nunique()
     if seeds.max() == 1:
         return "one seed: no interval."
-    return f"95 % Student-t band over {_spread(seeds)}, conditional on this validation set, cut at the frame."
+    over = f"over {_spread(seeds)}, conditional on this validation set, cut at the frame."
+    return f"95\N{NO-BREAK SPACE}% Student-t band {over}"
 
 
 def _source(rows: pd.DataFrame) -> str:
-    suites = ", ".join(rows["suite"].unique())
-    return f"Data: suite {suites}" + (" (generated, not GLUE)." if "embedded" in suites else ".")
+    suites = rows["suite"].unique()
+    return f"Data: suite {', '.join(suites)}" + (" (generated, not GLUE)." if GENERATED in suites else ".")
 
 
 def _annotate(figure: Figure, note: str) -> None:
-    characters = int(figure.get_figwidth() * 21)
-    figure.supxlabel("\n".join(textwrap.wrap(note, characters)), fontsize=6)
+    lines = textwrap.wrap(note, width=int(figure.get_figwidth() * 21), break_on_hyphens=False)
+    figure.supxlabel("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "), fontsize=6)
 
 
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise UserError(
-            f"no {path.name} in {path.parent}: expected the results folder of a run (its tables come first)"
-        )
+        raise UserError(f"no {path.name} in {path.parent}: expected a run folder whose tables are written (--collect)")
     return pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})
 
 
