@@ -42,6 +42,16 @@ class Todo:
     starts: dict[str, set[str]] = field(default_factory=dict)
 
 
+def prepare_worker() -> None:
+    """Set up a worker process once."""
+    from joblib.externals.loky import process_executor
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
+    process_executor._USE_PSUTIL = False
+
+
 def find_todo(cells: Sequence[Cell], folder: RunFolder, force: bool = False) -> Todo:
     """Which cells of a plan must run: unfinished ones, and starting models that are needed and no longer kept."""
     todo = Todo()
@@ -133,7 +143,9 @@ class Scheduler:
     def submit(self, cell: Cell) -> None:
         """Hand a cell to the pool."""
         if self.pool is None:
-            self.pool = ProcessPoolExecutor(max_workers=self.jobs, env=WORKER_ENVIRONMENT, timeout=None)
+            self.pool = ProcessPoolExecutor(
+                max_workers=self.jobs, env=WORKER_ENVIRONMENT, timeout=None, initializer=prepare_worker
+            )
         self.progress.start(cell)
         future = self.pool.submit(run_cell, cell, self.work, cell.key in self.starts)
         self.in_flight[future] = cell
