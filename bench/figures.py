@@ -135,9 +135,11 @@ def _draw_panel(ax: Axes, points: pd.DataFrame, curves: pd.DataFrame) -> None:
 def _draw_curve(ax: Axes, curve: pd.DataFrame, look: Look) -> None:
     """The mean where every seed has a value, dotted where the interpolation bridges a wide gap, and the band."""
     curve = curve[curve["seeds"] == curve["seeds"].max()]
-    x, mean, dotted = curve["x"].to_numpy(), curve["mean"].to_numpy(), curve["dotted"].to_numpy(dtype=bool)
-    touching = np.convolve(dotted, [1, 1, 1], mode="same") > 0  # a dotted stretch starts where the line stopped
-    ax.fill_between(x, curve["low"], curve["high"], color=look.color, alpha=0.2, linewidth=0)
+    x, mean, low, high, dotted = curve[["x", "mean", "low", "high", "dotted"]].to_numpy(dtype=np.float64).T
+    dotted = dotted > 0
+    before_and_after = np.pad(dotted, 1)
+    touching = dotted | before_and_after[:-2] | before_and_after[2:]  # a dotted stretch starts where the line stopped
+    ax.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
     ax.plot(x, np.where(dotted, np.nan, mean), color=look.color, linestyle=look.dashes)
     ax.plot(x, np.where(touching, mean, np.nan), color=look.color, linestyle=":")
 

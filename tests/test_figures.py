@@ -153,6 +153,14 @@ def test_a_failed_tau_leaves_a_marked_hole(tmp_path):
     assert words(figures.figure3(knobs, tables(run)["exits"])).count("no run") == 1
 
 
+def test_a_method_with_one_point_has_dots_and_no_line(tmp_path):
+    run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], methods=["dact"], seeds=2)
+    tables(run)["curves"].head(0).to_csv(run / "curves.csv", index=False)
+    figure = figures.figure2(tables(run)["points"], tables(run)["curves"])
+    drawn = [len(line.get_xdata()) for line in figure.findobj(Axes)[0].lines]
+    assert drawn == [2 * len(TAUS), 0, 0]
+
+
 def test_nothing_to_draw_is_no_figure(tmp_path):
     run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], methods=["static"])
     assert figures.draw_all(run, tmp_path / "figures") == []
