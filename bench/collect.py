@@ -123,6 +123,9 @@ def half_columns(
     predictions = result.predictions_at(layers)
     columns = {}
     for name, rows in (("a", in_a), ("b", ~in_a)):
+        if not rows.any():  # only under a tiny --limit
+            columns |= {f"{column}_{name}": np.full(len(layers), np.nan) for column in ("x", "y", "fallback")}
+            continue
         labels = trace.labels[rows]
         columns[f"x_{name}"] = layers[:, rows].mean(axis=1) / panel_layers
         columns[f"y_{name}"] = evaluate_predictions(task, labels, predictions[:, rows])[task.metric]

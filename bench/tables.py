@@ -45,9 +45,9 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     for panel, method, rows in by_method(points):
         panel_exact = exact[(exact[PANEL] == list(panel)).all(axis=1) & (exact["method"] == method)]
         for resolution, source in (("grid", rows), ("exact", panel_exact)):
-            runs = [run for run in runs_of(source).values() if len(run[0]) > 1]
-            if not runs:
-                continue
+            runs = list(runs_of(source).values())
+            if not any(len(x) > 1 for x, _ in runs):
+                continue  # a point, not a curve
             mean, low, high, seeds, dotted = mean_curve(GRID, runs, GAP_LAYERS / rows["panel_layers"].iloc[0])
             keys = {"suite": rows["suite"].iloc[0], **dict(zip(PANEL, panel, strict=True)), "method": method}
             columns = {"x": GRID, "mean": mean, "low": low, "high": high, "seeds": seeds, "dotted": dotted.astype(int)}
