@@ -59,7 +59,10 @@ class Layerwise(nn.Module):
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Embeddings [n, T, H] of a batch, and the attention mask that its layers take (None: nothing is masked)."""
-        inputs = {key: batch[key] for key in ("input_ids", "token_type_ids") if key in batch}
+        inputs = {"input_ids": batch["input_ids"]}
+        # tokenizers may give segments to a family that has none: DistilBERT's published ones load as BERT's
+        if "token_type_ids" in batch and getattr(self.config, "type_vocab_size", 1) > 1:
+            inputs["token_type_ids"] = batch["token_type_ids"]
         hidden = self.encoder.embeddings(**inputs)
         mask = create_bidirectional_mask(self.config, hidden, batch["attention_mask"])
         return hidden, mask
