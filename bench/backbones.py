@@ -96,6 +96,7 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
             config=config,
             revision=checkpoint.revision or "main",
             use_safetensors=True,
+            trust_remote_code=False,
             attn_implementation="sdpa",
             dtype=torch.float32,
             output_loading_info=True,
@@ -115,7 +116,9 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     """The configuration of a checkpoint, refused unless it is an encoder of a known family."""
     try:
-        config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision or "main")
+        config = AutoConfig.from_pretrained(
+            checkpoint.path, revision=checkpoint.revision or "main", trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"checkpoint '{checkpoint.path}' has no usable config: {one_line(error)}") from error
     if config.model_type not in LAYER_PATHS or getattr(config, "is_decoder", False):
@@ -132,7 +135,9 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """
     where = f"checkpoint '{checkpoint.path}'"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, revision=checkpoint.revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(
+            checkpoint.path, revision=checkpoint.revision or "main", trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{where} has no usable tokenizer: {one_line(error)}") from error
     size = load_config(checkpoint).vocab_size
