@@ -1,0 +1,48 @@
+"""Whether the live engine and a replay decided alike, in the one sense that this project gives to "identical".
+
+Shape symbols: n examples, L layers, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.live import Decisions
+from bench.replay import Replay
+from methods.base import Knob
+from methods.pabee import REGRESSION_THRESHOLD
+
+#: Live and replayed scores differ in their last bits; decisions this close to a tie may differ with them.
+TOLERANCE = 1e-4
+
+
+def disagreements(result: Replay, knob: Knob, value: float, live: Decisions) -> tuple[np.ndarray, int]:
+    """Compare live decisions with replayed ones.
+
+    Returns:
+        Positions of the examples that differ without excuse (in layer, or by more than 1e-4 in their answer), and
+        the number of those that differ but may: see `may_differ`.
+    """
+    layers = result.exit_layers(knob, (value,))[0]
+    answers = result.answers[np.arange(len(layers)), layers - 1]
+    close = np.isclose(live.answers.cpu().numpy(), answers, rtol=0, atol=TOLERANCE, equal_nan=True).all(axis=1)
+    differs = (live.layers.cpu().numpy() != layers) | ~close
+    excused = may_differ(result, knob, value)
+    return np.flatnonzero(differs & ~excused), int((differs & excused).sum())
+
+
+def may_differ(result: Replay, knob: Knob, value: float) -> np.ndarray:
+    """Which examples [n] are too close to a tie for last bits not to matter.
+
+    Those with a score within 1e-4 of the threshold; where scores are counts of equal predictions, those with two best
+    answers within 1e-4 at some layer (regression: a step between layers within 1e-4 of what counts as equal).
+    """
+    scores, answers = result.scores[:, :-1], result.answers
+    if not np.array_equal(scores, np.round(scores)):
+        return (np.abs(scores - knob.sign * value) <= TOLERANCE).any(axis=1)
+    if answers.shape[2] == 1:
+        distance = np.abs(np.abs(np.diff(answers[:, :, 0], axis=1)) - REGRESSION_THRESHOLD)
+    else:
+        top = np.sort(answers, axis=2)
+        distance = top[:, :, -1] - top[:, :, -2]
+    return (distance <= TOLERANCE).any(axis=1)

@@ -1,0 +1,242 @@
+"""What every method must do to plug in: one function per check, tried on tiny random models within seconds.
+
+A check raises `ConformanceError` with a line that says what is lacking. Shape symbols: n examples, L layers,
+C classes, H hidden size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from bench.agreement import disagreements
+from bench.errors import nearest
+from bench.live import run_live
+from bench.plan import full_variant, parse_variant
+from bench.replay import Replay, replay
+from bench.suite import STAGES
+from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model
+from bench.trace import Trace
+from methods import discover
+from methods.base import ExitOutputs, Method
+
+#: Regression, two classes, three classes: what GLUE asks of a method.
+LABEL_COUNTS = (1, 2, 3)
+
+
+class ConformanceError(Exception):
+    """A method lacks something; the text is one line that says what."""
+
+
+def require(ok: bool, message: str) -> None:
+    """Raise `ConformanceError` with a message unless `ok`."""
+    if not ok:
+        raise ConformanceError(message)
+
+
+def check_method(method: Method) -> Iterator[tuple[str, str | None]]:
+    """Run every check on a method.
+
+    Yields:
+        The name of the check and what is lacking, or None where all is well.
+    """
+    for name, check in CHECKS.items():
+        try:
+            check(method)
+            yield name, None
+        except ConformanceError as error:
+            yield name, str(error)
+        except Exception as error:  # whatever a plug-in does wrong is a finding, not a crash
+            yield name, f"{type(error).__name__}: {error}"
+
+
+def check_name(method: Method) -> None:
+    """The name is a slug: it stands in file names, on the command line and in every row."""
+    slug = re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", method.name)
+    require(bool(slug), f"name '{method.name}' must be lower-case letters and digits joined by single '-'")
+
+
+def check_citation(method: Method) -> None:
+    """The class says what it is, and cites an author and a year, itself or through the method it extends."""
+    require(bool(type(method).__doc__), f"class {type(method).__name__} has no docstring")
+    texts = [c.__doc__ or "" for c in type(method).__mro__ if issubclass(c, Method) and c is not Method]
+    cited = any(re.search(r"\b[A-Z]\. [A-Z]|\bet al\b", text) and re.search(r"\b(19|20)\d\d\b", text) for text in texts)
+    require(cited, f"the docstring of {type(method).__name__} cites no author and year")
+
+
+def check_variants(method: Method) -> None:
+    """Every variant parses with the method's own parameters, and there is at least one."""
+    require(len(method.variants) > 0, "variants must hold at least one name; '' is the only one of most methods")
+    for text in method.variants:
+        parse_variant(method, text)
+
+
+def check_relations(method: Method) -> None:
+    """The recipe and the checkpoint exist; the methods it starts from or replays exist and train on their own."""
+    require(method.recipe in STAGES, f"recipe '{method.recipe}' is none of {', '.join(STAGES)}")
+    require(
+        method.checkpoint in ("backbone", "student"), f"checkpoint '{method.checkpoint}' is not backbone or student"
+    )
+    known = {**discover(), method.name: method}
+    for relation in ("trained_by", "starts_from"):
+        name = getattr(method, relation)
+        require(name is None or name in known, f"{relation} names no method: '{name}'{nearest(str(name), known)}")
+    if method.trained_by:
+        require(known[method.trained_by].trained_by is None, f"trained_by '{method.trained_by}' trains nothing itself")
+    if method.starts_from:
+        start = known[method.starts_from]
+        alone = start.starts_from is None and start.trained_by is None and "" in start.variants
+        require(alone, f"starts_from '{start.name}' must train one model from the pre-trained checkpoint")
+
+
+def check_skip(method: Method) -> None:
+    """`skip` gives None or a reason in words, and leaves some task to do."""
+    reasons = [method.skip(count) for count in LABEL_COUNTS]
+    wrong = [reason for reason in reasons if reason is not None and not (isinstance(reason, str) and reason.strip())]
+    require(not wrong, f"skip must return None or a reason in words, got {wrong[:1]}")
+    require(None in reasons, "skip leaves nothing to do: it refuses regression, two and three classes")
+
+
+def check_exits(method: Method) -> None:
+    """An exit maps [CLS] states [n, H] to logits [n, C] and, where it has them, halting values [n] in (0, 1)."""
+    for count in label_counts(method):
+        outputs = method.exit(HIDDEN, count, 0.1, 0.02)(torch.randn(ROWS, HIDDEN))
+        require(isinstance(outputs, ExitOutputs), f"an exit must return ExitOutputs, got {type(outputs).__name__}")
+        shape = tuple(outputs.logits.shape)
+        require(shape == (ROWS, count), f"logits of {ROWS} examples and {count} labels have shape {shape}")
+        if outputs.halting is not None:
+            shape = tuple(outputs.halting.shape)
+            require(shape == (ROWS,), f"halting values of {ROWS} examples have shape {shape}")
+            inside = bool(((outputs.halting > 0) & (outputs.halting < 1)).all())
+            require(inside, "halting values must lie between 0 and 1, exclusive")
+
+
+def check_loss(method: Method) -> None:
+    """For every variant the loss is a finite scalar, and some parameter that is to be trained gets a gradient."""
+    if method.trained_by:
+        return
+    for count in label_counts(method):
+        model, data, rows = tiny_model(method, count).train(), tiny_data(count), np.arange(ROWS)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        require(bool(trained), "trains no parameter; a method that trains nothing names the one it replays: trained_by")
+        for variant in method.variants:
+            model.zero_grad()
+            loss = method.loss(model(data.batch(rows)), data.targets(rows), full_variant(method, variant))
+            scalar = isinstance(loss, torch.Tensor) and loss.ndim == 0 and bool(torch.isfinite(loss))
+            require(scalar, f"the loss with {count} labels must be a finite scalar tensor, got {loss}")
+            loss.backward()
+            gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+            require(any(bool(g.any()) for g in gradients), f"the loss of variant '{variant}' trains no parameter")
+            require(
+                all(bool(g.isfinite().all()) for g in gradients), f"a gradient of variant '{variant}' is not finite"
+            )
+
+
+def check_rule(method: Method) -> None:
+    """Answers [n, C], finite float64 scores [n], state tensors with leading dimension n, at every layer."""
+    for count in label_counts(method):
+        for answer, score, state in steps(method, count, tiny_outputs(method, count)):
+            require(tuple(answer.shape) == (ROWS, count), f"answer has shape {tuple(answer.shape)}, not [n, C]")
+            require(tuple(score.shape) == (ROWS,), f"score has shape {tuple(score.shape)}, not [n]")
+            require(score.dtype == torch.float64, f"score is {score.dtype}: halting arithmetic is float64")
+            require(bool(score.isfinite().all()), "a score is NaN or infinite")
+            for name, tensor in state.items():
+                lead = tuple(tensor.shape[:1])
+                require(lead == (ROWS,), f"state '{name}' must have leading dimension n, has {tuple(tensor.shape)}")
+
+
+def check_rows(method: Method) -> None:
+    """Each example decides alone: other neighbours, another order or finished rows that leave change nothing."""
+    for count in label_counts(method):
+        outputs, order = tiny_outputs(method, count), torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))
+        shuffled = ExitOutputs(outputs.logits[order], None if outputs.halting is None else outputs.halting[order])
+        pairs = zip(steps(method, count, outputs), steps(method, count, shuffled), strict=True)
+        same = all(torch.allclose(a[1][order], b[1], rtol=0, atol=1e-12) for a, b in pairs)
+        require(same, "scores depend on the order of the examples")
+        pairs = zip(steps(method, count, outputs), steps(method, count, outputs, leave=True), strict=True)
+        same = all(torch.allclose(a[1][: len(b[1])], b[1], rtol=0, atol=1e-12) for a, b in pairs)
+        require(same, "scores change when finished examples leave the batch")
+
+
+def check_knob(method: Method) -> None:
+    """Knob values are finite and ascend in the paper's unit; at each of them everybody leaves at a layer 1..L."""
+    for count in label_counts(method):
+        knob = method.knob(LAYERS, count)
+        require(
+            len(knob.values) > 0 and bool(np.isfinite(knob.values).all()), "knob values must be finite, at least one"
+        )
+        require(bool((np.diff(knob.values) > 0).all()), "knob values must ascend, without repeats")
+        require(knob.sign in (1, -1), f"the knob's sign must be 1 or -1, got {knob.sign}")
+        require(bool(knob.name) or len(knob.values) == 1, "a knob with several values needs a name")
+        layers = tiny_replay(method, count).exit_layers(knob, knob.values)
+        require(bool(((layers >= 1) & (layers <= LAYERS)).all()), "an example never halts")
+
+
+def check_live(method: Method) -> None:
+    """The live engine and replay decide alike at every knob value."""
+    for count in label_counts(method):
+        model, batch = tiny_model(trainer(method), count).eval(), tiny_data(count).batch(np.arange(ROWS))
+        rule, knob, result = method.halting_rule(LAYERS, count), method.knob(LAYERS, count), tiny_replay(method, count)
+        for value in knob.values:
+            wrong, _ = disagreements(result, knob, value, run_live(model, rule, knob, value, batch))
+            require(not len(wrong), f"at {knob.name or 'knob'} {value:g} {len(wrong)} of {ROWS} live decisions differ")
+
+
+CHECKS: dict[str, Callable[[Method], None]] = {
+    check.__name__.removeprefix("check_"): check
+    for check in (
+        check_name,
+        check_citation,
+        check_variants,
+        check_relations,
+        check_skip,
+        check_exits,
+        check_loss,
+        check_rule,
+        check_rows,
+        check_knob,
+        check_live,
+    )
+}
+
+
+def label_counts(method: Method) -> list[int]:
+    """The numbers of labels that a method does not refuse."""
+    return [count for count in LABEL_COUNTS if method.skip(count) is None]
+
+
+def trainer(method: Method) -> Method:
+    """The method whose models a method uses: its own, or those it replays."""
+    return discover()[method.trained_by] if method.trained_by else method
+
+
+def tiny_outputs(method: Method, num_labels: int) -> ExitOutputs:
+    """What the exits of a tiny model say about the tiny data, as rules get it: float64 [n, L, C]."""
+    with torch.inference_mode():
+        model = tiny_model(trainer(method), num_labels).eval()
+        return model(tiny_data(num_labels).batch(np.arange(ROWS))).double()
+
+
+def tiny_replay(method: Method, num_labels: int) -> Replay:
+    """A method's rule over the tiny data."""
+    outputs, data = tiny_outputs(method, num_labels), tiny_data(num_labels)
+    halting = None if outputs.halting is None else outputs.halting.float().numpy()
+    trace = Trace(outputs.logits.float().numpy(), data.labels, np.arange(ROWS), data.lengths, halting)
+    return replay(method.halting_rule(LAYERS, num_labels), trace)
+
+
+def steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = False) -> Iterator[tuple]:
+    """What a rule returns at layers 1..L; with `leave`, the last example leaves after every layer."""
+    rule, n = method.halting_rule(LAYERS, num_labels), len(outputs.logits)
+    state = rule.start(n, num_labels)
+    for layer in range(1, LAYERS + 1):
+        exits = outputs.at(layer)
+        exits = ExitOutputs(exits.logits[:n], None if exits.halting is None else exits.halting[:n])
+        answer, score, state = rule.step(layer, exits, state)
+        yield answer, score, state
+        if leave:
+            n -= 1
+            state = {name: tensor[:n] for name, tensor in state.items()}

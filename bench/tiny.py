@@ -1,0 +1,38 @@
+"""A random model and random rows, small enough to try a method on them within milliseconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bench.backbones import Layerwise
+from bench.encoding import Encoded
+from bench.model import EarlyExitModel, build_model
+from methods.base import Method
+
+LAYERS, HIDDEN, WORDS, ROWS = 4, 16, 20, 24
+
+
+def tiny_model(method: Method, num_labels: int) -> EarlyExitModel:
+    """A random BERT of 4 layers with a method's exits, wide initialisation so that they disagree; no dropout."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"vocab_size": WORDS, "hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN}
+    depth = {"num_hidden_layers": LAYERS, "num_attention_heads": 2, "max_position_embeddings": 16}
+    config = BertConfig(
+        **sizes, **depth, initializer_range=0.5, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone = Layerwise(BertModel(config, add_pooling_layer=False))
+    return build_model(method, backbone, num_labels, ("conformance",))
+
+
+def tiny_data(num_labels: int) -> Encoded:
+    """Rows of random words, 3 to 12 tokens long, with random labels."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(3, 13, ROWS)
+    labels = rng.normal(size=ROWS).astype(np.float32) if num_labels == 1 else rng.integers(0, num_labels, ROWS)
+    return Encoded(
+        {"input_ids": [rng.integers(1, WORDS, n).tolist() for n in lengths]}, labels, lengths, {"input_ids": 0}
+    )

@@ -1,0 +1,111 @@
+"""Every method that is found must pass every check; a method that lacks something is told what."""
+
+import pytest
+import torch
+from torch import nn
+
+from bench.conformance import CHECKS, check_method
+from methods import discover
+from methods.base import ExitOutputs, Knob, Method
+from methods.deebert import DeeBert, EntropyRule
+from methods.pabee import Pabee
+
+METHODS = discover()
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("name", METHODS)
+def test_method_conforms(name, check):
+    CHECKS[check](METHODS[name])
+
+
+class Mine(DeeBert):
+    """A. Nobody et al., 2026: passes every check, and what each test below breaks is found."""
+
+    name = "mine"
+
+
+def test_a_method_from_outside_is_checked_alike():
+    assert dict(check_method(Mine())) == dict.fromkeys(CHECKS)
+
+
+class Leaky(EntropyRule):
+    def step(self, layer, exits, state):
+        answer, score, state = super().step(layer, exits, state)
+        return answer, score - score.mean(), state
+
+
+class Stuck(EntropyRule):
+    def start(self, n, num_labels):
+        return {"memory": torch.zeros(num_labels, n)}
+
+
+class Single(EntropyRule):
+    def step(self, layer, exits, state):
+        answer, score, state = super().step(layer, exits, state)
+        return answer, score.float(), state
+
+
+class Undefined(EntropyRule):
+    def step(self, layer, exits, state):
+        answer, score, state = super().step(layer, exits, state)
+        return answer, score / 0, state
+
+
+class WideExit(nn.Linear):
+    def forward(self, cls):
+        return ExitOutputs(super().forward(cls))
+
+
+class Sure(nn.Linear):
+    def forward(self, cls):
+        return ExitOutputs(super().forward(cls), torch.ones(len(cls)))
+
+
+BROKEN = {
+    "name": ({"name": "My Method"}, "must be lower-case letters and digits"),
+    "variants": ({"variants": ("speed=2",)}, "unknown variant 'speed=2' of mine: its parameters are none"),
+    "relations": ({"starts_from": "sttic"}, "starts_from names no method: 'sttic'; did you mean 'static'?"),
+    "skip": ({"skip": lambda self, count: ""}, "must return None or a reason"),
+    "exits": ({"exit": lambda self, hidden, count, *_: WideExit(hidden, count + 1)}, "have shape (24, 3)"),
+    "loss": ({"loss": lambda self, exits, labels, variant: exits.logits[:, 0]}, "must be a finite scalar"),
+    "rule": ({"halting_rule": lambda self, *_: Stuck(4)}, "state 'memory' must have leading dimension n"),
+    "rows": ({"halting_rule": lambda self, *_: Leaky(4)}, "scores"),
+    "knob": ({"knob": lambda self, *_: Knob("entropy", (0.2, 0.1))}, "knob values must ascend"),
+}
+
+
+@pytest.mark.parametrize("check", BROKEN)
+def test_what_is_lacking_is_said(check):
+    attributes, message = BROKEN[check]
+    found = dict(check_method(type("Broken", (Mine,), {"__doc__": "Broken.", **attributes})()))
+    assert message in found[check]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"), [(Single, "halting arithmetic is float64"), (Undefined, "a score is NaN or infinite")]
+)
+def test_wrong_scores_are_found(rule, message):
+    broken = type("Broken", (Mine,), {"halting_rule": lambda self, *_: rule(4)})()
+    assert message in dict(check_method(broken))["rule"]
+
+
+def test_halting_values_must_leave_room():
+    broken = type("Broken", (Mine,), {"exit": lambda self, hidden, count, *_: Sure(hidden, count)})()
+    assert "between 0 and 1" in dict(check_method(broken))["exits"]
+
+
+def test_nothing_to_train_is_found():
+    frozen = type("Frozen", (Mine,), {"trains": lambda self, part, layer, num_layers: False})()
+    assert "trains no parameter" in dict(check_method(frozen))["loss"]
+
+
+def test_a_class_without_docstring_or_citation_is_found():
+    assert "has no docstring" in dict(check_method(type("Bare", (Mine,), {})()))["citation"]
+    required = {name: getattr(Pabee, name) for name in ("loss", "halting_rule", "knob")}
+    uncited = type("Uncited", (Method,), {"__doc__": "Ours, 2026.", "name": "uncited", **required})()
+    assert dict(check_method(uncited))["citation"] == "the docstring of Uncited cites no author and year"
+
+
+def test_a_method_that_extends_another_may_lean_on_its_citation():
+    assert dict(check_method(type("Mine2", (Mine,), {"__doc__": "A change of mine."})()))["citation"] is None
