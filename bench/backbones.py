@@ -90,6 +90,7 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
     config = load_config(checkpoint)
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # unused pre-training heads are expected
+    transformers_logging.disable_progress_bar()
     try:
         encoder, info = AutoModel.from_pretrained(
             checkpoint.path,
@@ -140,6 +141,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{where} has no usable tokenizer: {one_line(error)}") from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # the library makes up an empty one where files are missing
+        raise UserError(f"{where} has no usable tokenizer: its vocabulary is missing, expected tokenizer.json")
     size = load_config(checkpoint).vocab_size
     if len(tokenizer) > size:
         raise UserError(f"{where}: the tokenizer does not fit, it has {len(tokenizer)} entries and the model {size}")
