@@ -109,10 +109,10 @@ def make_trace():
 
 
 def random_encoder(family: str):
-    """A library encoder of 3 or 4 layers and width 32; wide initialisation, so that layers differ."""
+    """A library encoder of 4 layers and width 32; wide initialisation, so that layers differ."""
     size = {"vocab_size": 5 + len(WORDS), "max_position_embeddings": 40, "initializer_range": 0.2}
     if family == "distilbert":
-        config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=3, n_heads=2, pad_token_id=0, **size)
+        config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=4, n_heads=2, pad_token_id=0, **size)
         return DistilBertModel(config)
     size |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
     if family == "bert":

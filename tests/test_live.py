@@ -1,0 +1,170 @@
+"""The live engine against replay: the same decisions for every method, family, batch size and padding."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.agreement import disagreements, may_differ
+from bench.live import Decisions, run_live
+from bench.replay import Replay, replay
+from bench.trace import record
+from methods import discover
+from methods.base import Knob
+
+METHODS = discover()
+EARLY = ("dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
+N = 40
+
+
+def trained_by(method):
+    return METHODS[method.trained_by] if method.trained_by else method
+
+
+def spread(model, data):
+    """Shift and scale every exit's outputs, so that examples leave at different layers for every method."""
+    with torch.no_grad():
+        cls = model.backbone(data.batch(np.arange(N)))  # [n, L, H]
+        for layer, module in model.exits.items():
+            states = cls[:, int(layer) - 1]
+            pooled = torch.tanh(module.pooler(states))
+            standardise(module.classifier, pooled, 0, 0.1 if model.num_labels == 1 else 1.5)
+            if hasattr(module, "halting_unit"):
+                standardise(module.halting_unit, states, -2, 2)
+    return model
+
+
+def standardise(linear, inputs, mean, std):
+    """Give a linear unit's outputs a mean and a standard deviation over the inputs [n, H]."""
+    outputs = linear(inputs)
+    scale = std / outputs.std(dim=0)
+    linear.weight.mul_(scale[:, None])
+    linear.bias.copy_(mean - scale * outputs.mean(dim=0))
+
+
+def thresholds(result, knob):
+    """Knob values to try: counts from the grid; of continuous scores also those in the middle of what occurs."""
+    scores = result.scores[:, :-1]
+    if np.array_equal(scores, np.round(scores)):
+        return knob.values[:3]
+    return (knob.values[0], *(float(knob.sign * np.quantile(scores, q)) for q in (0.3, 0.6, 0.9)))
+
+
+def run_in_batches(model, method, value, data, size, padding=0, seed=None):
+    """Live decisions of all rows in their own order, from batches of a size in a shuffled order."""
+    rows = np.arange(N) if seed is None else np.random.default_rng(seed).permutation(N)
+    rule, knob = (
+        method.halting_rule(model.num_layers, model.num_labels),
+        method.knob(model.num_layers, model.num_labels),
+    )
+    answers, layers = torch.empty(N, model.num_labels, dtype=torch.float64), torch.empty(N, dtype=torch.int64)
+    for start in range(0, N, size):
+        some = rows[start : start + size]
+        batch = data.batch(some, length=int(data.lengths[some].max()) + padding)
+        live = run_live(model, rule, knob, value, batch)
+        answers[some], layers[some] = live.answers, live.layers
+    return Decisions(answers, layers)
+
+
+def world(name, family, num_labels, make_model, make_data, examples):
+    """A method's model with spread exits, its data, replay and knob."""
+    method = METHODS[name]
+    data = make_data(N, family, num_labels)
+    model = spread(make_model(trained_by(method), family, num_labels), data)
+    rule = method.halting_rule(model.num_layers, num_labels)
+    result = replay(rule, record(model, examples(N, num_labels), data))
+    return model, data, result, method.knob(model.num_layers, num_labels)
+
+
+CASES = [(family, 2, name) for family in ("bert", "roberta", "distilbert") for name in METHODS]
+CASES += [("bert", 3, name) for name in METHODS] + [("bert", 1, name) for name in METHODS if not METHODS[name].skip(1)]
+
+
+@pytest.mark.parametrize(("family", "num_labels", "name"), CASES)
+def test_live_and_replay_decide_alike(family, num_labels, name, make_model, make_data, examples):
+    model, data, result, knob = world(name, family, num_labels, make_model, make_data, examples)
+    layouts = [{"size": 1}, {"size": 7, "seed": 1, "padding": 5}, {"size": 7, "seed": 2}, {"size": 32, "padding": 11}]
+    used, exceptions = set(), 0
+    for value in thresholds(result, knob):
+        used |= set(result.exit_layers(knob, (value,))[0].tolist())
+        for layout in layouts:
+            live = run_in_batches(model, METHODS[name], value, data, **layout)
+            wrong, excused = disagreements(result, knob, value, live)
+            assert not len(wrong), f"rows {wrong} differ at {value} with {layout}"
+            exceptions += excused
+    print(f"{name} on {family}, {num_labels} labels: {exceptions} close calls differ")
+    if name in EARLY:
+        assert len(used) >= 3, f"exits do not spread: only layers {used}"
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_few_examples_are_excused(name, make_model, make_data, examples):
+    _, _, result, knob = world(name, "bert", 2, make_model, make_data, examples)
+    for value in thresholds(result, knob):
+        assert may_differ(result, knob, value).sum() <= 2
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_finished_examples_are_not_computed_on(name, make_model, make_data, examples):
+    model, data, result, knob = world(name, "bert", 2, make_model, make_data, examples)
+    value = thresholds(result, knob)[-1]
+    computed, counts = (
+        [],
+        [
+            layer.register_forward_pre_hook(lambda _, args: computed.append(len(args[0])))
+            for layer in model.backbone.layers
+        ],
+    )
+    live = run_in_batches(model, METHODS[name], value, data, size=N)
+    still_running = [(live.layers >= layer).sum().item() for layer in range(1, live.layers.max().item() + 1)]
+    assert computed == still_running
+    for handle in counts:
+        handle.remove()
+
+
+def test_a_batch_that_is_done_early_stops(make_model, make_data):
+    model, data = make_model(METHODS["deebert"]), make_data(N)
+    calls = []
+    model.backbone.layers[1].register_forward_pre_hook(lambda *_: calls.append(1))
+    live = run_in_batches(model, METHODS["deebert"], 0.70, data, size=N)  # above ln 2: everybody leaves at layer 1
+    assert set(live.layers.tolist()) == {1}
+    assert not calls
+
+
+# --- the comparison itself must be able to fail
+
+KNOB = Knob("entropy", (0.5,), strict=True, sign=-1)
+
+
+def replayed(scores):
+    scores = np.array(scores)
+    return Replay(np.zeros(scores.shape, int), scores, np.zeros((*scores.shape, 2)))
+
+
+def live(layers, answer=0.0):
+    return Decisions(torch.full((len(layers), 2), answer, dtype=torch.float64), torch.tensor(layers))
+
+
+def test_another_layer_is_a_disagreement():
+    result = replayed([[-0.4, 0.0], [-0.6, 0.0]])
+    assert disagreements(result, KNOB, 0.5, live([1, 2]))[0].tolist() == []
+    assert disagreements(result, KNOB, 0.5, live([2, 2]))[0].tolist() == [0]
+
+
+def test_another_answer_is_a_disagreement():
+    assert disagreements(replayed([[-0.4, 0.0]]), KNOB, 0.5, live([1], 2e-4))[0].tolist() == [0]
+    assert disagreements(replayed([[-0.4, 0.0]]), KNOB, 0.5, live([1], 5e-5))[0].tolist() == []
+
+
+def test_close_calls_are_counted_not_reported():
+    wrong, excused = disagreements(replayed([[-0.50005, 0.0], [-0.4, 0.0]]), KNOB, 0.5, live([1, 1]))
+    assert wrong.tolist() == []
+    assert excused == 1
+
+
+def test_counters_are_excused_by_ties_and_steps_only():
+    counters = np.array([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
+    answers = np.array([[[1, 0], [1, 0.99995], [1, 0]], [[1, 0], [1, 0], [1, 0]]])
+    knob = Knob("patience", (1.0,))
+    assert may_differ(Replay(counters, counters, answers), knob, 1.0).tolist() == [True, False]
+    steps = np.array([[0, 0.10005, 1], [0, 0.2, 1]])[:, :, None]
+    assert may_differ(Replay(counters, counters, steps), knob, 1.0).tolist() == [True, False]

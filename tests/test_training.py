@@ -1,0 +1,257 @@
+"""What each stage trains and what it leaves alone; order, initialisation and precision; loops that diverge."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import training
+from bench.encoding import shuffled_batches, sorted_batches
+from bench.model import derive_seed
+from bench.plan import full_variant
+from bench.suite import Recipe
+from bench.trace import record
+from bench.training import train
+from methods import discover
+
+METHODS = discover()
+TRAINED = [name for name, method in METHODS.items() if method.trained_by is None]
+RECIPE = Recipe(epochs=2, learning_rate=1e-3, batch_size=8)
+
+
+def state(model):
+    """A copy of all parameters by name."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def changed(before, after):
+    """Names of the parameters whose bits differ."""
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def fit(model, name, data, recipe=RECIPE, seed=0, precision="float32"):
+    """Train with a method's first variant; returns the parameters."""
+    method = METHODS[name]
+    train(model, method, full_variant(method, method.variants[0]), data, recipe, ("task", seed), precision=precision)
+    return state(model)
+
+
+@pytest.fixture(scope="module")
+def data(make_data):
+    return make_data(20)
+
+
+@pytest.fixture(scope="module")
+def stage1(make_model, data):
+    """The parameters of a fine-tuned static model."""
+    return fit(make_model(METHODS["static"]), "static", data)
+
+
+# --- who is trained
+
+
+def test_deebert_changes_every_exit_below_the_last_and_not_a_bit_else(make_model, stage1, data):
+    model = make_model(METHODS["deebert"], start=stage1)
+    before = state(model)
+    moved = changed(before, fit(model, "deebert", data))
+    assert moved == {name for name in before if name.startswith(("exits.1.", "exits.2.", "exits.3."))}
+
+
+@pytest.mark.parametrize("name", ["static", "pabee", "dact"])
+def test_the_others_change_embeddings_and_every_layer(name, make_model, data):
+    model = make_model(METHODS[name])
+    before = state(model)
+    moved = changed(before, fit(model, name, data))
+    for part in ("embeddings.word_embeddings", *(f"encoder.layer.{i}.output.dense" for i in range(4))):
+        assert f"backbone.encoder.{part}.weight" in moved
+    assert {n for n in before if n.startswith("exits.")} <= moved
+
+
+@pytest.mark.parametrize("name", ["deebert", "dact"])
+def test_stage_2_starts_from_the_backbone_and_head_of_stage_1(name, make_model, stage1):
+    start = state(make_model(METHODS[name], start=stage1))
+    fresh = state(make_model(METHODS[name]))
+    assert not changed({n: t for n, t in stage1.items() if n in start}, start)
+    assert {n for n in stage1 if n.startswith("exits.4.")} == {n for n in start if n in stage1 and "exits" in n}
+    assert not [n for n in changed(start, fresh) if n.startswith(("exits.1.", "exits.2.", "exits.3."))]
+
+
+def test_pabee_starts_from_the_pretrained_checkpoint():
+    assert METHODS["pabee"].starts_from is METHODS["static"].starts_from is METHODS["distilbert"].starts_from is None
+    assert METHODS["dact"].starts_from == METHODS["deebert"].starts_from == "static"
+
+
+# --- initialisation
+
+
+def test_exits_start_alike_whatever_the_method(make_model):
+    dact, deebert, pabee, static = (state(make_model(METHODS[n])) for n in ("dact", "deebert", "pabee", "static"))
+    shared = {name for name in dact if "halting_unit" not in name}
+    assert shared == set(deebert) == set(pabee)
+    assert not changed(deebert, pabee)
+    assert not changed(deebert, dact)
+    assert not changed(static, deebert)
+
+
+def test_exits_depend_on_backbone_task_seed_and_layer(make_model):
+    model = make_model(METHODS["deebert"])
+    weight = model.exits["1"].pooler.weight
+    assert not torch.equal(weight, model.exits["2"].pooler.weight)
+    assert not torch.equal(weight, make_model(METHODS["deebert"], seed=1).exits["1"].pooler.weight)
+    assert not torch.equal(weight, make_model(METHODS["deebert"], "roberta").exits["1"].pooler.weight)
+
+
+def test_initialisation_as_documented(make_model):
+    unit = make_model(METHODS["dact"]).exits["2"].halting_unit
+    assert unit.bias.item() == 0
+    assert 0.01 < unit.weight.std().item() < 0.03
+    pooler = make_model(METHODS["dact"]).exits["2"].pooler
+    assert pooler.weight.std().item() == pytest.approx(0.2, rel=0.1)  # the checkpoint's initializer_range
+
+
+def test_building_a_model_leaves_the_random_state_alone(make_model):
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    make_model(METHODS["dact"])
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_seeds_are_the_same_on_every_machine():
+    assert derive_seed("exit", "bert", "sst2", 0, 1) == 3605655635681990452
+    assert derive_seed("order", "sst2", 1) != derive_seed("order", "sst2", 11)
+
+
+# --- the loop
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_two_trainings_are_bit_identical(name, make_model, stage1, data):
+    start = stage1 if METHODS[name].starts_from else None
+    one = fit(make_model(METHODS[name], start=start), name, data)
+    torch.rand(7)  # whatever ran in between
+    assert not changed(one, fit(make_model(METHODS[name], start=start), name, data))
+
+
+def test_another_seed_is_another_training(make_model, data):
+    one, two = (fit(make_model(METHODS["static"]), "static", data, seed=seed) for seed in (0, 1))
+    assert "exits.4.classifier.weight" in changed(one, two)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_frozen_features_train_like_the_whole_model(family, make_model, make_data, monkeypatch):
+    data, method = make_data(20, family), METHODS["deebert"]
+    kept = fit(make_model(method, family), "deebert", data)
+    monkeypatch.setattr(training, "FEATURE_BYTES", 0)
+    recomputed = fit(make_model(method, family), "deebert", data)
+    for name in kept:
+        assert torch.allclose(kept[name], recomputed[name], rtol=0, atol=1e-5), name
+    assert changed(state(make_model(method, family)), kept)
+
+
+def test_the_order_of_the_data_does_not_depend_on_the_method(make_model, stage1, data, monkeypatch):
+    orders, epochs = [], training.epochs
+
+    def spy(*arguments):
+        orders.append([rows.tolist() for rows in epochs(*arguments)])
+        return iter([np.array(rows) for rows in orders[-1]])
+
+    monkeypatch.setattr(training, "epochs", spy)
+    for name in TRAINED:
+        fit(make_model(METHODS[name], start=stage1 if METHODS[name].starts_from else None), name, data)
+    assert len(orders) == len(TRAINED)
+    assert all(order == orders[0] for order in orders)
+    assert orders[0][:3] != orders[0][3:]  # another order in each epoch
+
+
+def test_the_learning_rate_falls_linearly_to_nothing(make_model, data, monkeypatch):
+    rates = []
+
+    class Spy(torch.optim.AdamW):
+        def step(self, *arguments):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(*arguments)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Spy)
+    fit(make_model(METHODS["static"]), "static", data)
+    assert rates == pytest.approx([1e-3 * (6 - step) / 6 for step in range(6)])  # 2 epochs of 3 batches
+
+
+def test_examples_seen_and_evaluation_mode(make_model, data):
+    model = make_model(METHODS["static"])
+    assert train(model, METHODS["static"], {}, data, RECIPE, ("task", 0)) == 40
+    assert not any(module.training for module in model.modules())
+
+
+def test_training_learns(make_model, data):
+    model = make_model(METHODS["static"])
+    fit(model, "static", data, Recipe(epochs=30, learning_rate=3e-3, batch_size=8))
+    with torch.inference_mode():
+        logits = model(data.batch(np.arange(20))).logits[:, -1]
+    assert (logits.argmax(1).numpy() == data.labels).mean() >= 0.9
+
+
+class Diverging(type(METHODS["static"])):
+    """The static loss until a step, NaN in that step."""
+
+    def __init__(self, bad_step):
+        self.step, self.bad_step = 0, bad_step
+
+    def loss(self, exits, labels, variant):
+        self.step += 1
+        return super().loss(exits, labels, variant) * (np.nan if self.step == self.bad_step else 1)
+
+
+@pytest.mark.parametrize(("bad_step", "noticed"), [(1, 1), (3, 6), (6, 6)])
+def test_a_training_that_diverges_stops(bad_step, noticed, make_model, data):
+    method = Diverging(bad_step)
+    with pytest.raises(FloatingPointError, match=f"the training loss is nan at step {noticed}: training diverged"):
+        train(make_model(method), method, {}, data, RECIPE, ("task", 0))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_mixed_precision_trains_float32_weights(name, make_model, data, examples):
+    model = make_model(METHODS[name])
+    before = state(model)
+    after = fit(model, name, data, precision="bfloat16")
+    assert changed(before, after)
+    assert {tensor.dtype for tensor in after.values()} == {torch.float32}
+    trace = record(model, examples(20), data, precision="bfloat16")
+    assert trace.logits.dtype == np.float32
+    assert np.isfinite(trace.logits[:, -1]).all()
+
+
+def test_regression_trains(make_model, make_data):
+    for name in ("static", "pabee"):
+        model = make_model(METHODS[name], num_labels=1)
+        assert changed(state(model), fit(model, name, make_data(20, num_labels=1)))
+
+
+# --- the order of batches
+
+lengths = st.lists(st.integers(1, 128), min_size=1, max_size=400).map(np.array)
+
+
+@given(lengths, st.integers(1, 9), st.integers(0, 99))
+def test_an_epoch_covers_every_row_once(lengths, batch_size, seed):
+    batches = list(shuffled_batches(lengths, batch_size, np.random.default_rng(seed)))
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    assert len(batches) == -(-len(lengths) // batch_size)
+    assert sum(len(batch) < batch_size for batch in batches) <= 1
+    again = shuffled_batches(lengths, batch_size, np.random.default_rng(seed))
+    assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+
+
+@given(lengths, st.integers(1, 9))
+def test_inference_covers_every_row_once_by_length(lengths, batch_size):
+    rows = np.concatenate(list(sorted_batches(lengths, batch_size)))
+    assert sorted(rows) == list(range(len(lengths)))
+    assert (np.diff(lengths[rows]) >= 0).all()
+
+
+def test_batches_hold_similar_lengths():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(5, 100, 1000)
+    spread = [np.ptp(lengths[rows]) for rows in shuffled_batches(lengths, 20, rng)]
+    assert np.mean(spread) < 5
