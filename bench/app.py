@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data import Embedded, Folder, Hub, Source
-from bench.errors import UserError, check_name
+from bench.errors import UserError, check_name, nearest
 from bench.plan import Grid, check_seeds, trained_methods
 from bench.store import RunFolder
 from bench.suite import PRECISIONS, Suite, load_suite
@@ -27,6 +27,10 @@ def run(options: Namespace) -> int:
     """
     suite = resolve_suite(options)
     methods, files = resolve_methods(options.methods)
+    known = {**discover(), **methods}
+    for name in suite.variants:
+        if name not in known:
+            raise UserError(f"suite '{suite.name}': variants of unknown method '{name}'{nearest(name, known)}")
     grid = Grid(
         suite=suite,
         tasks=resolve_tasks(options.tasks),
@@ -38,7 +42,6 @@ def run(options: Namespace) -> int:
     )
     folder = RunFolder(Path(options.results or Path("results") / suite.name))
     figures = Path(options.figures or Path("figures") / suite.name)
-    known = {**discover(), **methods}
     if options.collect:
         return collect_and_draw(folder, figures, known)
     if options.prepare:

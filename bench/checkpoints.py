@@ -87,17 +87,18 @@ def hub_commit(repo: str, revision: str | None) -> str:
         UserError: neither knows it; the line says which flag takes a folder instead.
     """
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HFValidationError
 
     reason = "the hub is switched off"
-    if not constants.HF_HUB_OFFLINE:
-        try:
+    try:
+        if not constants.HF_HUB_OFFLINE:
             return HfApi().model_info(repo, revision=revision, timeout=20).sha
-        except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
-            reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else type(error).__name__
-        except Exception as error:  # the hub client's transport errors share no public base class
-            reason = type(error).__name__
-    cached = try_to_load_from_cache(repo, "config.json", revision=revision)
+    except Exception as error:  # the client's transport errors share no public base class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
+    try:
+        cached = try_to_load_from_cache(repo, "config.json", revision=revision)
+    except HFValidationError:
+        cached = None  # no name that the hub could know
     if isinstance(cached, str):
         return Path(cached).parent.name
     raise UserError(

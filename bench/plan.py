@@ -171,13 +171,13 @@ def known_start(method: Method, methods: dict[str, Method]) -> Method:
 
 
 def parse_variant(method: Method, text: str) -> dict[str, float | str]:
-    """Read "name=value,name=value" with the method's own names and types.
+    """Read "name=value,name=value" with the method's own names and values.
 
     Returns:
         The values given, in the method's order; `full_variant` fills in the defaults.
 
     Raises:
-        UserError: an unknown name or a value of the wrong type.
+        UserError: an unknown name or a wrong value.
     """
     given: dict[str, float | str] = {}
     for part in filter(None, text.split(",")):
@@ -188,17 +188,27 @@ def parse_variant(method: Method, text: str) -> dict[str, float | str]:
                 f"unknown variant '{text}' of {method.name}: its parameters are {expected}"
                 f"{nearest(name, method.parameters)}"
             )
-        kind = type(method.parameters[name])
-        try:
-            given[name] = kind(value)
-        except ValueError:
-            raise UserError(f"variant '{text}' of {method.name}: {name} must be a number, got '{value}'") from None
+        given[name] = parse_value(method, text, name, value)
     return {name: given[name] for name in method.parameters if name in given}
+
+
+def parse_value(method: Method, text: str, name: str, value: str) -> float | str:
+    """One value of a variant: a number, or one of the words that the parameter allows."""
+    default = method.parameters[name]
+    if isinstance(default, tuple):
+        if value not in default:
+            raise UserError(f"variant '{text}' of {method.name}: {name} must be one of {', '.join(default)}")
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise UserError(f"variant '{text}' of {method.name}: {name} must be a number, got '{value}'") from None
 
 
 def full_variant(method: Method, text: str) -> dict[str, float | str]:
     """A variant's values with the method's defaults for what it does not name."""
-    return {**method.parameters, **parse_variant(method, text)}
+    defaults = {name: d[0] if isinstance(d, tuple) else d for name, d in method.parameters.items()}
+    return {**defaults, **parse_variant(method, text)}
 
 
 def variant_name(values: dict[str, float | str]) -> str:

@@ -45,9 +45,7 @@ class Todo:
 def prepare_worker() -> None:
     """Set up a worker process once."""
     from joblib.externals.loky import process_executor
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
     process_executor._USE_PSUTIL = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 from bench.errors import UserError, check_name, nearest
@@ -73,10 +73,10 @@ class Suite:
         return self.recipes.get(method) or self.recipes[stage]
 
     def with_checkpoints(self, backbones: dict[str, str], students: dict[str, str]) -> Suite:
-        """The suite with checkpoints named on the command line; a new backbone leaves the suite's student."""
+        """The suite with checkpoints named on the command line; another backbone comes without the suite's student."""
         families = dict(self.backbones)
         for name, path in backbones.items():
-            families[name] = replace(families[name], checkpoint=path)
+            families[name] = Family(checkpoint=path)
         for name, path in students.items():
             families[name] = replace(families[name], student=path)
         return replace(self, backbones=families)
@@ -113,7 +113,10 @@ def parse(name: str, table: dict) -> Suite:
     check_keys(table, Suite, "key", leave_out=("name",))
     families = {family: build(Family, f"backbones.{family}", value) for family, value in tables(table, "backbones")}
     recipes = {stage: build(Recipe, f"recipes.{stage}", value) for stage, value in tables(table, "recipes")}
-    variants = {method: tuple(names) for method, names in table.get("variants", {}).items()}
+    variants = table.get("variants", {})
+    if not isinstance(variants, dict) or not all(is_list_of_text(names) for names in variants.values()):
+        raise UserError('[variants] must hold lists of text, such as dact = ["tau=0.005"]')
+    variants = {method: tuple(names) for method, names in variants.items()}
     suite = Suite(**{**table, "name": name, "backbones": families, "recipes": recipes, "variants": variants})
     check_types(suite)
     check_name("source", suite.source, SOURCES)
@@ -122,6 +125,11 @@ def parse(name: str, table: dict) -> Suite:
     if missing := [stage for stage in STAGES if stage not in recipes]:
         raise UserError(f"no recipe for stage '{missing[0]}': expected a table [recipes.{missing[0]}]")
     return suite
+
+
+def is_list_of_text(value: object) -> bool:
+    """Whether a TOML value is a list of strings with at least one entry."""
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, str) for entry in value)
 
 
 def tables(table: dict, key: str) -> Iterable[tuple[str, dict]]:
@@ -145,8 +153,6 @@ def build(kind: type, where: str, table: dict) -> object:
 
 def check_keys(table: dict, kind: type, what: str, leave_out: tuple[str, ...] = ()) -> None:
     """Refuse unknown keys with the nearest valid one, and missing ones by name."""
-    from dataclasses import MISSING
-
     known = {f.name: f for f in fields(kind) if f.name not in leave_out}
     for key in table:
         if key not in known:

@@ -125,8 +125,8 @@ class Method(ABC):
     every_layer: ClassVar[bool] = True
     #: A reference curve: replayed wherever the traces that it needs exist, whatever methods were named.
     reference: ClassVar[bool] = False
-    #: Names and defaults of what a variant may set; a default also fixes the type.
-    parameters: ClassVar[dict[str, float | str]] = {}
+    #: What a variant may set: the name and the default number, or all allowed words, the default first.
+    parameters: ClassVar[dict[str, float | tuple[str, ...]]] = {}
     #: The variants trained unless a suite names others, written "name=value,name=value"; "" is the only one of most.
     variants: ClassVar[tuple[str, ...]] = ("",)
 

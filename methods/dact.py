@@ -96,7 +96,7 @@ class Dact(Method):
     """
 
     name = "dact"
-    parameters: ClassVar = {"tau": 5e-3, "penalty": "h"}
+    parameters: ClassVar = {"tau": 5e-3, "penalty": ("h", "p")}
     variants = tuple(f"tau={tau:g}" for tau in TAUS)
 
     def skip(self, num_labels: int) -> str | None:

@@ -1,0 +1,159 @@
+"""What the command line answers to wrong input: one line with the nearest valid choice, status 2, nothing trained."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from run_all import main
+
+ROOT = Path(__file__).parents[1]
+TASKS = "all, sst2, mrpc, qnli, rte, qqp, mnli, cola, stsb, wnli"
+METHODS = "all, static, distilbert, dact, dact-exact, deebert, pabee, pabee-frozen"
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Run a command into folders of its own; gives the status and the lines on standard error."""
+
+    def run(*arguments, results="results"):
+        folders = ["--results", str(tmp_path / results), "--figures", str(tmp_path / "figures")]
+        status = main([*arguments, *folders])
+        return status, capsys.readouterr().err.strip().splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--tasks", "sst3"], f"unknown task 'sst3': expected one of {TASKS}; did you mean 'sst2'?"),
+        (["--methods", "deebrt"], "unknown method 'deebrt': expected one of {methods}; did you mean 'deebert'?"),
+        (["--backbones", "brt"], "unknown backbone 'brt': expected one of bert, roberta; did you mean 'bert'?"),
+        (["--students", "brt=x"], "unknown backbone 'brt': expected one of bert, roberta; did you mean 'bert'?"),
+        (["--students", "bert"], "--students bert: expected NAME=DIR"),
+        (["--suite", "glue-locl"], "unknown suite 'glue-locl': expected one of {suites}; did you mean 'glue-local'?"),
+        (
+            ["--suite", "glue-local"],
+            "suite 'glue-local' names no checkpoints: give them with --backbones bert=DIR, roberta=DIR",
+        ),
+        (
+            ["--suite", "glue-local", "--backbones", "bert=."],
+            "suite 'glue-local' reads GLUE from a folder: name it with --glue-dir DIR",
+        ),
+        (
+            ["--suite", "glue-local", "--backbones", "bert=.", "--glue-dir", "nowhere"],
+            "--glue-dir: 'nowhere' is not a folder",
+        ),
+        (["--glue-dir", "."], "--glue-dir: suite 'embedded' reads embedded data; use --suite glue-local"),
+        (
+            ["--precision", "float23"],
+            "unknown precision 'float23': expected one of float32, bfloat16; did you mean 'float32'?",
+        ),
+        (["--seeds", "0"], "no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2"),
+        (["--seed-list", "1,x"], "--seed-list: expected whole numbers such as 0,1,2, got '1,x'"),
+        (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
+        (["--limit", "0"], "--limit: expected at least 1 row, got 0"),
+        (["--methods", "nowhere.py"], "method file 'nowhere.py' does not exist"),
+        (["--backbones", "bert=./nowhere"], "checkpoint folder './nowhere' does not exist"),
+        (["--collect"], "results folder '{results}' holds no run: run.json is missing"),
+    ],
+)
+def test_wrong_arguments(run, tmp_path, arguments, line):
+    from bench.suite import available
+    from methods import discover
+
+    status, lines = run(*arguments)
+    expected = line.replace("{methods}", ", ".join(["all", *discover()])).replace("{suites}", ", ".join(available()))
+    assert (status, lines) == (2, [f"run_all.py: {expected.replace('{results}', str(tmp_path / 'results'))}"])
+    assert not (tmp_path / "results" / "cells").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("max_length = 48", "max_lenght = 48"), "unknown key 'max_lenght'; did you mean 'max_length'?"),
+        (("max_length = 48", ""), "missing key 'max_length'"),
+        (("max_length = 48", 'max_length = "48"'), "'max_length' must be of type int, got '48'"),
+        (
+            ('source = "embedded"', 'source = "embeded"'),
+            "unknown source 'embeded': expected one of embedded, folder, hub; did you mean 'embedded'?",
+        ),
+        (
+            ("epochs = 1", "epoch = 1"),
+            "[recipes.stage1]: unknown key in [recipes.stage1] 'epoch'; did you mean 'epochs'?",
+        ),
+        (("epochs = 1", "epochs = 0"), "[recipes.stage1]: epochs must be positive, got 0"),
+        (("[recipes.joint]", "[recipes.joined]"), "no recipe for stage 'joint': expected a table [recipes.joint]"),
+        (
+            ("max_length = 48", 'max_length = 48\nseed_scope = "head"'),
+            "unknown seed_scope 'head': expected one of full, heads; did you mean 'heads'?",
+        ),
+    ],
+)
+def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
+    file = tmp_path / "broken.toml"
+    file.write_text(tiny_suite.read_text().replace(*change, 1))
+    assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'broken': {line}"])
+
+
+@pytest.mark.parametrize(
+    ("variants", "line"),
+    [
+        (
+            'dact = ["tua=0.1"]',
+            "unknown variant 'tua=0.1' of dact: its parameters are tau, penalty; did you mean 'tau'?",
+        ),
+        ('dact = ["tau=much"]', "variant 'tau=much' of dact: tau must be a number, got 'much'"),
+        ('dact = ["penalty=q"]', "variant 'penalty=q' of dact: penalty must be one of h, p"),
+        ('dcat = ["tau=0.1"]', "suite 'broken': variants of unknown method 'dcat'; did you mean 'dact'?"),
+    ],
+)
+def test_wrong_variants(run, tmp_path, tiny_suite, variants, line):
+    file = tmp_path / "broken.toml"
+    file.write_text(tiny_suite.read_text() + f"\n[variants]\n{variants}\n")
+    assert run("--suite", str(file)) == (2, [f"run_all.py: {line}"])
+
+
+def test_a_suite_that_is_no_toml(run, tmp_path):
+    (tmp_path / "x.toml").write_text("= 3")
+    status, lines = run("--suite", str(tmp_path / "x.toml"))
+    assert status == 2 and len(lines) == 1 and "is not valid TOML" in lines[0]
+
+
+def test_a_folder_of_another_suite_is_refused(run, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "run.json").write_text(json.dumps({"suite": "paper", "methods": {}}))
+    status, lines = run("--tasks", "rte", "--backbones", "bert")
+    assert status == 2
+    assert lines == [
+        f"run_all.py: results folder '{results}' was made with suite 'paper', not 'embedded'; name another folder with "
+        "--results DIR, or repeat the command that made this one"
+    ]
+
+
+def test_a_results_folder_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, lines = run("--tasks", "rte", "--backbones", "bert", results="file/results")
+    assert status == 2 and len(lines) == 1 and "cannot be written: Not a directory" in lines[0]
+
+
+def test_the_plan_lists_the_cells_and_runs_nothing(run, tmp_path, capsys):
+    assert (
+        main(["--plan", "--tasks", "rte", "--backbones", "bert", "--seeds", "2", "--results", str(tmp_path / "r")]) == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    # static, distilbert, pabee, deebert and five tau, two seeds; the others replay their traces
+    assert len(lines) == 2 * 9 + 1 and lines[-1] == "18 cells, 18 to run, 0 done or skipped"
+    assert not (tmp_path / "r").exists()
+
+
+def test_help_needs_no_heavy_import():
+    code = "import sys, run_all; run_all.build_parser().format_help(); print({'torch', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

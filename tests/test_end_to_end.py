@@ -1,0 +1,183 @@
+"""Whole runs through the command line, on a suite that is as small as it can be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from run_all import main
+
+COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
+TABLES = ("points", "exits", "curves", "knobs", "auc", "failures")
+
+
+def run(suite: Path, folder: Path, *arguments: str) -> int:
+    return main(
+        ["--suite", str(suite), "--results", str(folder / "results"), "--figures", str(folder / "figures"), *arguments]
+    )
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = sorted((folder / "results").glob("*.csv"))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_suite, tmp_path_factory):
+    """A folder with a finished run of all default methods."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert run(tiny_suite, folder, *COMMAND) == 0
+    return folder
+
+
+def test_every_output_is_there(finished):
+    assert sorted(hashes(finished)) == sorted(f"{name}.csv" for name in TABLES)
+    figures = {path.name for path in (finished / "figures").iterdir()}
+    assert figures == {f"{name}.{kind}" for name in ("figure2", "figure3-bert") for kind in ("pdf", "svg", "png")}
+    assert len(list((finished / "results" / "environments").glob("*.json"))) == 1
+    assert not list((finished / "results" / "checkpoints").iterdir()), "models that nobody needs were kept"
+
+
+def test_points(finished):
+    points = pd.read_csv(finished / "results" / "points.csv", keep_default_na=False, na_values=[""])
+    assert set(points["split"]) == {"validation", "validation_matched", "validation_mismatched"}
+    counts = points.groupby(["method", "task", "split", "seed"]).size().unstack(0)
+    assert (counts["static"] == 1).all() and (counts["distilbert"] == 1).all()
+    assert (counts["dact"] == 5).all() and (counts["dact-exact"] == 5).all()
+    assert (counts["pabee"] == 12).all() and (counts["pabee-frozen"] == 12).all()
+    assert (counts["truncated"] == 12).all()
+    assert set(counts["deebert"].xs("rte")) == {15} and set(counts["deebert"].xs("mnli")) == {23}
+    assert points["layer_fraction"].between(0, 1).all() and (points["n"] == 40).all()
+    by_method = points.set_index("method")["layer_fraction"]
+    assert (by_method["static"] == 1).all() and (by_method["distilbert"] == 0.5).all()
+    both = points[points["method"].isin(["dact", "dact-exact"])].pivot(
+        index=["cell", "split"], columns="method", values=["layer_fraction", "value"]
+    )
+    assert (both["value"]["dact"] == both["value"]["dact-exact"]).all(), "halting changed an answer"
+    assert (both["layer_fraction"]["dact-exact"] <= both["layer_fraction"]["dact"]).all()
+
+
+def test_exits_add_up(finished):
+    exits = pd.read_csv(finished / "results" / "exits.csv")
+    keys = ["cell", "split", "method", "knob_value"]
+    sums = exits.groupby(keys, dropna=False)["exit_count"].sum()
+    assert (sums == 40).all()
+    assert (exits.loc[exits["layer"] == 1, "used_count"] == 40).all()
+
+
+def test_full_depth_values_are_those_of_the_evaluate_library(finished):
+    points = pd.read_csv(finished / "results" / "points.csv")
+    for file in (finished / "results" / "cells").glob("*.json"):
+        record = json.loads(file.read_text())
+        if record["spec"]["method"] in ("static", "dact"):
+            for split, values in record["full_depth"].items():
+                rows = points[(points["cell"] == record["key"]) & (points["split"] == split)]
+                for name, value in values.items():
+                    # halting never changes DACT's answer, so its points stand at full depth, too
+                    assert rows[name].to_numpy() == pytest.approx(value, abs=1e-12)
+
+
+def test_the_same_command_again_changes_nothing(finished, tiny_suite, capsys):
+    before = hashes(finished)
+    assert run(tiny_suite, finished, *COMMAND) == 0
+    assert "0 cells to run" in capsys.readouterr().out
+    assert hashes(finished) == before
+
+
+def test_collect_rebuilds_the_tables(finished, tiny_suite):
+    before = hashes(finished)
+    for file in (finished / "results").glob("*.csv"):
+        file.unlink()
+    assert run(tiny_suite, finished, "--collect") == 0
+    assert hashes(finished) == before
+
+
+def test_another_folder_gets_the_same_tables(finished, tiny_suite, tmp_path):
+    assert run(tiny_suite, tmp_path, *COMMAND, "--jobs", "1") == 0
+    assert hashes(tmp_path) == hashes(finished)
+
+
+def test_a_lost_trace_is_made_again(finished, tiny_suite, capsys):
+    before = hashes(finished)
+    traces = sorted((finished / "results" / "traces").iterdir())
+    kept = traces[0].read_bytes()
+    traces[0].unlink()
+    assert run(tiny_suite, finished, *COMMAND) == 0
+    assert traces[0].read_bytes() == kept
+    assert hashes(finished) == before
+
+
+def test_another_limit_is_refused(finished, tiny_suite, capsys):
+    assert run(tiny_suite, finished, *COMMAND, "--limit", "41") == 2
+    assert "was made with limit 40, not 41" in capsys.readouterr().err
+
+
+METHOD = '''
+"""A method from outside the project."""
+import os
+from methods.static import Static
+
+class Outside(Static):
+    """A. Nobody, 2026. Fails where it is told to."""
+    name = "outside"
+    recipe = "joint"
+    parameters = {"mode": ("fine", "raise", "die", "diverge")}
+    variants = ("mode=fine", "mode=raise", "mode=die", "mode=diverge")
+
+    def loss(self, exits, labels, variant):
+        if variant["mode"] == "raise":
+            raise RuntimeError("this method cannot train\\nnot even a bit")
+        if variant["mode"] == "die":
+            os.kill(os.getpid(), 9)
+        loss = super().loss(exits, labels, variant)
+        return loss * float("nan") if variant["mode"] == "diverge" else loss
+'''
+
+
+def test_failures_are_rows_and_the_rest_goes_on(tiny_suite, tmp_path, capsys):
+    (tmp_path / "outside.py").write_text(METHOD)
+    command = ["--tasks", "rte", "--backbones", "bert", "--seeds", "1", "--limit", "40", "--jobs", "2"]
+    command += ["--methods", f"{tmp_path / 'outside.py'},pabee"]
+    assert run(tiny_suite, tmp_path, *command) == 1
+    failures = pd.read_csv(tmp_path / "results" / "failures.csv").set_index("variant")["reason"].to_dict()
+    assert failures == {
+        "mode=raise": "RuntimeError: this method cannot train",
+        "mode=die": "its worker process died: killed, or out of memory",
+        "mode=diverge": "FloatingPointError: the training loss is nan at step 1: training diverged",
+    }
+    points = pd.read_csv(tmp_path / "results" / "points.csv")
+    assert set(points["method"]) == {"outside", "pabee"}
+    assert len(points[points["method"] == "outside"]) == 1
+
+    capsys.readouterr()
+    assert run(tiny_suite, tmp_path, *command) == 1
+    assert "3 cells to run" in capsys.readouterr().out, "only what failed is run again"
+
+
+def test_no_student_is_a_reason_not_a_failure(tiny_suite, tmp_path):
+    suite = tmp_path / "no-student.toml"
+    suite.write_text(tiny_suite.read_text().replace('student = "distilbert-nano"\n', ""))
+    command = ["--tasks", "rte", "--backbones", "bert", "--seeds", "1", "--limit", "40", "--methods", "distilbert"]
+    assert run(suite, tmp_path, *command) == 0
+    failures = pd.read_csv(tmp_path / "results" / "failures.csv")
+    assert failures[["status", "reason"]].to_numpy().tolist() == [["skipped", "no student checkpoint"]]
+
+
+def test_real_glue_on_a_real_backbone(tmp_path):
+    shared = Path(__file__).parents[2] / "shared"
+    backbone = shared / "backbones" / "minilm-l6-h384-uncased"
+    if not backbone.is_dir():
+        pytest.skip("no folder with real GLUE and a real backbone beside the project")
+    arguments = ["--suite", "glue-local", "--glue-dir", str(shared / "glue"), "--backbones", f"bert={backbone}"]
+    arguments += ["--tasks", "sst2,stsb", "--methods", "static,pabee,deebert", "--seeds", "1", "--limit", "16"]
+    arguments += ["--results", str(tmp_path / "r"), "--figures", str(tmp_path / "f"), "--jobs", "1"]
+    assert main(arguments) == 0
+    points = pd.read_csv(tmp_path / "r" / "points.csv")
+    assert set(points["task"]) == {"sst2", "stsb"}
+    assert set(points.loc[points["task"] == "stsb", "method"]) == {"static", "pabee"}
+    failures = pd.read_csv(tmp_path / "r" / "failures.csv")
+    assert failures["reason"].unique().tolist() == ["the entropy rule needs classes, this task is a regression"]
