@@ -136,3 +136,37 @@ def word_tokenizer(family: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_input_names=["input_ids", *segments, "attention_mask"], **names
     )
+
+
+TINY_SUITE = """
+title = "generated miniature tasks"
+source = "embedded"
+max_length = 48
+
+[backbones.bert]
+checkpoint = "bert-nano"
+student = "distilbert-nano"
+
+[recipes.stage1]
+epochs = 1
+learning_rate = 1e-3
+batch_size = 20
+
+[recipes.stage2]
+epochs = 1
+learning_rate = 1e-3
+batch_size = 20
+
+[recipes.joint]
+epochs = 1
+learning_rate = 1e-3
+batch_size = 20
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_suite(tmp_path_factory) -> Path:
+    """The file of a suite for whole runs in seconds: the embedded one, on BERT only, one epoch a stage."""
+    path = tmp_path_factory.mktemp("suite") / "tiny.toml"
+    path.write_text(TINY_SUITE)
+    return path
