@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -25,6 +26,8 @@ from bench.model import build_model
 from bench.trace import Trace
 
 torch.set_num_threads(1)
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 
 FAMILIES = ("bert", "roberta", "distilbert")
 WORDS = tuple(f"w{i}" for i in range(30))

@@ -46,7 +46,7 @@ def thresholds(result, knob):
     scores = result.scores[:, :-1]
     if np.array_equal(scores, np.round(scores)):
         return knob.values[:3]
-    return (knob.values[0], *(float(knob.sign * np.quantile(scores, q)) for q in (0.3, 0.6, 0.9)))
+    return (knob.values[0], *(float(knob.sign * np.quantile(scores, q)) for q in (0.4, 0.8)))
 
 
 def run_in_batches(model, method, value, data, size, padding=0, seed=None):
