@@ -61,8 +61,8 @@ class ExactCurve:
     """Every distinct operating point of a rule on a trace, from full depth down.
 
     Attributes:
-        layer_fraction: [K] mean fraction of layers used.
-        moves: for classification, confusion counts [K, C, C] (rows: true class).
+        layer_fraction: [K] mean fraction of layers used, falling from 1.
+        confusion: [K, C, C] counts (rows: true class).
     """
 
     layer_fraction: np.ndarray
