@@ -13,7 +13,7 @@ from bench.data import Embedded, Folder, Hub, Source
 from bench.errors import UserError, check_name, nearest
 from bench.plan import Grid, check_seeds, trained_methods
 from bench.store import RunFolder
-from bench.suite import PRECISIONS, Suite, load_suite
+from bench.suite import PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
 from methods import DEFAULT, discover, from_file
 from methods.base import Method
@@ -28,9 +28,7 @@ def run(options: Namespace) -> int:
     suite = resolve_suite(options)
     methods, files = resolve_methods(options.methods)
     known = {**discover(), **methods}
-    for name in suite.variants:
-        if name not in known:
-            raise UserError(f"suite '{suite.name}': variants of unknown method '{name}'{nearest(name, known)}")
+    check_suite_methods(suite, known)
     grid = Grid(
         suite=suite,
         tasks=resolve_tasks(options.tasks),
@@ -62,6 +60,16 @@ def resolve_suite(options: Namespace) -> Suite:
     if options.precision:
         suite = replace(suite, precision=check_name("precision", options.precision, PRECISIONS))
     return suite.with_checkpoints(backbones, students)
+
+
+def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
+    """Refuse variants and recipes for methods that do not exist."""
+    for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
+        choices = [*known, *STAGES] if table == "recipes" else list(known)
+        for name in names:
+            if name not in choices:
+                hint = nearest(name, choices)
+                raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
 
 
 def pairs(flag: str, text: str | None) -> dict[str, str]:
@@ -109,7 +117,8 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
             files |= {method.name: str(Path(entry).resolve()) for method in found}
             chosen |= {method.name: method for method in found}
         else:
-            chosen[check_name("method", entry, ["all", *known])] = known[entry]
+            check_name("method", entry, ["all", *known])
+            chosen[entry] = known[entry]
     if not chosen:
         raise UserError("--methods: expected at least one name")
     return chosen, files

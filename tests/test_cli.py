@@ -85,7 +85,7 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
         ),
         (
             ("epochs = 1", "epoch = 1"),
-            "[recipes.stage1]: unknown key in [recipes.stage1] 'epoch'; did you mean 'epochs'?",
+            "unknown key in [recipes.stage1] 'epoch'; did you mean 'epochs'?",
         ),
         (("epochs = 1", "epochs = 0"), "[recipes.stage1]: epochs must be positive, got 0"),
         (("[recipes.joint]", "[recipes.joined]"), "no recipe for stage 'joint': expected a table [recipes.joint]"),
@@ -110,13 +110,22 @@ def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
         ),
         ('dact = ["tau=much"]', "variant 'tau=much' of dact: tau must be a number, got 'much'"),
         ('dact = ["penalty=q"]', "variant 'penalty=q' of dact: penalty must be one of h, p"),
-        ('dcat = ["tau=0.1"]', "suite 'broken': variants of unknown method 'dcat'; did you mean 'dact'?"),
+        ('dcat = ["tau=0.1"]', "suite 'broken': [variants] names no method with 'dcat'; did you mean 'dact'?"),
+        ('dact = "tau=0.1"', "suite 'broken': [variants] must hold lists of text, such as dact = [\"tau=0.005\"]"),
     ],
 )
 def test_wrong_variants(run, tmp_path, tiny_suite, variants, line):
     file = tmp_path / "broken.toml"
     file.write_text(tiny_suite.read_text() + f"\n[variants]\n{variants}\n")
     assert run("--suite", str(file)) == (2, [f"run_all.py: {line}"])
+
+
+def test_a_recipe_for_nobody(run, tmp_path, tiny_suite):
+    file = tmp_path / "broken.toml"
+    recipe = "\n[recipes.deebrt]\nepochs = 1\nlearning_rate = 1e-3\nbatch_size = 20\n"
+    file.write_text(tiny_suite.read_text() + recipe)
+    line = "run_all.py: suite 'broken': [recipes] names no stage or method with 'deebrt'; did you mean 'deebert'?"
+    assert run("--suite", str(file)) == (2, [line])
 
 
 def test_a_suite_that_is_no_toml(run, tmp_path):
