@@ -151,6 +151,20 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def check_length(checkpoint: Checkpoint, max_length: int) -> None:
+    """Refuse a suite whose inputs are longer than a checkpoint has positions.
+
+    Raises:
+        UserError: naming both lengths.
+    """
+    config = load_config(checkpoint)
+    # RoBERTa's positions start behind the padding index
+    positions = config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
+    if max_length > positions:
+        where = f"checkpoint '{checkpoint.path}'"
+        raise UserError(f"{where} has positions for {positions} tokens, the suite's max_length is {max_length}")
+
+
 def one_line(error: BaseException) -> str:
     """The first line of an error's text, shortened to what fits a message."""
     lines = str(error).strip().splitlines()

@@ -58,7 +58,9 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{where}: config.json cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise UserError(f"{where}: config.json is not valid JSON ({error})") from error
-    if not isinstance(config, dict) or config.get("auto_map"):
+    if not isinstance(config, dict):
+        raise UserError(f"{where}: config.json holds no object")
+    if config.get("auto_map"):
         raise UserError(f"{where}: config.json asks for code of its own, which is never run")
     kind = config.get("model_type")
     if kind not in MODEL_TYPES or config.get("is_decoder"):

@@ -14,8 +14,9 @@ import torch
 
 from bench.data import Examples
 
-#: How many batches are sorted by length together: enough for little padding, few enough to stay random.
-BATCHES_PER_GROUP = 50
+#: An epoch is cut into at least this many groups that are sorted by length, of at most so many batches each: enough
+#: for little padding, few enough to stay random (the library's LengthGroupedSampler takes the same two).
+GROUPS, BATCHES_PER_GROUP = 4, 50
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """One epoch of row numbers in random batches of similar length; the last batch may be smaller."""
     order = rng.permutation(len(lengths))
-    group = batch_size * BATCHES_PER_GROUP
+    group = batch_size * max(1, min(BATCHES_PER_GROUP, len(lengths) // (batch_size * GROUPS)))
     batches = []
     for start in range(0, len(order), group):
         rows = order[start : start + group]

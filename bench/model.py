@@ -70,12 +70,24 @@ def build_model(
             exits[layer] = method.exit(backbone.hidden_size, num_labels, backbone.dropout, std)
     model = EarlyExitModel(backbone, exits, num_labels)
     if start is not None:
-        model.load_state_dict(start, strict=False)
+        load_start(model, start)
     for layer, parameter in backbone.parts():
         parameter.requires_grad_(method.trains("backbone", layer, num_layers))
     for layer, module in exits.items():
         module.requires_grad_(method.trains("exit", layer, num_layers))
     return model
+
+
+def load_start(model: EarlyExitModel, start: dict[str, Tensor]) -> None:
+    """Load a stage-1 model: all of its weights must find their place, and the whole backbone must be among them.
+
+    Raises:
+        ValueError: a weight that fits nowhere, or a part of the backbone that is missing.
+    """
+    missing, unexpected = model.load_state_dict(start, strict=False)
+    lost = [*unexpected, *(name for name in missing if name.startswith("backbone."))]
+    if lost:
+        raise ValueError(f"the model to start from does not fit: first '{lost[0]}'")
 
 
 def derive_seed(*parts: object) -> int:

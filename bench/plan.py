@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bench.checkpoints import Checkpoint, resolve
@@ -214,11 +214,3 @@ def full_variant(method: Method, text: str) -> dict[str, float | str]:
 def variant_name(values: dict[str, float | str]) -> str:
     """The canonical name of a variant: `tau=0.005`, numbers as %g."""
     return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())
-
-
-def check_seeds(seeds: Iterable[int]) -> list[int]:
-    """Seeds without repeats, in the order given."""
-    seeds = list(dict.fromkeys(seeds))
-    if not seeds:
-        raise UserError("no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2")
-    return seeds

@@ -44,8 +44,11 @@ class Todo:
 
 def prepare_worker() -> None:
     """Set up a worker process once."""
+    import signal
+
     from joblib.externals.loky import process_executor
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends its workers
     # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
     process_executor._USE_PSUTIL = False
 

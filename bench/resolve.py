@@ -1,0 +1,173 @@
+"""From the words of a command line to what they mean; every wrong name is refused here, before anything runs."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from bench.data import Embedded, Folder, Hub, Source
+from bench.errors import UserError, check_name, nearest
+from bench.plan import Grid
+from bench.suite import PRECISIONS, STAGES, Suite, load_suite
+from bench.tasks import resolve_tasks
+from methods import DEFAULT, discover, from_file
+from methods.base import Method
+
+
+def resolve_grid(options: Namespace) -> tuple[Grid, dict[str, str]]:
+    """The axes of the plan that a command line asks for, and the files of methods from outside the project.
+
+    Raises:
+        UserError: an unknown name or a value out of range.
+    """
+    suite = resolve_suite(options)
+    methods, files = resolve_methods(options.methods)
+    check_suite_methods(suite, {**discover(), **methods})
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit: expected at least 1 row, got {options.limit}")
+    grid = Grid(
+        suite=suite,
+        tasks=resolve_tasks(options.tasks),
+        backbones=resolve_backbones(options.backbones, suite),
+        methods=methods,
+        seeds=resolve_seeds(options),
+        source=resolve_source(suite, options.glue_dir),
+        limit=options.limit,
+    )
+    return grid, files
+
+
+def resolve_suite(options: Namespace) -> Suite:
+    """The suite with what the command line changes in it."""
+    suite = load_suite(options.suite)
+    backbones = {name: path for name, path in pairs("--backbones", options.backbones).items() if path}
+    students = pairs("--students", options.students)
+    for name, path in students.items():
+        if not path:
+            raise UserError(f"--students {name}: expected NAME=DIR")
+    for name in (*backbones, *students):
+        check_name("backbone", name, suite.backbones)
+    if options.precision:
+        suite = replace(suite, precision=check_name("precision", options.precision, PRECISIONS))
+    return suite.with_checkpoints(backbones, students)
+
+
+def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
+    """Refuse variants and recipes for methods that do not exist."""
+    for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
+        choices = [*known, *STAGES] if table == "recipes" else list(known)
+        for name in names:
+            if name not in choices:
+                hint = nearest(name, choices)
+                raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
+
+
+def pairs(flag: str, text: str | None) -> dict[str, str]:
+    """NAME or NAME=DIR, separated by commas."""
+    entries = [entry.strip().partition("=") for entry in (text or "").split(",") if entry.strip()]
+    if text is not None and not entries:
+        raise UserError(f"{flag}: expected at least one name")
+    return {name: path for name, _, path in entries}
+
+
+def resolve_backbones(text: str | None, suite: Suite) -> list[str]:
+    """The families to run: those named, or all that the suite gives a checkpoint.
+
+    Raises:
+        UserError: an unknown name, or a family without a checkpoint.
+    """
+    named = list(pairs("--backbones", text)) or [name for name, family in suite.backbones.items() if family.checkpoint]
+    for name in named:
+        check_name("backbone", name, suite.backbones)
+        if not suite.backbones[name].checkpoint:
+            raise UserError(
+                f"suite '{suite.name}' names no checkpoint for '{name}': give one with --backbones {name}=DIR"
+            )
+    if not named:
+        choices = ", ".join(f"{name}=DIR" for name in suite.backbones)
+        raise UserError(f"suite '{suite.name}' names no checkpoints: give them with --backbones {choices}")
+    return named
+
+
+def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]]:
+    """The methods to report, and the files of those from outside the project.
+
+    Raises:
+        UserError: an unknown name, or a file that defines no method.
+    """
+    known = discover()
+    if text is None or text == "all":
+        names = DEFAULT if text is None else known
+        return {name: known[name] for name in names}, {}
+    chosen: dict[str, Method] = {}
+    files: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        if entry.endswith(".py"):
+            found = load_method_file(entry)
+            files |= {method.name: str(Path(entry).resolve()) for method in found}
+            chosen |= {method.name: method for method in found}
+        else:
+            check_name("method", entry, ["all", *known])
+            chosen[entry] = known[entry]
+    if not chosen:
+        raise UserError("--methods: expected at least one name")
+    return chosen, files
+
+
+def load_method_file(entry: str) -> list[Method]:
+    """The methods of a file named on the command line."""
+    path = Path(entry)
+    if not path.is_file():
+        raise UserError(f"method file '{entry}' does not exist")
+    try:
+        found = from_file(path)
+    except Exception as error:
+        raise UserError(f"method file '{entry}' cannot be imported: {type(error).__name__}: {error}") from error
+    if not found:
+        raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
+    return found
+
+
+def resolve_seeds(options: Namespace) -> list[int]:
+    """Seeds 0..N-1, or the list given, without repeats."""
+    if options.seed_list is None:
+        seeds = list(range(3 if options.seeds is None else options.seeds))
+    else:
+        try:
+            seeds = list(dict.fromkeys(int(part) for part in options.seed_list.split(",")))
+        except ValueError:
+            line = f"--seed-list: expected whole numbers such as 0,1,2, got '{options.seed_list}'"
+            raise UserError(line) from None
+    if not seeds or min(seeds) < 0:
+        raise UserError("no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2")
+    return seeds
+
+
+def resolve_source(suite: Suite, glue_dir: str | None) -> Source:
+    """Where the suite's data comes from."""
+    if glue_dir is not None and suite.source != "folder":
+        raise UserError(f"--glue-dir: suite '{suite.name}' reads {suite.source} data; use --suite glue-local")
+    if suite.source == "folder":
+        if glue_dir is None:
+            raise UserError(f"suite '{suite.name}' reads GLUE from a folder: name it with --glue-dir DIR")
+        if not Path(glue_dir).is_dir():
+            raise UserError(f"--glue-dir: '{glue_dir}' is not a folder")
+        return Folder(Path(glue_dir))
+    return Embedded() if suite.source == "embedded" else Hub()
+
+
+def resolve_workers(options: Namespace) -> tuple[int, str]:
+    """Number of worker processes and the device they compute on."""
+    import torch
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device is available here")
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return options.jobs or (1 if device == "cuda" else cores), device
