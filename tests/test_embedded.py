@@ -29,7 +29,6 @@ GOOD = set("great fun clever fresh moving sharp liked loved enjoyed".split())
 BAD = set("dull weak silly stale flat awful hated loathed despised".split())
 SAME = "helped=assisted phoned=called greeted=welcomed blamed=accused hired=employed praised=lauded chased=pursued"
 SAME = dict(words.split("=") for words in f"{SAME} hugged=embraced".split())
-BELOW = {"trails", "follows", "lags", "chases"}
 
 
 # A second opinion on every label: these functions read the text and share no code with the generator.
@@ -55,8 +54,7 @@ def answered(question, told):
 
 
 def edge(words):
-    left, relation, right = words
-    return (right, left) if relation in BELOW else (left, right)
+    return words[0], words[2]
 
 
 def hops(text, start, goal):
@@ -127,7 +125,7 @@ def test_every_label_and_difficulty_follows_from_the_text(task, split):
         ("qqp", "who helped anna ?", "anna was assisted by whom ?", "duplicate"),
         ("qnli", "who helped anna ?", "anna helped ben and anna was assisted by carl .", "entailment"),
         ("rte", "cats are cooks and foxes are cats .", "foxes are cooks .", "entailment"),
-        ("mnli", "anna outranks ben and carl trails ben .", "carl leads anna .", "contradiction"),
+        ("mnli", "anna outranks ben and ben leads carl .", "carl leads anna .", "contradiction"),
         ("mnli", "anna outranks ben and carl outranks ben .", "carl leads anna .", "neutral"),
     ],
 )
@@ -208,7 +206,7 @@ def fits(first, second):
         task = "rte"
     elif set(first.split()) & (set(SAME) | set(SAME.values())):
         task = "mrpc"
-    elif set(first.split()) & {word for _, *words in language.GENRES.values() for group in words for word in group}:
+    elif set(first.split()) & {word for _, above in language.GENRES.values() for word in above}:
         task = "mnli"
     else:
         return opinion(first)[0] == opinion(second)[0]

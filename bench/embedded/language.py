@@ -2,7 +2,7 @@
 
     event    (agent, verb, patient)   "anna helped ben" = "ben was assisted by anna"
     kind     (narrow, wide)           "cats are hunters", transitive
-    rank     (upper, lower)           "anna outranks ben" = "ben trails anna", transitive
+    rank     (upper, lower)           "anna outranks ben" = "anna leads ben", transitive
     opinion  (aspect, verdict)        "nobody denies that the plot was not dull", verdict +1 or -1
 
 Every word is separated by blanks, punctuation included. A question is an event with `WHO` in place of a name.
@@ -31,12 +31,10 @@ VERBS = (
 )
 SYNONYMS = {words[0]: words for words in VERBS}
 WHO = "who"
+CLAUSES = (1, 1, 2)  # how many events are told at once; binding two of them is much harder than telling one
 
-# A genre is a set of names with its own words for "is above" and "is below".
-GENRES = {
-    "people": (PEOPLE, ("outranks", "leads"), ("trails", "follows")),
-    "countries": (COUNTRIES, ("outsells", "tops"), ("lags", "chases")),
-}
+# A genre is a set of names with its own words for "is above".
+GENRES = {"people": (PEOPLE, ("outranks", "leads")), "countries": (COUNTRIES, ("outsells", "tops"))}
 
 ASPECTS = tuple("plot cast film script music ending pacing hero villain humor".split())
 ADJECTIVES = {
@@ -58,7 +56,7 @@ def vocabulary() -> list[str]:
     """Return every word of the language, without repetition, in a fixed order."""
     words = [*FUNCTION_WORDS, *OTHER_WORDS, *PEOPLE, *COUNTRIES, *KINDS, *ASPECTS]
     words += [word for group in VERBS for word in group]
-    words += [word for _, upper, lower in GENRES.values() for word in (*upper, *lower)]
+    words += [word for _, above in GENRES.values() for word in above]
     words += [word for table in (ADJECTIVES, FEELINGS) for group in table.values() for word in group]
     return list(dict.fromkeys(words))
 
@@ -77,10 +75,8 @@ def say_kind(fact: tuple[str, str]) -> str:
 
 
 def say_rank(rng: Random, fact: tuple[str, str], genre: str) -> str:
-    """Say who is above whom, starting from either end."""
-    _, above, below = GENRES[genre]
-    upper, lower = fact
-    return rng.choice([f"{upper} {rng.choice(above)} {lower}", f"{lower} {rng.choice(below)} {upper}"])
+    """Say who is above whom, with any of the genre's words for it."""
+    return f"{fact[0]} {rng.choice(GENRES[genre][1])} {fact[1]}"
 
 
 def say_opinion(rng: Random, aspect: str, verdict: int, negations: int) -> str:

@@ -4,79 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from random import Random
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel, BertConfig, DistilBertConfig, PreTrainedTokenizerFast, RobertaConfig
+from transformers import AutoModel, PreTrainedTokenizerFast
 
 from bench.embedded import language as lang
 from bench.embedded import stream
+from bench.embedded.nano import LAYERS, STUDENTS, WIDTH, config, make_student, save, tokenizer
 from bench.embedded.tasks import TASKS, generate, splits
 
-WEIGHTS = Path(__file__).parent / "weights"
-WIDTH, HEADS, INNER, LAYERS = 64, 4, 128, 12
-STEPS, WORDS_ALONE, DISTILL_STEPS = 2600, 800, 1200
-PAIRS, LEARNING_RATE, WARMUP = 64, 1.5e-3, 150
+STEPS, WORDS_ALONE, DISTILL_STEPS = 2600, 1400, 1200
+PAIRS, LEARNING_RATE, WARMUP = 32, 1e-3, 150
 SEEDS = {"bert": 11, "roberta": 12}
-STUDENTS = {"bert": "distilbert-nano", "roberta": "distilroberta-nano"}
-DISTILBERT_NAMES = {  # DistilBERT's name of a part of a layer: BERT's
-    "attention.q_lin": "attention.self.query",
-    "attention.k_lin": "attention.self.key",
-    "attention.v_lin": "attention.self.value",
-    "attention.out_lin": "attention.output.dense",
-    "sa_layer_norm": "attention.output.LayerNorm",
-    "ffn.lin1": "intermediate.dense",
-    "ffn.lin2": "output.dense",
-    "output_layer_norm": "output.LayerNorm",
-}
-SPECIALS = {
-    "bert": {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"},
-    "roberta": {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"},
-}
-
-
-def tokenizer(family: str) -> PreTrainedTokenizerFast:
-    """Return the family's word-level tokenizer; its ids start with the special tokens in the family's own order."""
-    special = SPECIALS[family]
-    ids = {word: i for i, word in enumerate([*special.values(), *lang.vocabulary()])}
-    rust = Tokenizer(models.WordLevel(ids, unk_token=special["unk"]))
-    rust.normalizer = normalizers.Lowercase()
-    rust.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    cls, sep = special["cls"], special["sep"]
-    two = f"{cls} $A {sep} {sep} $B {sep}" if family == "roberta" else f"{cls} $A {sep} $B:1 {sep}:1"
-    rust.post_processor = processors.TemplateProcessing(
-        single=f"{cls} $A {sep}", pair=two, special_tokens=[(token, ids[token]) for token in (cls, sep)]
-    )
-    inputs = (
-        ["input_ids", "attention_mask"] if family == "roberta" else ["input_ids", "token_type_ids", "attention_mask"]
-    )
-    named = {f"{role}_token": token for role, token in special.items()}
-    if family == "roberta":
-        named |= {"bos_token": "<s>", "eos_token": "</s>"}
-    return PreTrainedTokenizerFast(tokenizer_object=rust, model_max_length=64, model_input_names=inputs, **named)
-
-
-def config(family: str, vocabulary: int, layers: int):
-    """Return the configuration of a nano encoder; without dropout, which costs more than it helps at this size."""
-    shared = {"vocab_size": vocabulary, "max_position_embeddings": 64}
-    if family == "distilbert":
-        sizes = {"dim": WIDTH, "n_heads": HEADS, "hidden_dim": INNER, "n_layers": layers}
-        return DistilBertConfig(**shared, **sizes, dropout=0.0, attention_dropout=0.0, pad_token_id=0)
-    sizes = {
-        "hidden_size": WIDTH,
-        "num_attention_heads": HEADS,
-        "intermediate_size": INNER,
-        "num_hidden_layers": layers,
-    }
-    shared |= sizes | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    if family == "bert":
-        return BertConfig(**shared, pad_token_id=0)
-    positions = {"max_position_embeddings": 66, "type_vocab_size": 1}
-    return RobertaConfig(**shared | positions, pad_token_id=1, bos_token_id=0, eos_token_id=2)
 
 
 class Heads(nn.Module):
@@ -123,12 +65,19 @@ class Batches:
         """Return encoded true pairs, words of the second masked, and their [count, T] ids, -100 elsewhere."""
         inputs, _ = self.pairs(count, 1.0)
         ids = inputs["input_ids"]
-        second = (ids == self.tokens.sep_token_id).cumsum(1) > 0
-        scores = torch.rand(ids.shape, generator=self.random).masked_fill(~(self.informative[ids] & second), 2.0)
-        hidden = (scores < 0.3) | (scores == scores.min(1, keepdim=True).values)
-        targets = ids.masked_fill(~hidden, -100)
-        inputs["input_ids"] = ids.masked_fill(hidden, self.tokens.mask_token_id)
-        return inputs, targets
+        informative = self.informative[ids]
+        second = informative & ((ids == self.tokens.sep_token_id).cumsum(1) > 0)
+        scores = self._scores(second)
+        chosen = (scores < 0.3) | (scores == scores.min(1, keepdim=True).values)
+        other = ids.gather(1, self._scores(informative).argmin(1, keepdim=True)).expand_as(ids)
+        fate = torch.rand(ids.shape, generator=self.random)  # as in BERT, with shares of one half and two quarters
+        shown = torch.where(fate < 0.5, self.tokens.mask_token_id, torch.where(fate < 0.75, other, ids))
+        inputs["input_ids"] = torch.where(chosen, shown, ids)
+        return inputs, ids.masked_fill(~chosen, -100)
+
+    def _scores(self, allowed: torch.Tensor) -> torch.Tensor:
+        """Return random numbers below 1 where allowed, 2 elsewhere."""
+        return torch.rand(allowed.shape, generator=self.random).masked_fill(~allowed, 2.0)
 
     def reviews(self, count: int):
         """Return encoded opinions and [count] ids of a word that sums each up."""
@@ -144,19 +93,22 @@ class Batches:
 
 
 def losses(encoder: nn.Module, heads: Heads, batches: Batches, alone: bool) -> list[torch.Tensor]:
-    """Return the losses of one step: masked words and, unless they are learnt `alone`, pair fit and summing-up word."""
+    """Return one step's losses: masked words, summing-up word and, unless these two are learnt `alone`, pair fit.
+
+    Whether a pair fits is learnt much faster once masked words are, and is what most of the later work goes to.
+    """
     table = encoder.get_input_embeddings().weight
-    inputs, targets = batches.masked(PAIRS)
+    inputs, targets = batches.masked(PAIRS if alone else PAIRS // 2)
     states = encoder(**inputs).last_hidden_state  # [n, T, WIDTH]
-    hidden = targets != -100
-    word = F.cross_entropy(heads.words(states[hidden], table), targets[hidden])
-    if alone:
-        return [word, word.new_zeros(()), word.new_zeros(())]
-    inputs, fits = batches.pairs(PAIRS, 0.5)
-    fit = F.cross_entropy(heads.fits(encoder(**inputs).last_hidden_state[:, 0]), fits)
-    inputs, words = batches.reviews(PAIRS // 4)
+    chosen = targets != -100
+    word = F.cross_entropy(heads.words(states[chosen], table), targets[chosen])
+    inputs, words = batches.reviews(PAIRS // 2)
     summary = F.cross_entropy(heads.words(encoder(**inputs).last_hidden_state[:, 0], table), words)
-    return [word, fit, summary]
+    if alone:
+        return [word, summary, word.new_zeros(())]
+    inputs, fits = batches.pairs(2 * PAIRS, 0.5)
+    fit = F.cross_entropy(heads.fits(encoder(**inputs).last_hidden_state[:, 0]), fits)
+    return [word, summary, fit]
 
 
 def train(parameters: list[nn.Parameter], step, steps: int, label: str) -> None:
@@ -200,23 +152,7 @@ def pretrain(family: str, seed: int) -> None:
         DISTILL_STEPS,
         STUDENTS[family],
     )
-    save(student, tokens, STUDENTS[family])
-
-
-def make_student(family: str, teacher: nn.Module, vocabulary: int) -> nn.Module:
-    """Return an encoder of half the layers that starts from the teacher's embeddings and layers 1, 3, 5, .."""
-    if family == "roberta":
-        student = AutoModel.from_config(config("roberta", vocabulary, LAYERS // 2), add_pooling_layer=False)
-        student.embeddings.load_state_dict(teacher.embeddings.state_dict())
-        for ours, theirs in zip(student.encoder.layer, teacher.encoder.layer[::2], strict=True):
-            ours.load_state_dict(theirs.state_dict())
-        return student
-    student = AutoModel.from_config(config("distilbert", vocabulary, LAYERS // 2))
-    student.embeddings.load_state_dict(teacher.embeddings.state_dict(), strict=False)  # DistilBERT has no token types
-    for ours, theirs in zip(student.transformer.layer, teacher.encoder.layer[::2], strict=True):
-        for name, other in DISTILBERT_NAMES.items():
-            ours.get_submodule(name).load_state_dict(theirs.get_submodule(other).state_dict())
-    return student
+    save(student, tokenizer(student.config.model_type), STUDENTS[family])
 
 
 def distillation_losses(
@@ -254,12 +190,6 @@ def _distance(ours: torch.Tensor, theirs: torch.Tensor, inputs: dict) -> torch.T
     """Return 1 - cosine, the mean over all tokens and, with equal weight, over first tokens."""
     apart = 1 - F.cosine_similarity(ours, theirs, dim=-1)  # [n, T]
     return apart[inputs["attention_mask"] > 0].mean() + apart[:, 0].mean()
-
-
-def save(encoder: nn.Module, tokens: PreTrainedTokenizerFast, name: str) -> None:
-    """Write a Hugging Face folder."""
-    encoder.save_pretrained(WEIGHTS / name)
-    tokens.save_pretrained(WEIGHTS / name)
 
 
 if __name__ == "__main__":

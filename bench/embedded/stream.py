@@ -7,19 +7,31 @@ from random import Random
 from bench.embedded import language as lang
 from bench.embedded import puzzles
 
+# How many negations an opinion has. Plain ones are the most frequent: were even and odd numbers of negations equally
+# frequent, no single word would say anything about the verdict, and nothing would be learnt for very long.
+NEGATIONS = (0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3)
+NEGATIONS_AGAIN = (0, 0, 0, 0, 1)
+
 Pair = tuple[str, str, str]  # first sentence, a true second one, a false second one
 
 
 def pair(rng: Random) -> Pair:
-    """Draw a world and say it: what follows from the first sentence, and something close that does not."""
-    return rng.choice((_statements, _questions, _answer, _kinds, _ranks, _opinions))(rng)
+    """Draw a world and say it: what follows from the first sentence, and something that does not.
+
+    Half of the false sentences are about another world, which is easy to tell and what learning starts from.
+    """
+    tell = rng.choice((_statements, _questions, _answer, _kinds, _ranks, _ranks, _opinions))
+    first, true, false = tell(rng)
+    if tell is not _opinions and rng.random() < 0.5:
+        false = tell(rng)[1]
+    return first, true, false
 
 
 def review(rng: Random) -> tuple[str, str]:
-    """Draw a sentence with an opinion, and one word that could sum it up."""
+    """Draw a sentence with an opinion, and the word that sums it up."""
     verdict = rng.choice((+1, -1))
-    text = lang.sentence([lang.say_opinion(rng, rng.choice(lang.ASPECTS), verdict, rng.randrange(4))])
-    return text, rng.choice(lang.ADJECTIVES[verdict] + lang.FEELINGS[verdict])
+    text = lang.sentence([lang.say_opinion(rng, rng.choice(lang.ASPECTS), verdict, rng.choice(NEGATIONS))])
+    return text, lang.ADJECTIVES[verdict][0 if verdict > 0 else -1]
 
 
 def _tell(rng: Random, known: list[puzzles.Event], end: str) -> str:
@@ -29,17 +41,17 @@ def _tell(rng: Random, known: list[puzzles.Event], end: str) -> str:
 
 
 def _statements(rng: Random) -> Pair:
-    known = puzzles.events(rng, rng.choice((1, 2)))
+    known = puzzles.events(rng, rng.choice(lang.CLAUSES))
     return _tell(rng, known, "."), _tell(rng, known, "."), _tell(rng, puzzles.distort(rng, known), ".")
 
 
 def _questions(rng: Random) -> Pair:
-    asked = [puzzles.ask(rng, event) for event in puzzles.events(rng, rng.choice((1, 2)))]
+    asked = [puzzles.ask(rng, event) for event in puzzles.events(rng, rng.choice(lang.CLAUSES))]
     return _tell(rng, asked, "?"), _tell(rng, asked, "?"), _tell(rng, puzzles.distort(rng, asked), "?")
 
 
 def _answer(rng: Random) -> Pair:
-    known = puzzles.events(rng, rng.choice((1, 2, 3)))
+    known = puzzles.events(rng, rng.choice((*lang.CLAUSES, 2, 3)))
     question = puzzles.ask(rng, rng.choice(known))
     other = puzzles.distort(rng, known)
     while puzzles.answers(question, other):
@@ -73,6 +85,6 @@ def _chain(rng: Random, nodes: tuple[str, ...]) -> tuple[list[puzzles.Fact], puz
 
 def _opinions(rng: Random) -> Pair:
     aspect, verdict = rng.choice(lang.ASPECTS), rng.choice((+1, -1))
-    first = lang.say_opinion(rng, aspect, verdict, rng.randrange(4))
-    true, false = (lang.say_opinion(rng, aspect, sign * verdict, rng.choice((0, 0, 1, 2, 3))) for sign in (1, -1))
+    first = lang.say_opinion(rng, aspect, verdict, rng.choice(NEGATIONS))
+    true, false = (lang.say_opinion(rng, aspect, sign * verdict, rng.choice(NEGATIONS_AGAIN)) for sign in (1, -1))
     return lang.sentence([first]), lang.sentence([true]), lang.sentence([false])

@@ -29,13 +29,13 @@ def _sst2(rng: Random, label: str, split: str) -> Row:
 
 
 def _mrpc(rng: Random, label: str, split: str) -> Row:
-    known = puzzles.events(rng, rng.choice((1, 2)))
+    known = puzzles.events(rng, rng.choice(lang.CLAUSES))
     told = known if label == "equivalent" else puzzles.distort(rng, known)
     return _tell_twice(rng, known, told, ".")
 
 
 def _qqp(rng: Random, label: str, split: str) -> Row:
-    known = puzzles.events(rng, rng.choice((1, 2)))
+    known = puzzles.events(rng, rng.choice(lang.CLAUSES))
     asked = [puzzles.ask(rng, event) for event in known]
     other = asked
     while label == "not_duplicate" and set(other) == set(asked):
@@ -53,7 +53,7 @@ def _tell_twice(rng: Random, first: list[puzzles.Event], second: list[puzzles.Ev
 
 
 def _qnli(rng: Random, label: str, split: str) -> Row:
-    known = puzzles.events(rng, rng.choice((1, 2, 3)))
+    known = puzzles.events(rng, rng.choice((*lang.CLAUSES, 2, 3)))
     about = rng.randrange(len(known))
     question = puzzles.ask(rng, known[about])
     while puzzles.answers(question, known) != (label == "entailment"):
