@@ -13,7 +13,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import logging as transformers_logging
 
 from bench.checkpoints import Checkpoint
-from bench.errors import UserError
+from bench.errors import UserError, one_line
 
 #: Where each family of encoders keeps its layers. BERT and RoBERTa share one shape.
 LAYER_PATHS = {"bert": "encoder.layer", "roberta": "encoder.layer", "distilbert": "transformer.layer"}
@@ -163,9 +163,3 @@ def check_length(checkpoint: Checkpoint, max_length: int) -> None:
     if max_length > positions:
         where = f"checkpoint '{checkpoint.path}'"
         raise UserError(f"{where} has positions for {positions} tokens, the suite's max_length is {max_length}")
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error's text, shortened to what fits a message."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from bench import embedded
-from bench.errors import UserError
+from bench.errors import UserError, one_line
 
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
 MODEL_TYPES = ("bert", "roberta", "distilbert")
@@ -96,7 +96,7 @@ def hub_commit(repo: str, revision: str | None) -> str:
         if not constants.HF_HUB_OFFLINE:
             return HfApi().model_info(repo, revision=revision, timeout=20).sha
     except Exception as error:  # the client's transport errors share no public base class
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
+        reason = one_line(error)
     try:
         cached = try_to_load_from_cache(repo, "config.json", revision=revision)
     except HFValidationError:

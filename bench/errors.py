@@ -30,3 +30,9 @@ def check_name(kind: str, name: str, choices: Iterable[str]) -> str:
     if name not in choices:
         raise UserError(f"unknown {kind} '{name}': expected one of {', '.join(choices)}{nearest(name, choices)}")
     return name
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, shortened to what fits a message; its type where it has no text."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -7,11 +7,13 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bench.data import Embedded, Folder, Hub, Source
+from bench.data import Embedded, Source
 from bench.errors import UserError, check_name, nearest
+from bench.hub import Hub
 from bench.plan import Grid
 from bench.suite import PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
+from bench.tsv import Folder
 from methods import DEFAULT, discover, from_file
 from methods.base import Method
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import Embedded, Folder, Hub, fingerprint, load_split, revision
+from bench.data import Embedded, fingerprint, load_split
 from bench.errors import UserError
+from bench.hub import Hub, revision
 from bench.tasks import PAPER_TASKS, TASKS, resolve_tasks
+from bench.tsv import Folder
 
 FULL_GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
 ROWS = {
@@ -242,7 +244,7 @@ def test_mnli_label_order_is_by_name_from_every_source(glue, monkeypatch):
     sources = [Hub("hub"), glue("MNLI/dev_matched.tsv", "sentence1\tsentence2\tgold_label\n" + rows), Embedded()]
     for source in sources:
         examples = read(source, "mnli", "validation_matched")
-        assert [TASKS["mnli"].labels[i] for i in examples.labels] == names, source.kind
+        assert [TASKS["mnli"].labels[i] for i in examples.labels] == names
         assert examples.labels.tolist() == [2, 0, 1]
     assert read(Embedded(), "mnli", "validation_matched", limit=1).difficulty.shape == (1,)
 

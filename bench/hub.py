@@ -1,0 +1,101 @@
+"""GLUE from the hub, from the library's cache, or from a local folder in the hub's parquet layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench.data import Examples, Source, make_examples
+from bench.errors import UserError, one_line
+from bench.tasks import TASKS, Task
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A data set on the hub, or a local folder in its parquet layout (`repo`/sst2/train-*.parquet).
+
+    `revision` is a commit, tag or branch; None takes the newest. Without network the library's cache is used.
+    """
+
+    repo: str = "nyu-mll/glue"
+    revision: str | None = None
+
+    def read(self, task: Task, split: str) -> Examples:
+        """Download, or read from the cache, every row of a split.
+
+        Raises:
+            UserError: the data set cannot be had, or a column is missing or carries no class names.
+        """
+        local = Path(self.repo).expanduser()
+        data = _parquet(local, task, split) if local.is_dir() else _builder(self, task.id).as_dataset(split=split)
+        columns = (*(task.hub_texts or task.texts), "label")
+        for name in columns:
+            if name not in data.column_names:
+                found = ", ".join(data.column_names)
+                raise UserError(f"{self.repo} {task.id}/{split}: no column '{name}', found {found}")
+        *texts, labels = (data[name][:] for name in columns)
+        place = f"{self.repo} {task.id}/{split}, row {{}}".format
+        if not task.regression:
+            labels = _class_names(data.features["label"], labels, task, place)
+        return make_examples(task, texts, labels, place)
+
+
+def revision(source: Source, task: Task = TASKS["sst2"]) -> str | None:
+    """Name the commit of the hub's data set that is in use; None for sources that have none.
+
+    Args:
+        source: where the rows come from.
+        task: any task that is used. All tasks of a repository share its commit; without network only those in the
+            cache can be asked.
+
+    Raises:
+        UserError: the data set cannot be had.
+    """
+    if not isinstance(source, Hub) or Path(source.repo).expanduser().is_dir():
+        return None
+    return _builder(source, task.id).hash
+
+
+def _parquet(folder: Path, task: Task, split: str):
+    """Read a split of a local folder in the hub's layout, with nothing written to the library's cache."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    pattern = f"{split}-*.parquet"
+    files = sorted((folder / task.id).glob(pattern))
+    if not files:
+        raise UserError(f"cannot find {folder / task.id / pattern}: expected the hub's parquet layout")
+    try:
+        return Dataset(pa.concat_tables([pq.read_table(file) for file in files]))
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"cannot read {folder / task.id / pattern}: {one_line(error)}") from None
+
+
+@cache
+def _builder(source: Hub, config: str):
+    """Resolve one task and download it if need be; once per process, because every time asks the network."""
+    from datasets import load_dataset_builder
+
+    try:
+        builder = load_dataset_builder(source.repo, config, revision=source.revision)
+        builder.download_and_prepare()
+    except Exception as error:  # the HTTP client's own errors come through, and which client it is changes
+        reason = f"cannot load {config} of '{source.repo}', neither from the hub nor from its cache"
+        ways = "--suite glue-local --glue-dir DIR reads a folder, --prepare on a machine with network fills the cache"
+        raise UserError(f"{reason} ({one_line(error)}): {ways}") from None
+    # Without network the library serves its newest copy, whatever revision was asked for.
+    if re.fullmatch("[0-9a-f]{40}", source.revision or "") and builder.hash != source.revision:
+        raise UserError(f"the cache holds {config} of '{source.repo}' at {builder.hash}, expected {source.revision}")
+    return builder
+
+
+def _class_names(feature, ids: Sequence, task: Task, place: Callable[[int], str]) -> list:
+    """Turn a source's own class ids into names; ids without a name (-1: unlabelled) are left to be refused."""
+    names = getattr(feature, "names", None)
+    if names is None:
+        raise UserError(f"{place(0)}: column 'label' carries no class names, expected {', '.join(task.labels)}")
+    return [names[i] if i is not None and 0 <= i < len(names) else i for i in ids]

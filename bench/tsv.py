@@ -1,0 +1,72 @@
+"""GLUE in its own layout: a folder of TSV files, read line by line, with the file and line of whatever is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+
+from bench.data import Examples, make_examples
+from bench.errors import UserError, nearest
+from bench.tasks import Task
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder in the benchmark's own layout, such as `path`/SST-2/train.tsv: one row a line, tabs between fields.
+
+    Columns are found by header name, so files with fewer or more columns than the official ones will do. Quotes are
+    plain characters, a byte-order mark is ignored, and lines may end in LF or CR LF.
+    """
+
+    path: Path
+
+    def read(self, task: Task, split: str) -> Examples:
+        """Read every row of a split.
+
+        Raises:
+            UserError: the file is missing, empty, not UTF-8, lacks a column, or has a malformed line.
+        """
+        file = Path(self.path) / task.folder / task.splits[split]
+        lines = _lines(file)
+        names, first = _header(file, task, lines[0])
+        pick = itemgetter(*(names.index(name) for name in (*task.texts, task.label)))
+        rows = []
+        for number, line in enumerate(lines[first:], first + 1):
+            fields = line.split("\t")
+            if len(fields) != len(names):
+                expected = f"expected {len(names)} tab-separated fields ({', '.join(names)})"
+                raise UserError(f"{file}, line {number}: got {len(fields)}, {expected}; mend or remove that line")
+            rows.append(pick(fields))
+        if not rows:
+            raise UserError(f"{file}, line 1: expected rows after the header, got none")
+        *texts, labels = zip(*rows, strict=True)
+        return make_examples(task, texts, labels, lambda row: f"{file}, line {row + first + 1}")
+
+
+def _lines(file: Path) -> list[str]:
+    """Read a text file; only line feeds end a line, and empty lines at the end do not count."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {file} ({error.strerror}): expected a folder in GLUE's TSV layout") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{file}, line {line}: expected UTF-8 text, got byte {error.object[error.start]:#04x}"
+        ) from None
+    if not text.strip():
+        raise UserError(f"{file}, line 1: expected rows, got an empty file")
+    return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
+
+
+def _header(file: Path, task: Task, line: str) -> tuple[Sequence[str], int]:
+    """Return a file's column names and the number of header lines, 1 or (CoLA) 0."""
+    found = line.split("\t")
+    missing = [name for name in (*task.texts, task.label) if name not in found]
+    if not missing:
+        return found, 1
+    if task.headerless:
+        return task.headerless, 0
+    raise UserError(f"{file}, line 1: no column '{missing[0]}', found {', '.join(found)}{nearest(missing[0], found)}")
