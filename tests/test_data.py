@@ -286,7 +286,7 @@ def test_missing_and_broken_parquet(tmp_path, monkeypatch):
         "cannot find hub/sst2/train-*.parquet: expected the hub's parquet layout"
     )
     Path("hub/sst2/train-00000-of-00001.parquet").write_text("version https://git-lfs")
-    assert error_of(read, Hub("hub"), "sst2", "train").startswith("cannot read hub/sst2/train-*.parquet: ArrowInvalid")
+    assert error_of(read, Hub("hub"), "sst2", "train").startswith("cannot read hub/sst2/train-*.parquet: Could not open Parquet")
 
 
 @pytest.fixture
@@ -318,7 +318,7 @@ def test_hub_from_the_cache_without_network(offline):
 def test_hub_out_of_reach(offline):
     assert error_of(read, Hub("some/fork"), "rte", "train") == (
         "cannot load rte of 'some/fork', neither from the hub nor from its cache "
-        "(ConnectionError: Couldn't reach 'some/fork' on the Hub (OfflineModeIsEnabled)): "
+        "(Couldn't reach 'some/fork' on the Hub (OfflineModeIsEnabled)): "
         "--suite glue-local --glue-dir DIR reads a folder, --prepare on a machine with network fills the cache"
     )
 
