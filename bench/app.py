@@ -7,10 +7,9 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from bench.cell import Work
 from bench.checkpoints import resolve as resolve_checkpoint
 from bench.errors import UserError
-from bench.plan import Grid, trained_methods
+from bench.plan import Grid, Work, trained_methods
 from bench.resolve import load_method_file, resolve_grid, resolve_workers
 from bench.runner import Todo, find_todo
 from bench.runner import run as run_cells

@@ -1,36 +1,38 @@
-"""Running one cell: load, train, trace, record. Runs in a worker process; everything it knows comes from its spec."""
+"""Running one cell: load, train, trace, record. Imported in worker processes only; all it knows is in the spec."""
 
 from __future__ import annotations
 
+import copy
 import resource
 import time
 import traceback
-from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from transformers import PreTrainedTokenizerBase
 
+from bench.backbones import Layerwise, load_config, load_encoder, load_tokenizer
 from bench.checkpoints import Checkpoint
 from bench.data import Examples, Source, load_split
+from bench.encoding import Encoded, encode
 from bench.environment import environment
 from bench.errors import UserError
 from bench.files import write_bytes, write_json
+from bench.glue_metric import GlueMetric
 from bench.metrics import evaluate_predictions
-from bench.plan import Cell, full_variant
-from bench.store import RunFolder
+from bench.model import EarlyExitModel, build_model
+from bench.plan import Cell, Work, full_variant
+from bench.replay import replay
+from bench.store import record_of
 from bench.suite import Recipe
 from bench.tasks import TASKS, Task
+from bench.trace import Trace, record
+from bench.training import train
+from methods import discover, from_file
 from methods.base import Method
-
-
-@dataclass(frozen=True)
-class Work:
-    """Where and on what cells run; nothing here changes a number."""
-
-    folder: RunFolder
-    source: Source
-    device: str
-    method_files: tuple[str, ...] = ()
 
 
 def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
@@ -45,87 +47,63 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
         The record, as written.
     """
     started = time.perf_counter()
-    record = {"key": cell.key, "label": cell.label, "status": "ok", "reason": "", "spec": cell.spec}
     try:
-        record |= train_and_trace(cell, work, keep_model)
+        entry = record_of(cell, "ok") | train_and_trace(cell, work, keep_model)
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        record |= {"status": "failed", "reason": reason.strip().splitlines()[0], "traceback": traceback.format_exc()}
-    record["seconds"] = {**record.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
-    record["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    record["environment"] = environment_of(work)
-    write_json(work.folder.record_path(cell.key), record)
-    return record
-
-
-def skipped_record(cell: Cell) -> dict:
-    """The record of a cell that has a reason not to run."""
-    return {"key": cell.key, "label": cell.label, "status": "skipped", "reason": cell.skip, "spec": cell.spec}
+        entry = record_of(cell, "failed", reason.strip().splitlines()[0]) | {"traceback": traceback.format_exc()}
+    entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
+    entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    entry["environment"] = environment_of(work)
+    write_json(work.folder.record_path(cell.key), entry)
+    return entry
 
 
 def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
     """The work of a cell; what it returns goes into the record."""
-    import torch
-    from safetensors.torch import load_file, save
-
-    from bench.backbones import load_config
-    from bench.model import build_model
-    from bench.trace import record
-    from bench.training import train
-
     if work.device == "cpu":
         torch.set_num_threads(1)  # sums in another order would change the numbers
     spec, task = cell.spec, TASKS[cell.spec["task"]]
-    method = known_methods(work.method_files)[spec["method"]]
-    seconds = {}
+    method = all_methods(work.method_files)[spec["method"]]
     clock = time.perf_counter()
-    train_set = encoded(work.source, task.id, "train", spec["limit"], cell.checkpoint, spec["max_length"])
+    examples, data = rows_of(cell, work, "train")
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
     model = build_model(method, fresh_backbone(cell.checkpoint), task.num_labels, names, start).to(work.device)
-    clock, seconds["load"] = lap(clock)
+    loaded = time.perf_counter()
 
-    recipe = Recipe(**spec["recipe"])
-    variant = full_variant(method, spec["variant"])
-    order = (task.id, spec["seed"])
-    seen = train(model, method, variant, train_set[1], recipe, order, work.device, spec["precision"])
-    clock, seconds["train"] = lap(clock)
+    recipe, variant = Recipe(**spec["recipe"]), full_variant(method, spec["variant"])
+    seen = train(model, method, variant, data, recipe, (task.id, spec["seed"]), work.device, spec["precision"])
+    trained = time.perf_counter()
 
-    splits, full_depth = [name for name in task.splits if name != "train"], {}
-    for split in splits:
-        examples, data = encoded(work.source, task.id, split, spec["limit"], cell.checkpoint, spec["max_length"])
-        trace = record(model, examples, data, work.device, spec["precision"])
-        trace.save(work.folder.trace_path(cell.key, split))
-        full_depth[split] = full_depth_values(method, trace, task)
-    clock, seconds["trace"] = lap(clock)
+    full_depth = {split: trace_split(cell, work, model, method, split) for split in task.splits if split != "train"}
     if keep_model:
         write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict()))
-    tokens = int(train_set[1].lengths.sum()) * recipe.epochs
+    seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
     return {
-        "splits": splits,
+        "splits": list(full_depth),
         "layers": model.num_layers,
         "panel_layers": load_config(cell.panel_checkpoint).num_hidden_layers,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "examples_seen": seen,
         "examples_per_second": round(seen / seconds["train"], 1),
-        "tokens_per_second": round(tokens / seconds["train"], 1),
+        "tokens_per_second": round(recipe.epochs * int(data.lengths.sum()) / seconds["train"], 1),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "full_depth": full_depth,
-        "constant_label": constant_label(task, train_set[0].labels),
+        "constant_label": constant_label(task, examples.labels),
     }
 
 
-def lap(clock: float) -> tuple[float, float]:
-    """Now, and the seconds since `clock`."""
-    now = time.perf_counter()
-    return now, now - clock
+def trace_split(cell: Cell, work: Work, model: EarlyExitModel, method: Method, split: str) -> dict[str, float]:
+    """Trace a trained model on a split; gives its GLUE metrics without early exit, by the `evaluate` library."""
+    examples, data = rows_of(cell, work, split)
+    trace = record(model, examples, data, work.device, cell.spec["precision"])
+    trace.save(work.folder.trace_path(cell.key, split))
+    return full_depth_values(method, trace, TASKS[cell.spec["task"]])
 
 
-def full_depth_values(method: Method, trace, task) -> dict[str, float]:
-    """The GLUE metrics of a trained model without early exit, by the `evaluate` library."""
-    from bench.glue_metric import GlueMetric
-    from bench.replay import replay
-
+def full_depth_values(method: Method, trace: Trace, task: Task) -> dict[str, float]:
+    """The GLUE metrics of a trace's last answers."""
     result = replay(method.halting_rule(trace.logits.shape[1], task.num_labels), trace)
     values = GlueMetric(task.id).compute(predictions=result.predictions[:, -1], references=trace.labels)
     return {name: float(value) for name, value in values.items()}
@@ -139,23 +117,20 @@ def constant_label(task: Task, labels: np.ndarray) -> float:
     return int(evaluate_predictions(task, labels, guesses)[task.metric].argmax())
 
 
-@cache
-def known_methods(files: tuple[str, ...]) -> dict[str, Method]:
-    """The methods of the project and of files outside it."""
-    from pathlib import Path
+def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
+    """A split of a cell's task and its tokens."""
+    spec = cell.spec
+    return encoded(work.source, spec["task"], split, spec["limit"], cell.checkpoint, spec["max_length"])
 
-    from methods import discover, from_file
 
-    return {**discover(), **{method.name: method for file in files for method in from_file(Path(file))}}
+# What neighbouring cells share is kept in the worker.
 
 
 @lru_cache(maxsize=16)
 def encoded(
     source: Source, task: str, split: str, limit: int | None, checkpoint: Checkpoint, max_length: int
-) -> tuple[Examples, object]:
-    """A split and its tokens; kept, because neighbouring cells use the same."""
-    from bench.encoding import encode
-
+) -> tuple[Examples, Encoded]:
+    """A split and its tokens."""
     examples = load_split(source, TASKS[task], split, limit)
     if not len(examples):
         raise UserError(f"{task}/{split} has no rows")
@@ -163,25 +138,25 @@ def encoded(
 
 
 @lru_cache(maxsize=4)
-def tokenizer(checkpoint: Checkpoint):
-    """The tokenizer of a checkpoint, kept."""
-    from bench.backbones import load_tokenizer
-
+def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint."""
     return load_tokenizer(checkpoint)
 
 
 @lru_cache(maxsize=2)
-def _pretrained(checkpoint: Checkpoint):
-    from bench.backbones import load_encoder
-
+def _pretrained(checkpoint: Checkpoint) -> Layerwise:
     return load_encoder(checkpoint)
 
 
-def fresh_backbone(checkpoint: Checkpoint):
+def fresh_backbone(checkpoint: Checkpoint) -> Layerwise:
     """A copy of the pre-trained encoder, for one training to change."""
-    import copy
-
     return copy.deepcopy(_pretrained(checkpoint))
+
+
+@cache
+def all_methods(files: tuple[str, ...]) -> dict[str, Method]:
+    """The methods of the project and of files outside it."""
+    return {**discover(), **{method.name: method for file in files for method in from_file(Path(file))}}
 
 
 @cache

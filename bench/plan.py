@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
 from bench.errors import UserError, nearest
+from bench.store import RunFolder
 from bench.suite import Suite
 from bench.tasks import Task
+from methods import discover
 from methods.base import Method
 
 #: Raise it when a change of the benchmark itself (training, traces) changes numbers; a method has its own version.
@@ -25,6 +27,7 @@ class Cell:
     Attributes:
         spec: everything that changes its numbers, plain JSON values.
         checkpoint: the encoder to train; None where the suite names none.
+        panel_checkpoint: the panel's backbone, whose depth the layer fraction divides by.
         start: key of the cell whose model this one starts from, or None.
         skip: why there is nothing to do, or None.
     """
@@ -52,6 +55,23 @@ def key_of(spec: dict) -> str:
     """sha256 of the canonical JSON of a spec, 64 hexadecimal digits."""
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where and on what cells run; nothing here changes a number.
+
+    Attributes:
+        folder: where records and traces go.
+        source: where the rows come from.
+        device: "cpu" or "cuda".
+        method_files: files of methods from outside the project.
+    """
+
+    folder: RunFolder
+    source: Source
+    device: str
+    method_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +161,7 @@ class Grid:
         }
         skip = method.skip(task.num_labels) or (None if path else f"no {method.checkpoint} checkpoint")
         if method.starts_from is not None:
-            start = self.cell(known_start(method, self.methods), backbone, task, "", seed, shared)
+            start = self.cell(known_methods(self.methods)[method.starts_from], backbone, task, "", seed, shared)
             spec["start"] = start.key
         checkpoint = resolve(path) if path else None
         panel = resolve(family.checkpoint) if family.checkpoint else None
@@ -150,9 +170,7 @@ class Grid:
 
 def trained_methods(methods: dict[str, Method]) -> list[Method]:
     """The methods that must be trained for a selection: those it names, those they replay, those they start from."""
-    from methods import discover
-
-    everything = {**discover(), **methods}
+    everything = known_methods(methods)
     needed: dict[str, Method] = {}
     for method in methods.values():
         trained = everything[method.trained_by] if method.trained_by else method
@@ -163,11 +181,9 @@ def trained_methods(methods: dict[str, Method]) -> list[Method]:
     return sorted(needed.values(), key=lambda method: method.starts_from is not None)
 
 
-def known_start(method: Method, methods: dict[str, Method]) -> Method:
-    """The method that trains the model which `method` starts from."""
-    from methods import discover
-
-    return {**discover(), **methods}[method.starts_from]
+def known_methods(methods: dict[str, Method]) -> dict[str, Method]:
+    """The methods of the project with those of a selection, which may come from outside it."""
+    return {**discover(), **methods}
 
 
 def parse_variant(method: Method, text: str) -> dict[str, float | str]:

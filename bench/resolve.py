@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.data import Embedded, Source
 from bench.errors import UserError, check_name, nearest
 from bench.hub import Hub
-from bench.plan import Grid
+from bench.plan import Grid, known_methods
 from bench.suite import PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
 from bench.tsv import Folder
@@ -26,7 +26,7 @@ def resolve_grid(options: Namespace) -> tuple[Grid, dict[str, str]]:
     """
     suite = resolve_suite(options)
     methods, files = resolve_methods(options.methods)
-    check_suite_methods(suite, {**discover(), **methods})
+    check_suite_methods(suite, known_methods(methods))
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit: expected at least 1 row, got {options.limit}")
     grid = Grid(

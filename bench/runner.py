@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 
 from joblib.externals.loky import ProcessPoolExecutor
 
-from bench.cell import Work, run_cell, skipped_record
 from bench.files import write_json
-from bench.plan import Cell
+from bench.plan import Cell, Work
 from bench.progress import Estimator, Progress
-from bench.store import RunFolder
+from bench.store import RunFolder, record_of
 
 #: Each worker computes with one thread and finds what `--prepare` or an earlier command fetched.
 WORKER_ENVIRONMENT = {
@@ -53,6 +52,13 @@ def prepare_worker() -> None:
     process_executor._USE_PSUTIL = False
 
 
+def run_in_worker(cell: Cell, work: Work, keep_model: bool) -> dict:
+    """`bench.cell.run_cell`, whose heavy imports only the worker needs."""
+    from bench.cell import run_cell
+
+    return run_cell(cell, work, keep_model)
+
+
 def find_todo(cells: Sequence[Cell], folder: RunFolder, force: bool = False) -> Todo:
     """Which cells of a plan must run: unfinished ones, and starting models that are needed and no longer kept."""
     todo = Todo()
@@ -80,7 +86,7 @@ def run(todo: Todo, work: Work, jobs: int, fail_fast: bool = False) -> int:
     """
     for cell in todo.finished:
         if cell.skip:
-            write_json(work.folder.record_path(cell.key), skipped_record(cell))
+            write_json(work.folder.record_path(cell.key), record_of(cell, "skipped", cell.skip))
     if not todo.pending:
         return 0
     estimator = Estimator()
@@ -148,7 +154,7 @@ class Scheduler:
                 max_workers=self.jobs, env=WORKER_ENVIRONMENT, timeout=None, initializer=prepare_worker
             )
         self.progress.start(cell)
-        future = self.pool.submit(run_cell, cell, self.work, cell.key in self.starts)
+        future = self.pool.submit(run_in_worker, cell, self.work, cell.key in self.starts)
         self.in_flight[future] = cell
 
     def take(self, future: Future) -> None:
@@ -191,7 +197,7 @@ class Scheduler:
 
     def fail(self, cell: Cell, reason: str) -> None:
         """Record the failure of a cell that could not say so itself."""
-        record = {"key": cell.key, "label": cell.label, "status": "failed", "reason": reason, "spec": cell.spec}
+        record = record_of(cell, "failed", reason)
         write_json(self.work.folder.record_path(cell.key), record)
         self.finish(cell, record)
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError
 from bench.files import write_json
+
+if TYPE_CHECKING:
+    from bench.plan import Cell
 
 #: Keys of run.json that hold one entry per task or checkpoint: entries may be added, never changed.
 GROWING = ("data", "checkpoints")
@@ -109,6 +113,11 @@ class RunFolder:
             and record["status"] == "ok"
             and all(self.trace_path(key, split).is_file() for split in record["splits"])
         )
+
+
+def record_of(cell: Cell, status: str, reason: str = "") -> dict:
+    """What every record of a cell holds: what it is, and how it went ("ok", "failed" or "skipped", with a reason)."""
+    return {"key": cell.key, "label": cell.label, "status": status, "reason": reason, "spec": cell.spec}
 
 
 OTHER = "; name another folder with --results DIR, or repeat the command that made this one"

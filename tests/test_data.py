@@ -286,7 +286,8 @@ def test_missing_and_broken_parquet(tmp_path, monkeypatch):
         "cannot find hub/sst2/train-*.parquet: expected the hub's parquet layout"
     )
     Path("hub/sst2/train-00000-of-00001.parquet").write_text("version https://git-lfs")
-    assert error_of(read, Hub("hub"), "sst2", "train").startswith("cannot read hub/sst2/train-*.parquet: Could not open Parquet")
+    line = error_of(read, Hub("hub"), "sst2", "train")
+    assert line.startswith("cannot read hub/sst2/train-*.parquet: Could not open Parquet")
 
 
 @pytest.fixture
