@@ -30,7 +30,7 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
 COLUMNS = 4  # panels side by side in Figure 2
 
-GENERATED = "embedded"  # the suite whose data are not GLUE; every label says so
+GENERATED = "embedded"  # suites whose names begin so hold generated data; every label says so
 BACKBONES = {"bert": "BERT", "roberta": "RoBERTa"}
 METRICS = {"accuracy": "accuracy", "f1": "F1", "matthews": "Matthews correlation", "pearson": "Pearson correlation"}
 SPLITS = {"validation_matched": "-m", "validation_mismatched": "-mm"}  # GLUE's own names: MNLI-m, MNLI-mm
@@ -265,7 +265,7 @@ def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 def _title(row: pd.Series) -> str:
     task = TASKS[row["task"]].title if row["task"] in TASKS else row["task"]
-    return f"{task}{SPLITS.get(row['split'], '')}" + ("-like, generated" if row["suite"] == GENERATED else "")
+    return f"{task}{SPLITS.get(row['split'], '')}" + ("-like, generated" if row["suite"].startswith(GENERATED) else "")
 
 
 def _spread(seeds: pd.Series) -> str:
@@ -286,7 +286,9 @@ def _band_note(points: pd.DataFrame) -> str:
 
 def _source(rows: pd.DataFrame) -> str:
     suites = rows["suite"].unique()
-    return f"Data: suite {', '.join(suites)}" + (" (generated, not GLUE)." if GENERATED in suites else ".")
+    return f"Data: suite {', '.join(suites)}" + (
+        " (generated, not GLUE)." if any(name.startswith(GENERATED) for name in suites) else "."
+    )
 
 
 def _annotate(figure: Figure, note: str) -> None:

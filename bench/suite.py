@@ -120,6 +120,8 @@ def parse(name: str, table: dict) -> Suite:
     suite = Suite(**{**table, "name": name, "backbones": families, "recipes": recipes, "variants": variants})
     check_types(suite)
     check_name("source", suite.source, SOURCES)
+    if suite.source == "embedded" and not name.startswith("embedded"):
+        raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
     check_name("precision", suite.precision, PRECISIONS)
     check_name("seed_scope", suite.seed_scope, SEED_SCOPES)
     if missing := [stage for stage in STAGES if stage not in recipes]:

@@ -170,6 +170,6 @@ batch_size = 20
 @pytest.fixture(scope="session")
 def tiny_suite(tmp_path_factory) -> Path:
     """The file of a suite for whole runs in seconds: the embedded one, on BERT only, one epoch a stage."""
-    path = tmp_path_factory.mktemp("suite") / "tiny.toml"
+    path = tmp_path_factory.mktemp("suite") / "embedded-tiny.toml"
     path.write_text(TINY_SUITE)
     return path

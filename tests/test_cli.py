@@ -96,9 +96,9 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
     ],
 )
 def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
-    file = tmp_path / "broken.toml"
+    file = tmp_path / "embedded-broken.toml"
     file.write_text(tiny_suite.read_text().replace(*change, 1))
-    assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'broken': {line}"])
+    assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'embedded-broken': {line}"])
 
 
 @pytest.mark.parametrize(
@@ -110,21 +110,32 @@ def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
         ),
         ('dact = ["tau=much"]', "variant 'tau=much' of dact: tau must be a number, got 'much'"),
         ('dact = ["penalty=q"]', "variant 'penalty=q' of dact: penalty must be one of h, p"),
-        ('dcat = ["tau=0.1"]', "suite 'broken': [variants] names no method with 'dcat'; did you mean 'dact'?"),
-        ('dact = "tau=0.1"', "suite 'broken': [variants] must hold lists of text, such as dact = [\"tau=0.005\"]"),
+        ('dcat = ["tau=0.1"]', "suite 'embedded-broken': [variants] names no method with 'dcat'; did you mean 'dact'?"),
+        (
+            'dact = "tau=0.1"',
+            "suite 'embedded-broken': [variants] must hold lists of text, such as dact = [\"tau=0.005\"]",
+        ),
     ],
 )
 def test_wrong_variants(run, tmp_path, tiny_suite, variants, line):
-    file = tmp_path / "broken.toml"
+    file = tmp_path / "embedded-broken.toml"
     file.write_text(tiny_suite.read_text() + f"\n[variants]\n{variants}\n")
     assert run("--suite", str(file)) == (2, [f"run_all.py: {line}"])
 
 
+def test_generated_data_says_so_in_its_name(run, tmp_path, tiny_suite):
+    (tmp_path / "mine.toml").write_text(tiny_suite.read_text())
+    line = "suite 'mine': generated data must say so in every row: name the file embedded-mine.toml"
+    assert run("--suite", str(tmp_path / "mine.toml")) == (2, [f"run_all.py: {line}"])
+
+
 def test_a_recipe_for_nobody(run, tmp_path, tiny_suite):
-    file = tmp_path / "broken.toml"
+    file = tmp_path / "embedded-broken.toml"
     recipe = "\n[recipes.deebrt]\nepochs = 1\nlearning_rate = 1e-3\nbatch_size = 20\n"
     file.write_text(tiny_suite.read_text() + recipe)
-    line = "run_all.py: suite 'broken': [recipes] names no stage or method with 'deebrt'; did you mean 'deebert'?"
+    line = (
+        "run_all.py: suite 'embedded-broken': [recipes] names no stage or method with 'deebrt'; did you mean 'deebert'?"
+    )
     assert run("--suite", str(file)) == (2, [line])
 
 

@@ -188,7 +188,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny_suite, tmp_path, capsys):
 
 
 def test_no_student_is_a_reason_not_a_failure(tiny_suite, tmp_path):
-    suite = tmp_path / "no-student.toml"
+    suite = tmp_path / "embedded-no-student.toml"
     suite.write_text(tiny_suite.read_text().replace('student = "distilbert-nano"\n', ""))
     command = ["--tasks", "rte", "--backbones", "bert", "--seeds", "1", "--limit", "40", "--methods", "distilbert"]
     assert run(suite, tmp_path, *command) == 0
