@@ -172,6 +172,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny_suite, tmp_path, capsys):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a process group of its own, which gets the signal as a terminal would send it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run in the background
     )
     cells = tmp_path / "results" / "cells"
     while not list(cells.glob("*.json")):
