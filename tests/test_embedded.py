@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from bench.embedded import CHECKPOINTS, TASKS, checkpoint, generate, language, stream
+from bench.embedded import CHECKPOINTS, TASKS, checkpoint, generate, stream
 from bench.embedded.tasks import splits
 from bench.errors import UserError
 
@@ -74,11 +74,20 @@ def opinion(text):
     return ("positive" if sign * (-1) ** negations > 0 else "negative"), negations
 
 
+def unframe(text):
+    """Split off words such as "nobody denies that": the rest, and the negations in them."""
+    head, _, tail = text.rpartition(" that ")
+    return tail, sum(word in NEGATIONS for word in head.split())
+
+
 def told_alike(a, b):
-    """Whether two texts tell the same events, and how many are told in the other voice (None where they differ)."""
+    """Whether two texts tell the same events, and the difficulty where they do (None where they differ)."""
+    (a, denials_a), (b, denials_b) = unframe(a), unframe(b)
     first, second = dict(events(a)), dict(events(b))
-    alike = first.keys() == second.keys()
-    return alike, len(first) + sum(first[e] != second[e] for e in first) if alike else None
+    if first.keys() != second.keys():
+        return False, None
+    voices = sum(first[e] != second[e] for e in first)
+    return denials_a % 2 == denials_b % 2, len(first) + voices + denials_a + denials_b
 
 
 def derive(task, a, b):
@@ -90,8 +99,11 @@ def derive(task, a, b):
         return ("" if alike else "not_") + ("equivalent" if task == "mrpc" else "duplicate"), difficulty
     if task == "qnli":
         ((question, asked),) = events(a)
+        b, denials = unframe(b)
         voices = [voice for fact, voice in events(b) if answered(question, [(fact, voice)])]
-        return ("entailment", len(events(b)) + (asked != voices[0])) if voices else ("not_entailment", None)
+        given = bool(voices) and denials % 2 == 0
+        difficulty = len(events(b)) + (asked != voices[0]) + denials if voices else None
+        return "entailment" if given else "not_entailment", difficulty
     upper, lower = edge(clauses(b)[0])
     down, up = hops(a, upper, lower), hops(a, lower, upper)
     if down:
@@ -122,6 +134,9 @@ def test_every_label_and_difficulty_follows_from_the_text(task, split):
         ("sst2", "it is false that i never liked the cast .", None, "positive"),
         ("mrpc", "anna helped ben .", "ben was assisted by anna .", "equivalent"),
         ("mrpc", "anna helped ben and carl called dora .", "carl phoned dora and ben helped anna .", "not_equivalent"),
+        ("mrpc", "i doubt that anna helped ben .", "nobody thinks that ben was assisted by anna .", "equivalent"),
+        ("mrpc", "i doubt that anna helped ben .", "we know that anna helped ben .", "not_equivalent"),
+        ("qnli", "who helped ben ?", "nobody doubts that ben was assisted by anna .", "entailment"),
         ("qqp", "who helped anna ?", "anna was assisted by whom ?", "duplicate"),
         ("qnli", "who helped anna ?", "anna helped ben and anna was assisted by carl .", "entailment"),
         ("rte", "cats are cooks and foxes are cats .", "foxes are cooks .", "entailment"),
@@ -152,8 +167,7 @@ def test_labels_are_balanced_as_in_glue_and_no_text_repeats_its_pair(task, split
 def test_difficulty_varies_and_hardly_tells_the_label(task, split):
     data = rows(task, split)
     counts = Counter(difficulty for *_, difficulty in data)
-    assert len(counts) >= 3
-    assert min(counts.values()) >= 0.1 * len(data)
+    assert sum(count >= 0.1 * len(data) for count in counts.values()) >= 3
     majority = Counter(label for _, _, label, _ in data).most_common(1)[0][1] / len(data)
     guess = sum(max(Counter(row[2] for row in data if row[3] == level).values()) for level in counts) / len(data)
     assert guess < majority + 0.08
@@ -191,26 +205,24 @@ def test_wrong_names_get_one_line():
         checkpoint("bert-nan")
 
 
-def test_the_stream_tells_the_truth_and_its_false_sentences_are_false():
+@pytest.mark.parametrize("state", stream.STATES)
+def test_the_stream_tells_the_truth_about_its_pairs(state):
     rng = Random(5)
-    for _ in range(3000):
-        first, true, false = stream.pair(rng)
-        assert fits(first, true), (first, true)
-        assert not fits(first, false), (first, false)
+    for _ in range(1000):
+        first, second, told = stream.pair(rng, state)
+        assert told == state or (state, told) == ("reversed", "open")
+        assert relation(first, second) == told, (first, second)
 
 
-def fits(first, second):
+def relation(first, second):
     if first.endswith("?"):
         task = "qqp" if second.endswith("?") else "qnli"
     elif " are " in first:
-        task = "rte"
-    elif set(first.split()) & (set(SAME) | set(SAME.values())):
-        task = "mrpc"
-    elif set(first.split()) & {word for _, above in language.GENRES.values() for word in above}:
         task = "mnli"
     else:
-        return opinion(first)[0] == opinion(second)[0]
-    return derive(task, first, second)[0] in ("equivalent", "duplicate", "entailment")
+        task = "mrpc" if set(first.split()) & (set(SAME) | set(SAME.values())) else "mnli"
+    label = derive(task, first, second)[0]
+    return {"contradiction": "reversed"}.get(label, "open" if label.startswith(("not", "neut")) else "true")
 
 
 def test_pretraining_never_sees_an_example():

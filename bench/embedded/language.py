@@ -31,7 +31,6 @@ VERBS = (
 )
 SYNONYMS = {words[0]: words for words in VERBS}
 WHO = "who"
-CLAUSES = (1, 1, 2)  # how many events are told at once; binding two of them is much harder than telling one
 
 # A genre is a set of names with its own words for "is above".
 GENRES = {"people": (PEOPLE, ("outranks", "leads")), "countries": (COUNTRIES, ("outsells", "tops"))}
@@ -82,7 +81,6 @@ def say_rank(rng: Random, fact: tuple[str, str], genre: str) -> str:
 def say_opinion(rng: Random, aspect: str, verdict: int, negations: int) -> str:
     """Say that the speaker holds `verdict` (+1 or -1) of `aspect`, through 0 to 3 negations."""
     inside = rng.choice([n for n in (0, 1) if 0 <= negations - n < len(FRAMES)])
-    frame = rng.choice(FRAMES[negations - inside])
     polarity = verdict * (-1) ** negations
     if rng.random() < 0.6:
         middle = ["the", aspect, "was"] + ["not"] * inside
@@ -90,19 +88,14 @@ def say_opinion(rng: Random, aspect: str, verdict: int, negations: int) -> str:
     else:
         core = [*rng.choice([["i", "never"], ["nobody"]] if inside else [["i"], ["we"]])]
         core += [rng.choice(FEELINGS[polarity]), "the", aspect]
-    return " ".join([*frame.split(), *core])
+    return frame(rng, " ".join(core), negations - inside)
 
 
-def sentence(clauses: list[str], end: str = ".") -> str:
-    """Join clauses into one sentence."""
-    return f"{' and '.join(clauses)} {end}"
+def frame(rng: Random, clause: str, negations: int) -> str:
+    """Put a clause behind words such as "nobody denies that", which negate it 0 to 2 times."""
+    return f"{rng.choice(FRAMES[negations])} {clause}".strip()
 
 
-def closure(facts: list[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return every pair that follows from transitive `facts`, themselves included."""
-    known = set(facts)
-    while True:
-        found = {(a, d) for a, b in known for c, d in known if b == c} - known
-        if not found:
-            return known
-        known |= found
+def sentence(text: str, end: str = ".") -> str:
+    """End a sentence."""
+    return f"{text} {end}"

@@ -16,19 +16,19 @@ from bench.embedded import stream
 from bench.embedded.nano import LAYERS, STUDENTS, WIDTH, config, make_student, save, tokenizer
 from bench.embedded.tasks import TASKS, generate, splits
 
-STEPS, WORDS_ALONE, DISTILL_STEPS = 2600, 1400, 1200
+STEPS, WORDS_ALONE, DISTILL_STEPS = 5400, 1400, 1200
 PAIRS, LEARNING_RATE, WARMUP = 32, 1e-3, 150
 SEEDS = {"bert": 11, "roberta": 12}
 
 
 class Heads(nn.Module):
-    """The two pre-training heads: a word for a masked place, and whether the second sentence fits the first."""
+    """The two pre-training heads: a word for a masked place, and what the second sentence is to the first."""
 
     def __init__(self, words: nn.Embedding):
         super().__init__()
         self.word = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.LayerNorm(WIDTH))
         self.bias = nn.Parameter(torch.zeros(words.num_embeddings))
-        self.fits = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 2))
+        self.fits = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, len(stream.STATES)))
 
     def words(self, states: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         """Return [n, vocabulary] logits for [n, WIDTH] states; the output matrix is the input embedding."""
@@ -49,21 +49,23 @@ class Batches:
                 rows = generate(task, split)
                 self.held_out |= set(zip(rows["text_a"], rows["text_b"] or [None] * len(rows["labels"]), strict=True))
 
-    def pairs(self, count: int, share_true: float):
-        """Return encoded pairs and [count] 1 where the second sentence is true."""
+    def pairs(self, count: int, states: tuple[str, ...] = ("true", "true", "reversed", "open")):
+        """Return encoded pairs and their [count] states, as indices of `STATES`."""
         chosen = []
         while len(chosen) < count:
-            first, true, false = stream.pair(self.rng)
-            fits = self.rng.random() < share_true
-            row = (first, true if fits else false, int(fits))
+            row = stream.pair(self.rng, self.rng.choice(states))
             if row[:2] not in self.held_out:
                 chosen.append(row)
-        first, second, fits = (list(column) for column in zip(*chosen, strict=True))
-        return self.tokens(first, second, padding=True, return_tensors="pt"), torch.tensor(fits)
+        first, second, state = (list(column) for column in zip(*chosen, strict=True))
+        return self.encode(first, second), torch.tensor([stream.STATES.index(name) for name in state])
+
+    def encode(self, *texts: list[str]):
+        """Return a padded batch of tensors."""
+        return self.tokens(*texts, padding=True, return_tensors="pt")
 
     def masked(self, count: int):
         """Return encoded true pairs, words of the second masked, and their [count, T] ids, -100 elsewhere."""
-        inputs, _ = self.pairs(count, 1.0)
+        inputs, _ = self.pairs(count, ("true",))
         ids = inputs["input_ids"]
         informative = self.informative[ids]
         second = informative & ((ids == self.tokens.sep_token_id).cumsum(1) > 0)
@@ -87,9 +89,7 @@ class Batches:
             if (text, None) not in self.held_out:
                 chosen.append((text, word))
         texts, words = (list(column) for column in zip(*chosen, strict=True))
-        return self.tokens(texts, padding=True, return_tensors="pt"), torch.tensor(
-            self.tokens.convert_tokens_to_ids(words)
-        )
+        return self.encode(texts), torch.tensor(self.tokens.convert_tokens_to_ids(words))
 
 
 def losses(encoder: nn.Module, heads: Heads, batches: Batches, alone: bool) -> list[torch.Tensor]:
@@ -106,7 +106,7 @@ def losses(encoder: nn.Module, heads: Heads, batches: Batches, alone: bool) -> l
     summary = F.cross_entropy(heads.words(encoder(**inputs).last_hidden_state[:, 0], table), words)
     if alone:
         return [word, summary, word.new_zeros(())]
-    inputs, fits = batches.pairs(2 * PAIRS, 0.5)
+    inputs, fits = batches.pairs(2 * PAIRS)
     fit = F.cross_entropy(heads.fits(encoder(**inputs).last_hidden_state[:, 0]), fits)
     return [word, summary, fit]
 
@@ -169,7 +169,7 @@ def distillation_losses(
     logits, soft = (heads.words(states[hidden], table) for states in (ours, theirs))
     soft = F.kl_div(F.log_softmax(logits, -1), F.softmax(soft.detach(), -1), reduction="batchmean")
     cosine = _distance(ours, theirs, inputs)
-    for inputs, _ in (batches.pairs(PAIRS, 0.5), batches.reviews(PAIRS // 4)):
+    for inputs, _ in (batches.pairs(PAIRS), batches.reviews(PAIRS // 4)):
         cosine = cosine + _distance(_states(student, inputs), _teach(teacher, inputs), inputs)
     return soft, F.cross_entropy(logits, targets[hidden]), cosine
 

@@ -2,9 +2,9 @@
 
 task   mirrors             the label asks                                   difficulty
 sst2   sentiment           is the verdict good?                             negations to resolve, 0-3
-mrpc   paraphrase          do two statements report the same events?        events, +1 for each told in the other voice
-qqp    duplicate question  do two questions ask for the same?               as mrpc
-qnli   question answering  does the sentence answer the question?           events to search, +1 if in the other voice
+mrpc   paraphrase          do two statements report the same?               see `pairs`, 1-5
+qqp    duplicate question  do two questions ask for the same?               see `pairs`, 1-4
+qnli   question answering  does the sentence answer the question?           see `pairs`, 1-4
 rte    entailment          does a chain of kinds lead to the hypothesis?    hops to follow, 1-3
 mnli   3-way inference     does a chain of ranks give it, or its converse?  hops to follow, 1-3
 """
@@ -15,70 +15,36 @@ from collections.abc import Callable
 from functools import cache
 from random import Random
 
-from bench.embedded import language as lang
-from bench.embedded import puzzles
+from bench.embedded import pairs
 from bench.errors import check_name
 
 Row = tuple[str, str | None, int]  # text_a, text_b (None for sst2), difficulty
+STATES = {"entailment": "true", "contradiction": "reversed", "neutral": "open"}
 
 
 def _sst2(rng: Random, label: str, split: str) -> Row:
     negations = rng.randrange(4)
-    verdict = +1 if label == "positive" else -1
-    return lang.sentence([lang.say_opinion(rng, rng.choice(lang.ASPECTS), verdict, negations)]), None, negations
+    return pairs.opinion(rng, +1 if label == "positive" else -1, negations), None, negations
 
 
 def _mrpc(rng: Random, label: str, split: str) -> Row:
-    known = puzzles.events(rng, rng.choice(lang.CLAUSES))
-    told = known if label == "equivalent" else puzzles.distort(rng, known)
-    return _tell_twice(rng, known, told, ".")
+    return pairs.statements(rng, label == "equivalent")
 
 
 def _qqp(rng: Random, label: str, split: str) -> Row:
-    known = puzzles.events(rng, rng.choice(lang.CLAUSES))
-    asked = [puzzles.ask(rng, event) for event in known]
-    other = asked
-    while label == "not_duplicate" and set(other) == set(asked):
-        other = puzzles.distort(rng, asked)
-    return _tell_twice(rng, asked, other, "?")
-
-
-def _tell_twice(rng: Random, first: list[puzzles.Event], second: list[puzzles.Event], end: str) -> Row:
-    """Tell two lists of events, each event in a voice of its own, the second list in any order."""
-    voices = [(rng.random() < 0.5, rng.random() < 0.5) for _ in first]
-    text_a = [lang.say_event(rng, event, voice) for event, (voice, _) in zip(first, voices, strict=True)]
-    text_b = [lang.say_event(rng, event, voice) for event, (_, voice) in zip(second, voices, strict=True)]
-    rng.shuffle(text_b)
-    return lang.sentence(text_a, end), lang.sentence(text_b, end), len(first) + sum(a != b for a, b in voices)
+    return pairs.questions(rng, label == "duplicate")
 
 
 def _qnli(rng: Random, label: str, split: str) -> Row:
-    known = puzzles.events(rng, rng.choice((*lang.CLAUSES, 2, 3)))
-    about = rng.randrange(len(known))
-    question = puzzles.ask(rng, known[about])
-    while puzzles.answers(question, known) != (label == "entailment"):
-        question = puzzles.ask(rng, puzzles.distort(rng, known)[about])
-    voices = [rng.random() < 0.5 for _ in known]
-    asked = rng.random() < 0.5
-    told = [lang.say_event(rng, event, voice) for event, voice in zip(known, voices, strict=True)]
-    text_a = lang.sentence([lang.say_event(rng, question, asked)], "?")
-    return text_a, lang.sentence(told), len(known) + (asked != voices[about])
+    return pairs.answer(rng, label == "entailment")
 
 
 def _rte(rng: Random, label: str, split: str) -> Row:
-    hops = rng.choice((1, 2, 3))
-    state = "true" if label == "entailment" else rng.choice(("reversed", "open", "open"))
-    facts, hypothesis = puzzles.chain(rng, lang.KINDS, hops, state)
-    return lang.sentence([lang.say_kind(fact) for fact in facts]), lang.sentence([lang.say_kind(hypothesis)]), hops
+    return pairs.kinds(rng, "true" if label == "entailment" else rng.choice(("reversed", "open", "open")))
 
 
 def _mnli(rng: Random, label: str, split: str) -> Row:
-    genre = "countries" if split == "validation_mismatched" else "people"
-    hops = rng.choice((1, 2, 3))
-    state = {"entailment": "true", "contradiction": "reversed", "neutral": "open"}[label]
-    facts, hypothesis = puzzles.chain(rng, lang.GENRES[genre][0], hops, state)
-    told = [lang.say_rank(rng, fact, genre) for fact in facts]
-    return lang.sentence(told), lang.sentence([lang.say_rank(rng, hypothesis, genre)]), hops
+    return pairs.ranks(rng, STATES[label], "countries" if split == "validation_mismatched" else "people")
 
 
 # task: (how a row is made, training rows, share of each label as in GLUE's validation sets)
