@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 
 from bench.checkpoints import resolve as resolve_checkpoint
@@ -13,6 +14,7 @@ from bench.plan import Grid, Work, trained_methods
 from bench.resolve import load_method_file, resolve_grid, resolve_workers
 from bench.runner import Todo, find_todo
 from bench.runner import run as run_cells
+from bench.stamp import is_collected, stamp
 from bench.store import RunFolder
 from bench.suite import load_suite
 from methods import discover
@@ -50,15 +52,17 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     make_figures_folder(figures)
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     folder.share(shared, {name: files.get(name) for name in reported})
-    failed = run_todo(todo, folder, grid, device, jobs, files, options.fail_fast)
-    collect_and_draw(folder, figures)
-    return 1 if failed else 0
+    run_todo(todo, folder, grid, device, jobs, files, options.fail_fast)
+    if is_collected(folder, figures):
+        print(f"tables in {folder.path} and figures in {figures} are up to date")
+        return status_of(folder)
+    return collect_and_draw(folder, figures)
 
 
 def run_todo(
     todo: Todo, folder: RunFolder, grid: Grid, device: str, jobs: int, files: dict[str, str], fail_fast: bool
-) -> int:
-    """Run what is left and say how it went; returns the number of failed cells."""
+) -> None:
+    """Run what is left and say how it went."""
     title = f"suite '{grid.suite.name}' ({grid.suite.title})"
     print(
         f"{title}: {len(todo.pending)} cells to run, {len(todo.finished)} done or skipped, {jobs} at a time on {device}"
@@ -68,7 +72,6 @@ def run_todo(
     failed = run_cells(todo, work, jobs, fail_fast)
     if todo.pending:
         print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
-    return failed
 
 
 def check_loadable(todo: Todo, max_length: int) -> None:
@@ -96,7 +99,7 @@ def make_figures_folder(figures: Path) -> None:
 
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:
-    """Write every table and figure of a run folder; status 1 where a cell has failed."""
+    """Write every table and figure of a run folder; see `status_of`."""
     from bench.collect import collect
     from bench.figures import draw_all
 
@@ -109,11 +112,18 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     tables = collect(folder, known)
     make_figures_folder(figures)
     drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
-    failures = tables["failures"]
+    stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *drawn])
     print(f"{len(tables['points'])} points in {folder.path}, {len(drawn)} figure files in {figures}")
-    for status, rows in failures.groupby("status"):
-        print(f"{len(rows)} cells {status}, see {folder.path / 'failures.csv'}", file=sys.stderr)
-    return int((failures["status"] == "failed").any())
+    return status_of(folder)
+
+
+def status_of(folder: RunFolder) -> int:
+    """The exit status that the records of a run folder ask for: 1 where a cell has failed; says so."""
+    counts = Counter(record["status"] for record in folder.records())
+    for status in ("failed", "skipped"):
+        if counts[status]:
+            print(f"{counts[status]} cells {status}, see {folder.path / 'failures.csv'}", file=sys.stderr)
+    return int(counts["failed"] > 0)
 
 
 def prepare(grid: Grid) -> int:

@@ -89,8 +89,17 @@ def test_full_depth_values_are_those_of_the_evaluate_library(finished):
 def test_the_same_command_again_changes_nothing(finished, tiny_suite, capsys):
     before = hashes(finished)
     assert run(tiny_suite, finished, *COMMAND) == 0
-    assert "0 cells to run" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 cells to run" in said and "are up to date" in said
     assert hashes(finished) == before
+
+
+def test_a_lost_figure_is_drawn_again(finished, tiny_suite):
+    figure = finished / "figures" / "figure2.png"
+    kept = figure.read_bytes()
+    figure.unlink()
+    assert run(tiny_suite, finished, *COMMAND) == 0
+    assert figure.read_bytes() == kept
 
 
 def test_collect_rebuilds_the_tables(finished, tiny_suite):

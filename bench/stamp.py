@@ -1,0 +1,42 @@
+"""Whether the tables and figures of a run folder are those of what is in it, so that nothing is made twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.files import write_json
+from bench.store import RunFolder
+
+SOURCES = Path(__file__).parents[1]
+SUFFIXES = (".py", ".mplstyle", ".jinja")
+
+
+def inputs_of(folder: RunFolder) -> str:
+    """A hash of what tables and figures are made from: run.json, all records, and the code that makes them."""
+    digest = hashlib.sha256()
+    code = (path for part in ("bench", "methods") for path in (SOURCES / part).rglob("*.*") if path.suffix in SUFFIXES)
+    outside = (Path(file) for file in folder.shared()["methods"].values() if file)
+    records = (folder.path / "cells").glob("*.json")
+    for path in (folder.path / "run.json", *sorted(records), *sorted(code), *sorted(outside)):
+        digest.update(f"{path.name} ".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def stamp(folder: RunFolder, figures: Path, made: Iterable[Path]) -> None:
+    """Note what the files just made were made from."""
+    files = sorted(str(path.resolve()) for path in made)
+    entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "files": files}
+    write_json(folder.path / "collected.json", entry)
+
+
+def is_collected(folder: RunFolder, figures: Path) -> bool:
+    """Whether everything is there and made from what is in the folder now."""
+    try:
+        entry = json.loads((folder.path / "collected.json").read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return False
+    same = entry["inputs"] == inputs_of(folder) and entry["figures"] == str(figures.resolve())
+    return same and all(Path(file).is_file() for file in entry["files"])
