@@ -1,4 +1,17 @@
-"""Remake the embedded checkpoints: `python -m bench.embedded.pretrain [bert] [roberta]`."""
+"""Remake the embedded checkpoints: `python -m bench.embedded.pretrain [bert] [roberta]`, one thread per family.
+
+Three objectives on the stream, none on the rows of a task (`Batches` leaves out every one of them):
+
+    words    BERT's masked words (Devlin et al. 2019), all in the second sentence of a true pair, where the first one
+             tells what is missing; half of them masked, a quarter replaced by a word of the pair, a quarter kept
+    summary  the first token of an opinion predicts "great" or "awful"
+    pairs    the first token tells whether the second sentence is true, the converse of a true one, or neither, in the
+             manner of next-sentence prediction (BERT), sentence order (ALBERT) and both at once (StructBERT)
+
+The last two ask in general what the tasks ask in particular. That is on purpose: it is what makes a task learnable in
+some tens of steps, and it says nothing about which layer answers. The students follow DistilBERT (Sanh et al. 2019):
+every other layer of the teacher to start from, soft and true masked words, cosine of the last states.
+"""
 
 from __future__ import annotations
 
