@@ -1,0 +1,95 @@
+"""Every figure of a run folder: what it is called, which tables it is drawn from, what stands below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.errors import UserError
+from bench.figures.curves import difference, figure2, multiples
+from bench.figures.difficulty import difficulty
+from bench.figures.halting import bounds, layers
+from bench.figures.page import STYLE, save
+from bench.figures.usage import figure3
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure, or one per backbone.
+
+    Attributes:
+        draw: from the tables to a figure, or None where they hold nothing to draw.
+        tables: names of the CSV files that it reads.
+        caption: what it shows, in one or two sentences.
+        per_backbone: whether every backbone has a figure of its own, `NAME-BACKBONE`.
+    """
+
+    draw: Callable[..., Figure | None]
+    tables: tuple[str, ...]
+    caption: str
+    per_backbone: bool = False
+
+
+PLOTS = {
+    "figure2": Plot(
+        figure2, ("points", "curves"), "Performance against computation, as the paper's Figure 2 draws it."
+    ),
+    "figure3": Plot(figure3, ("knobs", "exits"), "How many examples use each layer (the paper's Figure 3).", True),
+    "methods": Plot(multiples, ("points", "curves"), "Every method on its own, the others in grey.", True),
+    "difference": Plot(
+        difference, ("points", "exits"), "What early exit costs or gains: difference to full depth, paired by seed."
+    ),
+    "difficulty": Plot(
+        difficulty, ("knobs", "difficulty", "difficulty_rank"), "Do harder examples exit later? At half of the layers."
+    ),
+    "layers": Plot(layers, ("layers",), "What the halting rules see, layer by layer, for three examples.", True),
+    "bounds": Plot(bounds, ("bounds",), "DACT's halting bound: the paper's, the exact one, and slack in it.", True),
+}
+
+
+def draw_all(results: Path, figures: Path) -> list[Path]:
+    """Draw every figure that the tables in `results` allow, each as PDF, SVG and PNG.
+
+    Args:
+        results: run folder with the CSV files that `--collect` writes.
+        figures: folder for the pictures; made if absent.
+
+    Returns:
+        The files written: NAME or NAME-BACKBONE for every entry of `PLOTS` that has something to draw.
+
+    Raises:
+        UserError: a table is not there.
+    """
+    table = cache(lambda name: read(Path(results) / f"{name}.csv"))
+    backbones = sorted(table("points")["backbone"].unique())
+    paths = []
+    with matplotlib.style.context(str(STYLE), after_reset=True):
+        for name, plot in PLOTS.items():
+            for backbone in backbones if plot.per_backbone else [None]:
+                tables = [of_backbone(table(each), backbone) for each in plot.tables]
+                figure = plot.draw(*tables)
+                if figure is not None:
+                    paths += save(figure, Path(figures) / (f"{name}-{backbone}" if backbone else name))
+    return paths
+
+
+def of_backbone(table: pd.DataFrame, backbone: str | None) -> pd.DataFrame:
+    """The rows of one backbone; all rows for None."""
+    return table if backbone is None else table[table["backbone"] == backbone]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a table of a run folder; a variant that is not named is the empty text.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if not path.is_file():
+        raise UserError(f"no {path.name} in {path.parent}: expected a run folder whose tables are written (--collect)")
+    return pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})
