@@ -8,15 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.figures.look import COLORS, Look, family, panels, title
+from bench.figures.look import COLORS, Look, family, metric, panels, title
 from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
 from bench.figures.usage import is_tau, tau
 
 EXAMPLES = {"earliest": ("o", "-"), "median": ("s", "--"), "latest": ("^", ":")}
 QUANTITIES = {
-    "entropy": ("deebert", "DeeBERT: entropy (nats)"),
-    "h": ("dact", "DACT: halting value h"),
-    "p": ("dact", "DACT: weight left p"),
+    "entropy": "DeeBERT: entropy (nats)",
+    "h": "DACT: halting value h (0 to 1)",
+    "p": "DACT: weight left, p (0 to 1)",
 }
 BOUNDS = {
     ("paper", 0.0): Look("paper, Eq. 2", COLORS[0], "o", "-"),
@@ -26,7 +26,11 @@ BOUNDS = {
     ("exact", 0.2): Look("exact, ε = .2", COLORS[4], "v", (0, (5, 1, 1, 1, 1, 1))),
     ("exact", 0.5): Look("exact, ε = .5", COLORS[5], "<", (0, (3, 1))),
 }
-BOUND_ROWS = {"layer_fraction": "layers used\n(fraction)", "changed": "answers changed\n(fraction)", "value": "metric"}
+BOUND_ROWS = {
+    "layer_fraction": "layers used\n(fraction)",
+    "changed": "answers changed\n(fraction)",
+    "value": "metric,\nsee above",
+}
 
 
 def layers(table: pd.DataFrame) -> Figure | None:
@@ -50,9 +54,10 @@ def layers(table: pd.DataFrame) -> Figure | None:
             _draw_quantity(ax, rows[rows["quantity"] == name])
         row[0].set_ylabel(title(rows.iloc[0]).replace(", ", ",\n"))
     for ax, name in zip(axes[0], shown, strict=True):
-        ax.set_title(QUANTITIES[name][1])
+        ax.set_title(QUANTITIES[name])
+    depth = int(table["layer"].max())
     for ax in axes[-1]:
-        ax.set_xlabel("layer")
+        ax.set(xlabel="layer", xticks=[1, depth // 2, depth])
     _finish_layers(figure, table)
     return figure
 
@@ -99,14 +104,16 @@ def bounds(table: pd.DataFrame) -> Figure | None:
     groups = list(panels(table.assign(tau=table["variant"].map(tau))))
     size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(groups) + 0.4)), 1.1 * len(BOUND_ROWS) + 1)
     figure = Figure(figsize=size, layout="constrained")
+    most = max(0.01, table.groupby(["task", "split", "variant", "bound", "eps"])["changed"].mean().max())
     axes = figure.subplots(len(BOUND_ROWS), len(groups), squeeze=False, sharex=True)
     for column, (_, _, rows) in zip(axes.T, groups, strict=True):
-        column[0].set_title(title(rows.iloc[0]).replace(", ", ",\n"))
+        column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
         for ax, quantity in zip(column, BOUND_ROWS, strict=True):
             for (bound, eps), look in BOUNDS.items():
                 here = rows[(rows["bound"] == bound) & np.isclose(rows["eps"], eps)]
                 ax.plot(*here.groupby("tau")[quantity].mean().reset_index().to_numpy().T, **look.line())
             ax.set_xscale("log")
+        column[1].set_ylim(-0.02 * most, 1.05 * most)
         column[-1].set_xlabel("DACT's τ")
     for ax, label in zip(axes[:, 0], BOUND_ROWS.values(), strict=True):
         ax.set_ylabel(label)
@@ -114,6 +121,6 @@ def bounds(table: pd.DataFrame) -> Figure | None:
     heading = f"{family(table['backbone'].iloc[0])}: DACT's bound, exact or loose"
     heading_and_key(figure, heading, handles)
     seeds = spread(table.groupby(["task", "split"])["seed"].nunique())
-    note = "Paper and exact keep every answer; ε lets the guaranteed margin fall short of 0 by that much. Metric: the "
-    annotate(figure, f"{note}task's drawn one. Mean over {seeds}, no interval drawn. {source(table)}")
+    note = "Paper and exact keep every answer; ε lets the guaranteed margin fall short of 0 by that much. Mean "
+    annotate(figure, f"{note}over {seeds}, no interval drawn. {source(table)}")
     return figure

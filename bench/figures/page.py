@@ -71,6 +71,14 @@ def heading_and_key(figure: Figure, heading: str, handles: list[Line2D]) -> None
     key.get_title().set_weight("bold")
 
 
+def number_key(ax: Axes, columns: int = 1) -> None:
+    """The numbers of a panel beside the markers of its lines, small, in the upper right corner."""
+    tight = {"fontsize": 6, "handlelength": 0.6, "handletextpad": 0.4, "borderaxespad": 0, "labelspacing": 0.1}
+    key = ax.legend(loc="upper right", ncols=columns, columnspacing=0.8, **tight)
+    for handle in key.legend_handles:
+        handle.set_linestyle("none")
+
+
 def spread(seeds: pd.Series) -> str:
     """The number of seeds behind several numbers."""
     fewest, most = int(seeds.min()), int(seeds.max())

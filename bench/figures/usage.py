@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.figures.look import PAPER, family, looks, panels, title
-from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, number_key, source, spread
 from bench.statistics import nearest_in_x, prunable_layers
 
 
@@ -70,9 +70,7 @@ def _draw_usage(ax: Axes, matched: pd.DataFrame, exits: pd.DataFrame) -> None:
         layers = np.arange(1, used.shape[1] + 1)
         ax.plot(layers, (used / n[:, None]).mean(axis=0), label=label, **drawn[point.method].line())
     if len(matched):
-        tight = {"fontsize": 6, "handlelength": 0.6, "handletextpad": 0.4, "borderaxespad": 0, "labelspacing": 0.1}
-        for handle in ax.legend(loc="upper right", **tight).legend_handles:
-            handle.set_linestyle("none")
+        number_key(ax)
     else:
         ax.text(0.5, 0.5, "no run", ha="center", va="center", transform=ax.transAxes)
 
