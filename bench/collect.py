@@ -15,35 +15,43 @@ from bench.files import write_text
 from bench.insight import (
     BOUNDS,
     DIFFICULTY,
-    DIFFICULTY_KEYS,
     LAYERS,
+    RANKS,
     bound_rows,
     difficulty_rows,
     layer_rows,
     rank_rows,
     rank_table,
 )
+from bench.scores import Scores, panel_scores
 from bench.store import RunFolder
-from bench.sweep import KEYS, METRICS, Sweep, exit_rows, half_columns, point_rows, sweep
-from bench.tables import auc_table, curve_table, knob_table
+from bench.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
+from bench.tables import (
+    auc_table,
+    budget_table,
+    curve_table,
+    knob_table,
+    mean_rank_table,
+    score_table,
+    stability_table,
+)
 from bench.tasks import TASKS
+from bench.transfer import CHOICES, transfer_rows, transfer_table
+from bench.versus import paired_table
 from methods.base import Method
 
 POINTS = [*KEYS, "layer_fraction", "metric", "value", *METRICS, "n"]
-EXITS = [*KEYS, "layer", "exit_count", "used_count"]
 FAILURES = ["cell", "suite", "task", "backbone", "method", "variant", "seed", "status", "reason"]
-#: What a point knows beyond its row in points.csv, for areas under held-out budgets.
-HALVES = ["x_a", "y_a", "x_b", "y_b", "fallback_a", "fallback_b", "panel_layers"]
-EXACT = ["task", "split", "backbone", "method", "seed", "layer_fraction", "value"]
-#: The tables that come from traces, with their columns.
+#: The tables that come from traces, panel by panel, with their columns.
 FROM_TRACES = {
-    "points": [*POINTS, *HALVES],
-    "exits": EXITS,
-    "exact": EXACT,
+    "points": [*POINTS, "panel_layers"],
+    "exits": [*KEYS, "layer", "exit_count", "used_count"],
+    "exact": ["task", "split", "backbone", "method", "seed", "layer_fraction", "value"],
     "difficulty": DIFFICULTY,
-    "ranks": [*DIFFICULTY_KEYS, "spearman"],
+    "ranks": RANKS,
     "layers": LAYERS,
     "bounds": BOUNDS,
+    "choices": CHOICES,
 }
 
 
@@ -62,26 +70,40 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
     finished = [record for record in records if is_current(record, methods)]
     reported = [m for m in methods.values() if m.name in shared.get("methods", {}) or m.reference]
-    parts = {name: [] for name in FROM_TRACES}
+    parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
+    scores = []
     for sweeps in panels(folder, finished, reported, shared["suite"]):
-        for name, table in panel_tables(sweeps).items():
-            parts[name].append(table)
+        for name, rows in panel_rows(sweeps):
+            parts[name].append(rows)
+        scores.append(panel_scores(sweeps))
     found = {name: joined(parts[name], columns) for name, columns in FROM_TRACES.items()}
-    tables = {
-        "points": found["points"][POINTS],
+    tables = derived_tables(found, scores, [method.name for method in reported if not method.reference])
+    tables["failures"] = failure_table(records, shared, list(methods))
+    for name, table in tables.items():
+        write_text(folder.path / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    return tables
+
+
+def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals: list[str]) -> dict[str, pd.DataFrame]:
+    """Every table but failures.csv, from the rows of traces and the scores of panels."""
+    points = found["points"]
+    return {
+        "points": points[POINTS],
         "exits": found["exits"],
-        "curves": curve_table(found["points"], found["exact"]),
-        "knobs": knob_table(found["points"]),
-        "auc": auc_table(found["points"]),
+        "curves": curve_table(points, found["exact"]),
+        "knobs": knob_table(points),
+        "scores": score_table(scores),
+        "auc": auc_table(scores),
+        "budgets": budget_table(scores),
+        "paired": paired_table(scores, rivals),
+        "ranks": mean_rank_table(scores, rivals),
+        "stability": stability_table(points, scores),
+        "transfer": transfer_table(found["choices"]),
         "difficulty": found["difficulty"],
         "difficulty_rank": rank_table(found["ranks"]),
         "layers": found["layers"],
         "bounds": found["bounds"],
-        "failures": failure_table(records, shared, list(methods)),
     }
-    for name, table in tables.items():
-        write_text(folder.path / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    return tables
 
 
 def is_current(record: dict, methods: dict[str, Method]) -> bool:
@@ -104,21 +126,17 @@ def panels(folder: RunFolder, records: list[dict], reported: list[Method], suite
                 yield sweeps
 
 
-def panel_tables(sweeps: list[Sweep]) -> dict[str, pd.DataFrame]:
-    """The rows that one panel adds to each table of `FROM_TRACES`."""
-    exact = [s.exact.assign(**s.keys) for s in sweeps if s.exact is not None]
-    return {
-        "points": joined(
-            [point_rows(s).assign(**half_columns(s), panel_layers=s.panel_layers) for s in sweeps],
-            FROM_TRACES["points"],
-        ),
-        "exits": joined([exit_rows(s) for s in sweeps], EXITS),
-        "exact": joined(exact, EXACT),
-        "difficulty": joined([difficulty_rows(s) for s in sweeps], DIFFICULTY),
-        "ranks": joined([rank_rows(s) for s in sweeps], FROM_TRACES["ranks"]),
-        "layers": layer_rows(sweeps),
-        "bounds": joined([bound_rows(s) for s in sweeps if s.keys["method"] == "dact"], BOUNDS),
-    }
+def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:
+    """The rows that one panel adds to the tables of `FROM_TRACES`, each with the table's name."""
+    for one in sweeps:
+        yield "points", {**point_rows(one), "panel_layers": one.panel_layers}
+        yield "exits", exit_rows(one)
+        if one.exact is not None:
+            yield "exact", {**one.keys, **one.exact}
+        for name, rows in (("difficulty", difficulty_rows), ("ranks", rank_rows), ("bounds", bound_rows)):
+            yield from ((name, part) for part in rows(one))
+    yield from (("layers", part) for part in layer_rows(sweeps))
+    yield from (("choices", part) for part in transfer_rows(sweeps))
 
 
 def failure_table(records: list[dict], shared: dict, order: list[str]) -> pd.DataFrame:
@@ -129,9 +147,3 @@ def failure_table(records: list[dict], shared: dict, order: list[str]) -> pd.Dat
         if record["status"] != "ok"
     ]
     return pd.DataFrame(rows, columns=FAILURES)
-
-
-def joined(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    """Tables below each other with the given columns, also where there are none."""
-    tables = [table for table in tables if len(table)]
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)

@@ -5,7 +5,7 @@ Shape symbols: K knob values, n examples, L layers, E chosen examples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,41 +13,38 @@ import torch
 
 from bench.metrics import evaluate_predictions, spearman
 from bench.replay import replay
-from bench.sweep import Sweep
+from bench.sweep import Rows, Sweep
 from bench.tables import interval_columns
 from methods.base import Knob, entropy
 from methods.dact import DactRule, ExactRule
 
 DIFFICULTY_KEYS = ["suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
 DIFFICULTY = [*DIFFICULTY_KEYS, "difficulty", "n", "mean_exit_layer", "value"]
-RANK_KEYS = [key for key in DIFFICULTY_KEYS if key != "seed"]
-RANKS = [*RANK_KEYS, "spearman", "spearman_low", "spearman_high", "seeds"]
-RUN_KEYS = ["suite", "task", "split", "backbone", "method", "variant", "seed"]
-LAYERS = [*RUN_KEYS, "example", "index", "difficulty", "mean_exit_layer", "layer", "quantity", "value"]
-BOUND_KEYS = ["suite", "task", "split", "backbone", "variant", "seed"]
-BOUNDS = [*BOUND_KEYS, "bound", "eps", "layer_fraction", "metric", "value", "changed", "n"]
-#: Margins by which the exact bound may be missed; 0 keeps every answer.
+RANKS = [*DIFFICULTY_KEYS, "spearman"]
+MODEL = ["suite", "task", "split", "backbone", "method", "variant", "seed"]
+LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", "quantity", "value"]
+BOUNDS = [*MODEL, "bound", "eps", "layer_fraction", "metric", "value", "changed", "n"]
+#: By how much the guaranteed margin may fall short of 0; at 0 every answer is kept.
 EPS = (0.0, 0.05, 0.1, 0.2, 0.5)
 
 
-def difficulty_rows(sweep: Sweep) -> pd.DataFrame:
+def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
     """difficulty.csv: mean exit layer and drawn metric among the examples of each known difficulty."""
-    difficulty, tables = sweep.trace.difficulty, []
+    difficulty = sweep.trace.difficulty
     for level in () if difficulty is None else np.unique(difficulty):
         here = difficulty == level
-        values = evaluate_predictions(sweep.task, sweep.trace.labels[here], sweep.predictions[:, here])
-        columns = {"n": here.sum(), "mean_exit_layer": sweep.layers[:, here].mean(axis=1)}
-        tables.append(sweep.rows(difficulty=level, **columns, value=values[sweep.task.metric]))
-    return pd.concat(tables)[DIFFICULTY] if tables else pd.DataFrame(columns=DIFFICULTY)
+        value = evaluate_predictions(sweep.task, sweep.trace.labels[here], sweep.predictions[:, here])
+        mean = sweep.layers[:, here].mean(axis=1)
+        yield sweep.rows(difficulty=level, n=here.sum(), mean_exit_layer=mean, value=value[sweep.task.metric])
 
 
-def rank_rows(sweep: Sweep) -> pd.DataFrame:
-    """Spearman's rank correlation of exit layer and difficulty; no row where all examples exit at one layer."""
-    if sweep.trace.difficulty is None:
-        return pd.DataFrame(columns=[*DIFFICULTY_KEYS, "spearman"])
+def rank_rows(sweep: Sweep) -> Iterator[Rows]:
+    """Spearman's rank correlation of exit layer and difficulty; NaN where all examples exit at one layer."""
     varies = (sweep.layers != sweep.layers[:, :1]).any(axis=1)
-    table = sweep.rows()[varies]
-    return table.assign(spearman=spearman(sweep.trace.difficulty, sweep.layers[varies]) if len(table) else [])
+    if sweep.trace.difficulty is not None and varies.any():
+        value = np.full(len(varies), np.nan)
+        value[varies] = spearman(sweep.trace.difficulty, sweep.layers[varies])
+        yield sweep.rows(spearman=value)
 
 
 def rank_table(ranks: pd.DataFrame) -> pd.DataFrame:
@@ -56,17 +53,13 @@ def rank_table(ranks: pd.DataFrame) -> pd.DataFrame:
     Args:
         ranks: the rows of `rank_rows`.
     """
-    rows = [
-        {
-            **dict(zip(RANK_KEYS, keys, strict=True)),
-            **interval_columns("spearman", group["spearman"].to_numpy()),
-            "seeds": len(group),
-        }
-        for keys, group in ranks.groupby(RANK_KEYS, sort=False)
-    ]
-    table = pd.DataFrame(rows, columns=RANKS)
-    ends = ["spearman_low", "spearman_high"]
-    return table.assign(**{end: table[end].astype(float).clip(-1, 1) for end in ends})
+    keys = [key for key in DIFFICULTY_KEYS if key != "seed"]
+    rows = []
+    for values, group in ranks.dropna(subset="spearman").groupby(keys, sort=False):
+        interval = interval_columns("spearman", group["spearman"].to_numpy())
+        cut = {name: np.clip(value, -1, 1) for name, value in interval.items()}
+        rows.append({**dict(zip(keys, values, strict=True)), **cut, "seeds": len(group)})
+    return pd.DataFrame(rows, columns=[*keys, "spearman", "spearman_low", "spearman_high", "seeds"])
 
 
 def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray]:
@@ -78,34 +71,29 @@ def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray
     Returns:
         Name -> position in the trace; mean exit layer [n].
     """
-    chosen = [s.layers.mean(axis=0) for s in sweeps if (s.layers != s.layers[:, :1]).any()]
+    chosen = [s.layers.mean(axis=0) for s in sweeps if (s.layers != s.layers[:, :1]).any()] or [sweeps[0].layers[0]]
     mean = np.round(np.mean(chosen, axis=0), 9)  # [n]
     index = sweeps[0].trace.index
     upwards, downwards = np.lexsort((index, mean)), np.lexsort((index, -mean))
     return {"earliest": upwards[0], "median": upwards[(len(mean) - 1) // 2], "latest": downwards[0]}, mean
 
 
-def layer_rows(sweeps: Sequence[Sweep]) -> pd.DataFrame:
+def layer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     """layers.csv: what DeeBERT's and DACT's rules see at every layer, for three examples of a panel.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
     """
-    sources = [s for s in sweeps if s.keys["method"] in ("deebert", "dact")]
-    if not sources:
-        return pd.DataFrame(columns=LAYERS)
     names, mean = chosen_examples(sweeps)
-    tables = []
-    for source in sources:
+    for source in sweeps:
+        if source.keys["method"] not in ("deebert", "dact"):
+            continue
+        difficulty = source.trace.difficulty
         for name, at in names.items():
-            known = source.trace.difficulty
-            keys = {key: source.keys[key] for key in RUN_KEYS}
-            keys |= {"example": name, "index": source.trace.index[at], "mean_exit_layer": mean[at]}
-            keys["difficulty"] = np.nan if known is None else known[at]
+            keys = {**source.keys, "example": name, "index": source.trace.index[at], "mean_exit_layer": mean[at]}
+            keys["difficulty"] = np.nan if difficulty is None else difficulty[at]
             for quantity, values in layer_quantities(source, at).items():
-                layer = np.arange(1, len(values) + 1)
-                tables.append(pd.DataFrame({**keys, "layer": layer, "quantity": quantity, "value": values}))
-    return pd.concat(tables)[LAYERS]
+                yield {**keys, "layer": np.arange(1, len(values) + 1), "quantity": quantity, "value": values}
 
 
 def layer_quantities(source: Sweep, at: int) -> dict[str, np.ndarray]:
@@ -116,27 +104,27 @@ def layer_quantities(source: Sweep, at: int) -> dict[str, np.ndarray]:
     return {"h": h, "p": np.cumprod(h)}
 
 
-def bound_rows(source: Sweep) -> pd.DataFrame:
+def bound_rows(source: Sweep) -> Iterator[Rows]:
     """bounds.csv: cost, metric and changed answers of one DACT model under Eq. 2, the exact bound, and slack in it.
 
     Args:
-        source: the sweep of `dact` on the trace.
+        source: the sweep of `dact` on the trace; other methods have no rows.
     """
-    num_layers, n = source.trace.logits.shape[1], len(source.trace.labels)
-    tables = []
+    if source.keys["method"] != "dact":
+        return
+    num_layers = source.trace.logits.shape[1]
     for bound, rule, values in (("paper", DactRule, EPS[:1]), ("exact", ExactRule, EPS)):
         result = replay(rule(num_layers), source.trace)
         layers = result.exit_layers(Knob("eps", values, sign=-1), values)  # [K, n]
         predictions = result.predictions_at(layers)
         metrics = evaluate_predictions(source.task, source.trace.labels, predictions)
-        columns = {
+        yield {
+            **source.keys,
             "bound": bound,
-            "eps": values,
+            "eps": np.array(values),
             "layer_fraction": layers.mean(axis=1) / source.panel_layers,
             "metric": source.task.metric,
             "value": metrics[source.task.metric],
             "changed": (predictions != result.predictions[:, -1]).mean(axis=1),
-            "n": n,
+            "n": layers.shape[1],
         }
-        tables.append(pd.DataFrame({**{key: source.keys[key] for key in BOUND_KEYS}, **columns}))
-    return pd.concat(tables)[BOUNDS]

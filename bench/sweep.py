@@ -13,10 +13,12 @@ import pandas as pd
 
 from bench.metrics import evaluate_predictions, values_from_confusion
 from bench.replay import Replay, exact_curve, replay
-from bench.statistics import halves
 from bench.tasks import TASKS, Task
 from bench.trace import Trace
 from methods.base import Method
+
+#: Some rows of a table: column -> array, or a scalar that all of them share. Frames of few rows cost too much time.
+Rows = dict[str, object]
 
 METRICS = ["accuracy", "f1", "matthews", "pearson", "spearman"]
 KEYS = ["cell", "suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
@@ -35,8 +37,8 @@ class Sweep:
         trace: the trace.
         panel_layers: layers of the panel's backbone, by which layer fractions divide.
         constant: the constant answer with the best drawn metric on the training labels.
-        exact: columns `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has
-            one value or the task is a regression.
+        exact: `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has one value
+            or the task is a regression.
     """
 
     keys: dict[str, object]
@@ -47,11 +49,11 @@ class Sweep:
     trace: Trace
     panel_layers: int
     constant: float
-    exact: pd.DataFrame | None
+    exact: Rows | None
 
-    def rows(self, **columns: object) -> pd.DataFrame:
-        """A table of columns of length K behind the keys and the knob values."""
-        return pd.DataFrame({**self.keys, "knob_value": self.knob_values, **columns})
+    def rows(self, **columns: object) -> Rows:
+        """Rows of K points: the keys and the knob values before other columns."""
+        return {**self.keys, "knob_value": self.knob_values, **columns}
 
 
 def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> Sweep:
@@ -87,14 +89,14 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     )
 
 
-def exact_points(task: Task, trace: Trace, result: Replay, panel_layers: int) -> pd.DataFrame:
+def exact_points(task: Task, trace: Trace, result: Replay, panel_layers: int) -> Rows:
     """Cost and drawn metric at all distinct thresholds of one trace."""
     curve = exact_curve(result, trace.labels, task.num_labels)
     x = curve.layer_fraction * trace.logits.shape[1] / panel_layers
-    return pd.DataFrame({"layer_fraction": x, "value": values_from_confusion(curve.confusion)[task.metric]})
+    return {"layer_fraction": x, "value": values_from_confusion(curve.confusion)[task.metric]}
 
 
-def point_rows(sweep: Sweep) -> pd.DataFrame:
+def point_rows(sweep: Sweep) -> Rows:
     """Rows of points.csv: layer fraction and every metric of each operating point."""
     task, trace = sweep.task, sweep.trace
     metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
@@ -104,27 +106,21 @@ def point_rows(sweep: Sweep) -> pd.DataFrame:
     return sweep.rows(layer_fraction=x, metric=task.metric, value=value, **columns, n=sweep.layers.shape[1])
 
 
-def half_columns(sweep: Sweep) -> dict[str, np.ndarray]:
-    """Cost and drawn metric on each half of the validation set, and what the constant label gives there."""
-    in_a = halves(sweep.trace.index)
-    columns = {}
-    for name, rows in (("a", in_a), ("b", ~in_a)):
-        if not rows.any():  # only under a tiny --limit
-            columns |= {f"{column}_{name}": np.full(len(sweep.layers), np.nan) for column in ("x", "y", "fallback")}
-            continue
-        labels = sweep.trace.labels[rows]
-        columns[f"x_{name}"] = sweep.layers[:, rows].mean(axis=1) / sweep.panel_layers
-        columns[f"y_{name}"] = evaluate_predictions(sweep.task, labels, sweep.predictions[:, rows])[sweep.task.metric]
-        always = np.full((1, len(labels)), sweep.constant, dtype=labels.dtype)
-        columns[f"fallback_{name}"] = evaluate_predictions(sweep.task, labels, always)[sweep.task.metric][0]
-    return columns
-
-
-def exit_rows(sweep: Sweep) -> pd.DataFrame:
+def exit_rows(sweep: Sweep) -> Rows:
     """How many examples exit at each layer, and how many have it computed, for each operating point."""
     layers, num_layers = sweep.layers, sweep.trace.logits.shape[1]
     exits = np.stack([(layers == layer).sum(axis=1) for layer in range(1, num_layers + 1)], axis=1)  # [K, L]
     used = exits[:, ::-1].cumsum(axis=1)[:, ::-1]
-    table = sweep.rows().loc[np.repeat(np.arange(len(layers)), num_layers)]
     layer = np.tile(np.arange(1, num_layers + 1), len(layers))
-    return table.assign(layer=layer, exit_count=exits.ravel(), used_count=used.ravel())
+    rows = {**sweep.keys, "knob_value": np.repeat(sweep.knob_values, num_layers), "layer": layer}
+    return {**rows, "exit_count": exits.ravel(), "used_count": used.ravel()}
+
+
+def joined(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
+    """Rows below each other as one table with the given columns, also where there are none."""
+    sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
+    table = {}
+    for column in columns:
+        pieces = [np.broadcast_to(part[column], size) for part, size in zip(parts, sizes, strict=True)]
+        table[column] = np.concatenate(pieces) if pieces else []
+    return pd.DataFrame(table)

@@ -17,7 +17,10 @@ import pytest
 from run_all import main
 
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
-TABLES = ("points", "exits", "curves", "knobs", "auc", "difficulty", "difficulty_rank", "layers", "bounds", "failures")
+TABLES = (
+    *("points", "exits", "curves", "knobs", "scores", "auc", "budgets", "paired", "ranks", "stability", "transfer"),
+    *("difficulty", "difficulty_rank", "layers", "bounds", "failures"),
+)
 
 
 def run(suite: Path, folder: Path, *arguments: str) -> int:
