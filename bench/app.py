@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from argparse import Namespace
@@ -17,6 +18,9 @@ from bench.runner import run as run_cells
 from bench.store import RunFolder
 from bench.suite import load_suite
 from methods import discover
+
+#: Options that change no number.
+WHERE_AND_HOW = {"results", "figures", "jobs", "fail_fast", "force", "plan", "prepare", "collect", "compare"}
 
 
 def run(options: Namespace) -> int:
@@ -50,10 +54,20 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     folder.create()
     make_figures_folder(figures)
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
-    folder.share(shared, {name: files.get(name) for name in reported})
+    commands = {"commands": {command_of(options): list(grid.seeds)}}
+    folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
     failed = run_todo(todo, folder, grid, device, jobs, files, options.fail_fast)
     collect_and_draw(folder, figures)
     return 1 if failed else 0
+
+
+def command_of(options: Namespace) -> str:
+    """The command line that repeats a run, with every default spelled out: what was asked for, not where or how."""
+    parts = ["python", "run_all.py"]
+    for name, value in vars(options).items():
+        if name not in WHERE_AND_HOW and value is not None:
+            parts += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(parts)
 
 
 def run_todo(
@@ -100,6 +114,7 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     """Write every table and figure of a run folder; status 1 where a cell has failed."""
     from bench.collect import collect
     from bench.figures import draw_all
+    from bench.report import write_report
 
     shared = folder.shared()
     if not shared:
@@ -110,8 +125,9 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     tables = collect(folder, known)
     make_figures_folder(figures)
     drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
+    report = write_report(folder, known, drawn)
     failures = tables["failures"]
-    print(f"{len(tables['points'])} points in {folder.path}, {len(drawn)} figure files in {figures}")
+    print(f"{len(tables['points'])} points in {folder.path}, {len(drawn)} figure files in {figures}; read {report}")
     for status, rows in failures.groupby("status"):
         print(f"{len(rows)} cells {status}, see {folder.path / 'failures.csv'}", file=sys.stderr)
     return int((failures["status"] == "failed").any())

@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.files import write_json
 
-#: Keys of run.json that hold one entry per task or checkpoint: entries may be added, never changed.
-GROWING = ("data", "checkpoints")
+#: Keys of run.json that hold one entry per task, checkpoint or command: entries may be added, never changed.
+GROWING = ("data", "checkpoints", "commands")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.errors import UserError
+from bench.figures.areas import areas
 from bench.figures.curves import difference, figure2, multiples
 from bench.figures.difficulty import difficulty
 from bench.figures.halting import bounds, layers
@@ -44,6 +45,9 @@ PLOTS = {
     "methods": Plot(multiples, ("points", "curves"), "Every method on its own, the others in grey.", True),
     "difference": Plot(
         difference, ("points", "exits"), "What early exit costs or gains: difference to full depth, paired by seed."
+    ),
+    "auc": Plot(
+        areas, ("auc",), "Areas under the curves, with the interval over seeds and the one over examples.", True
     ),
     "difficulty": Plot(
         difficulty, ("knobs", "difficulty", "difficulty_rank"), "Do harder examples exit later? At half of the layers."
