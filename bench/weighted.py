@@ -28,7 +28,8 @@ def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, wei
     if task.metric == "accuracy":
         return _ratio(weights @ (predictions == labels).T.astype(np.float32), weights.sum(axis=1)[:, None])
     counts = weighted_confusion(labels, predictions, weights, task.num_labels)
-    values = values_from_confusion(counts)[task.metric]
+    with np.errstate(invalid="ignore"):  # no example has weight: 0 / 0
+        values = values_from_confusion(counts)[task.metric]
     return np.where(weights.any(axis=1)[:, None], values, np.nan)
 
 
