@@ -91,7 +91,11 @@ def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path
         failures=table(folder.path / "failures.csv", ""),
         citations={name: paragraphs(methods[name]) for name in methods if name in run["methods"]},
         environments=[json.loads(path.read_text()) for path in sorted((folder.path / "environments").glob("*.json"))],
-        files=sorted(path.name for path in folder.path.glob("*.csv")),
+        files=[
+            path.relative_to(folder.path)
+            for kind in ("*.csv", "latex/*.tex")
+            for path in sorted(folder.path.glob(kind))
+        ],
     )
     path = folder.path / "report.html"
     write_text(path, text)

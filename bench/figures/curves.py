@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.figures.look import MARKS, PAPER, TRUNCATED, Look, family, looks, metric, panels, plot_points, swept, title
-from bench.figures.page import TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
+from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
 from bench.statistics import mean_curve
 from bench.tables import GAP_LAYERS, GRID, runs_of
 
@@ -109,8 +109,8 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
         for ax, (method, look) in zip(column, drawn.items(), strict=True):
             _draw_one(ax, rows, curves, method, look, [other for other in drawn if other != method])
-    for ax in axes[:-1].ravel():
-        ax.set_xlabel("")
+    for ax in axes[-1]:
+        ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
         ax.set_ylabel(look.label.replace(", ", ",\n"))
     figure.suptitle(f"{family(points['backbone'].iloc[0])}: every method, the others in grey", weight="bold")
@@ -132,6 +132,7 @@ def _draw_one(ax: Axes, rows: pd.DataFrame, curves: pd.DataFrame, method: str, l
     low, high = rows["value"].min(), rows["value"].max()
     ax.set_ylim(low - 0.03, high + 0.03)
     layer_axis(ax)
+    ax.set_xlabel("")
 
 
 def curve_of(curves: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
