@@ -29,9 +29,11 @@ def run(options: Namespace) -> int:
     Raises:
         UserError: anything that the user can mend.
     """
-    name = load_suite(options.suite).name
+    name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
+    if options.compare:
+        return compare_and_draw(options.compare, folder, figures)
     if options.collect:
         return collect_and_draw(folder, figures)
     grid, files = resolve_grid(options)
@@ -114,6 +116,7 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     """Write every table and figure of a run folder; status 1 where a cell has failed."""
     from bench.collect import collect
     from bench.figures import draw_all
+    from bench.latex import write_latex
     from bench.report import write_report
 
     shared = folder.shared()
@@ -123,6 +126,7 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     for file in sorted({file for file in shared["methods"].values() if file}):
         known |= {method.name: method for method in load_method_file(file)}
     tables = collect(folder, known)
+    write_latex(folder.path / "latex", tables)
     make_figures_folder(figures)
     drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
     report = write_report(folder, known, drawn)
@@ -131,6 +135,18 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     for status, rows in failures.groupby("status"):
         print(f"{len(rows)} cells {status}, see {folder.path / 'failures.csv'}", file=sys.stderr)
     return int((failures["status"] == "failed").any())
+
+
+def compare_and_draw(runs: list[str], folder: RunFolder, figures: Path) -> int:
+    """Write the paired difference of two results folders and draw it."""
+    from bench.compare import compare_runs, draw_comparison
+
+    run_a, run_b = (RunFolder(Path(path)) for path in runs)
+    found = compare_runs(run_a, run_b, folder)
+    make_figures_folder(figures)
+    drawn = draw_comparison(run_a, run_b, figures)
+    print(f"{len(found)} differences B - A in {folder.path / 'comparison.csv'}, {len(drawn)} figure files in {figures}")
+    return 0
 
 
 def prepare(grid: Grid) -> int:

@@ -72,12 +72,17 @@ def across_tasks(panels: Sequence[Scores], at: int, method_a: str, method_b: str
 
 def compare(method_a: str, method_b: str, a: np.ndarray, b: np.ndarray, draws: np.ndarray) -> dict:
     """Both intervals and both tests of a minus b, from paired units [U] and draws [D] of the mean difference."""
-    pair = {"method_a": method_a, "method_b": method_b, "value_a": a.mean(), "value_b": b.mean(), "units": len(a)}
-    pair |= interval_columns("difference", a - b) | boot_columns("difference", draws)
-    tests = {"p_t": float(t_test(a - b)), "p_boot": np.nan}
+    pair = {"method_a": method_a, "method_b": method_b, "p_boot": np.nan, "draws": draws}
+    pair |= unit_columns(a, b) | boot_columns("difference", draws)
     if np.isfinite(pair["difference_boot_low"]):
-        tests["p_boot"] = float(bootstrap_test(draws[np.isfinite(draws)]))
-    return {**pair, **tests, "detectable": float(detectable(a - b)), "draws": draws}
+        pair["p_boot"] = float(bootstrap_test(draws[np.isfinite(draws)]))
+    return pair
+
+
+def unit_columns(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Means, difference with its t-interval, test and detectable difference of paired units [U], as columns."""
+    columns = {"value_a": a.mean(), "value_b": b.mean(), "units": len(a), **interval_columns("difference", a - b)}
+    return columns | {"p_t": float(t_test(a - b)), "detectable": float(detectable(a - b))}
 
 
 def family(keys: dict, pairs: list[dict | None]) -> Iterator[dict]:
