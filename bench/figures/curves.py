@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.figures.look import MARKS, PAPER, TRUNCATED, Look, family, looks, metric, panels, plot_points, swept, title
 from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
-from bench.statistics import mean_curve
-from bench.tables import GAP_LAYERS, GRID, runs_of
+from bench.statistics import interpolate, t_interval
 
 
 def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
@@ -47,12 +46,12 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def difference(points: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
+def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     """Difference of every method to full depth of the static model of the same seed, laid out like Figure 2.
 
     Args:
         points: points.csv.
-        exits: exits.csv, which knows the number of layers.
+        curves: curves.csv.
 
     Returns:
         The figure; None without a method that has a curve, or without static models.
@@ -66,18 +65,10 @@ def difference(points: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
     points = points.assign(value=points["value"] - points["static"])
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
-        layers = exits.loc[exits["backbone"] == rows["backbone"].iloc[0], "layer"].max()
         for method, look in drawn.items():
-            runs = list(runs_of(rows[rows["method"] == method]).values())
-            if runs:
-                columns = dict(
-                    zip(
-                        ["mean", "low", "high", "seeds", "dotted"],
-                        mean_curve(GRID, runs, GAP_LAYERS / layers),
-                        strict=True,
-                    )
-                )
-                draw_curve(ax, pd.DataFrame({"x": GRID, **columns}), look)
+            here = rows[rows["method"] == method]
+            if len(here):
+                draw_curve(ax, with_heights(curve_of(curves, here), here), look)
         ax.axhline(0, color="black", linewidth=0.6)
         ax.set(title=title(rows.iloc[0]), ylabel=f"Δ {metric(rows)}")
         layer_axis(ax)
@@ -86,6 +77,13 @@ def difference(points: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
     note = "Value minus full depth of the static model of the same seed (0: static). Line: mean where every seed has a"
     annotate(figure, f"{note} value, dotted across gaps wider than 3 layers; {band_note(points)} {source(points)}")
     return figure
+
+
+def with_heights(curve: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """A mean curve with other heights at the same x: those of rows like points.csv's, again with their t-band."""
+    runs = [run[["layer_fraction", "value"]].to_numpy().T for _, run in rows.groupby("seed")]
+    mean, low, high = t_interval(np.stack([interpolate(curve["x"].to_numpy(), *run) for run in runs]))
+    return curve.assign(mean=mean, low=low, high=high)
 
 
 def multiples(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
@@ -122,9 +120,9 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
 
 def _draw_one(ax: Axes, rows: pd.DataFrame, curves: pd.DataFrame, method: str, look: Look, others: list[str]) -> None:
     by_method = dict(list(rows.groupby("method")))
-    for other in set(others) & set(by_method):
-        curve = curve_of(curves, by_method[other])
-        ax.plot(curve["x"], curve["mean"], **TRUNCATED)
+    for other in others:
+        if other in by_method:
+            ax.plot(*curve_of(curves, by_method[other])[["x", "mean"]].to_numpy().T, **TRUNCATED)
     if method in by_method:
         plot_points(ax, by_method[method], look)
         draw_curve(ax, curve_of(curves, by_method[method]), look)

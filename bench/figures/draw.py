@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import matplotlib.style
 import pandas as pd
+from joblib import Parallel, cpu_count, delayed
 from matplotlib.figure import Figure
 
 from bench.errors import UserError
@@ -44,7 +44,7 @@ PLOTS = {
     "figure3": Plot(figure3, ("knobs", "exits"), "How many examples use each layer (the paper's Figure 3).", True),
     "methods": Plot(multiples, ("points", "curves"), "Every method on its own, the others in grey.", True),
     "difference": Plot(
-        difference, ("points", "exits"), "What early exit costs or gains: difference to full depth, paired by seed."
+        difference, ("points", "curves"), "What early exit costs or gains: difference to full depth, paired by seed."
     ),
     "auc": Plot(
         areas, ("auc",), "Areas under the curves, with the interval over seeds and the one over examples.", True
@@ -70,17 +70,26 @@ def draw_all(results: Path, figures: Path) -> list[Path]:
     Raises:
         UserError: a table is not there.
     """
-    table = cache(lambda name: read(Path(results) / f"{name}.csv"))
-    backbones = sorted(table("points")["backbone"].unique())
-    paths = []
+    backbones = sorted(read(Path(results) / "points.csv")["backbone"].unique())
+    todo = [(name, each) for name, plot in PLOTS.items() for each in (backbones if plot.per_backbone else [None])]
+    workers = max(1, min(cpu_count(), len(todo) // 6))  # one more takes two seconds to start
+    written = Parallel(workers)(delayed(draw_one)(name, backbone, results, figures) for name, backbone in todo)
+    return [path for paths in written for path in paths]
+
+
+def draw_one(name: str, backbone: str | None, results: Path, figures: Path) -> list[Path]:
+    """Draw and write one figure; the files written, none where there is nothing to draw.
+
+    Args:
+        name: which of `PLOTS`.
+        backbone: the backbone, of a figure that every backbone has, else None.
+        results: run folder.
+        figures: folder for the pictures.
+    """
+    tables = [of_backbone(read(Path(results) / f"{table}.csv"), backbone) for table in PLOTS[name].tables]
     with matplotlib.style.context(str(STYLE), after_reset=True):
-        for name, plot in PLOTS.items():
-            for backbone in backbones if plot.per_backbone else [None]:
-                tables = [of_backbone(table(each), backbone) for each in plot.tables]
-                figure = plot.draw(*tables)
-                if figure is not None:
-                    paths += save(figure, Path(figures) / (f"{name}-{backbone}" if backbone else name))
-    return paths
+        figure = PLOTS[name].draw(*tables)
+        return [] if figure is None else save(figure, Path(figures) / (f"{name}-{backbone}" if backbone else name))
 
 
 def of_backbone(table: pd.DataFrame, backbone: str | None) -> pd.DataFrame:
