@@ -45,8 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--limit", type=int, metavar="N", help="N training and N validation rows per task")
     what.add_argument("--glue-dir", metavar="DIR", help="GLUE in TSV files, for suites that read a folder")
     where = parser.add_argument_group("where and how")
-    where.add_argument("--results", metavar="DIR", help="default: results/SUITE")
-    where.add_argument("--figures", metavar="DIR", help="default: figures/SUITE")
+    where.add_argument("--results", metavar="DIR", help="default: results/SUITE; with --compare: results/compare")
+    where.add_argument("--figures", metavar="DIR", help="default: figures/SUITE, figures/compare")
     where.add_argument("--precision", metavar="P", help="float32 or bfloat16; default: the suite's")
     where.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     where.add_argument("--jobs", type=int, metavar="N", help="worker processes; default: one per core, or one on a GPU")
@@ -56,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument("--plan", action="store_true", help="list the cells and run nothing")
     instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and run nothing")
     instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
+    instead.add_argument(
+        "--compare", nargs=2, metavar=("RUN_A", "RUN_B"), help="paired difference B - A of two results folders"
+    )
     return parser
 
 

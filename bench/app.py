@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 import time
 from argparse import Namespace
-from collections import Counter
 from pathlib import Path
 
 from bench.checkpoints import resolve as resolve_checkpoint
-from bench.errors import UserError
+from bench.outputs import collect_and_draw, compare_and_draw, make_figures_folder, status_of
 from bench.plan import Grid, Work, trained_methods
-from bench.resolve import load_method_file, resolve_grid, resolve_workers
+from bench.resolve import resolve_grid, resolve_workers
 from bench.runner import Todo, find_todo
 from bench.runner import run as run_cells
-from bench.stamp import is_collected, stamp
+from bench.stamp import is_collected
 from bench.store import RunFolder
 from bench.suite import load_suite
-from methods import discover
+
+#: Options that change no number.
+WHERE_AND_HOW = {"results", "figures", "jobs", "fail_fast", "force", "plan", "prepare", "collect", "compare"}
 
 
 def run(options: Namespace) -> int:
@@ -26,9 +27,11 @@ def run(options: Namespace) -> int:
     Raises:
         UserError: anything that the user can mend.
     """
-    name = load_suite(options.suite).name
+    name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
+    if options.compare:
+        return compare_and_draw(options.compare, folder, figures)
     if options.collect:
         return collect_and_draw(folder, figures)
     grid, files = resolve_grid(options)
@@ -51,12 +54,22 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     folder.create()
     make_figures_folder(figures)
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
-    folder.share(shared, {name: files.get(name) for name in reported})
+    commands = {"commands": {command_of(options): list(grid.seeds)}}
+    folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
     run_todo(todo, folder, grid, device, jobs, files, options.fail_fast)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
     return collect_and_draw(folder, figures)
+
+
+def command_of(options: Namespace) -> str:
+    """The command line that repeats a run, with every default spelled out: what was asked for, not where or how."""
+    parts = ["python", "run_all.py"]
+    for name, value in vars(options).items():
+        if name not in WHERE_AND_HOW and value is not None:
+            parts += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(parts)
 
 
 def run_todo(
@@ -82,48 +95,6 @@ def check_loadable(todo: Todo, max_length: int) -> None:
         load_tokenizer(checkpoint)
         load_encoder(checkpoint)
         check_length(checkpoint, max_length)
-
-
-def make_figures_folder(figures: Path) -> None:
-    """Make the folder for figures.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        figures.mkdir(parents=True, exist_ok=True)
-        (figures / ".writable").write_text("")
-        (figures / ".writable").unlink()
-    except OSError as error:
-        raise UserError(f"figures folder '{figures}' cannot be written: {error.strerror}") from error
-
-
-def collect_and_draw(folder: RunFolder, figures: Path) -> int:
-    """Write every table and figure of a run folder; see `status_of`."""
-    from bench.collect import collect
-    from bench.figures import draw_all
-
-    shared = folder.shared()
-    if not shared:
-        raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
-    known = discover()
-    for file in sorted({file for file in shared["methods"].values() if file}):
-        known |= {method.name: method for method in load_method_file(file)}
-    tables = collect(folder, known)
-    make_figures_folder(figures)
-    drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
-    stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *drawn])
-    print(f"{len(tables['points'])} points in {folder.path}, {len(drawn)} figure files in {figures}")
-    return status_of(folder)
-
-
-def status_of(folder: RunFolder) -> int:
-    """The exit status that the records of a run folder ask for: 1 where a cell has failed; says so."""
-    counts = Counter(record["status"] for record in folder.records())
-    for status in ("failed", "skipped"):
-        if counts[status]:
-            print(f"{counts[status]} cells {status}, see {folder.path / 'failures.csv'}", file=sys.stderr)
-    return int(counts["failed"] > 0)
 
 
 def prepare(grid: Grid) -> int:

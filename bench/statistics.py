@@ -1,7 +1,8 @@
-"""Intervals, curves and areas of the efficiency-performance plane: arrays in, arrays out.
+"""Intervals and curves of the efficiency-performance plane: arrays in, arrays out.
 
-Shapes: S seeds, K points of one run, G grid points, L layers, n examples. A *run* is the pair (x [K], y [K]) of all
-operating points of one method and seed: x the mean fraction of layers used, y the metric; in any order, x may repeat.
+Shapes: S seeds, K points of one run, G grid points, L layers; `...` stands for any number of runs, such as the
+resamples of a bootstrap. A *run* is the pair (x [K], y [K]) of all operating points of one method and seed: x the mean
+fraction of layers used, y the metric; in any order, x may repeat.
 
 Intervals over seeds are conditional on the validation set: they say how a new seed would move the number, not new data.
 """
@@ -46,16 +47,44 @@ def merge_equal_x(x: np.ndarray, y: np.ndarray) -> Run:
     return unique, np.bincount(group, weights=y) / np.bincount(group)
 
 
-def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Piecewise-linear height of a run at `grid`; never extrapolates.
+def level_ties(x: np.ndarray, y: np.ndarray) -> Run:
+    """Sort the points of many runs by x and give points of equal x their mean y, in arrays of the same shape.
+
+    Args:
+        x: [..., K].
+        y: [..., K].
 
     Returns:
-        [G], NaN outside [min x, max x] (to 1e-12).
+        x [..., K] rising, y [..., K].
+    """
+    order = np.argsort(x, axis=-1, kind="stable")
+    x, y = np.take_along_axis(x, order, axis=-1), np.take_along_axis(y, order, axis=-1)
+    starts = np.ones(x.shape, dtype=bool)
+    starts[..., 1:] = x[..., 1:] != x[..., :-1]
+    group = np.cumsum(starts.ravel()) - 1
+    return x, (np.bincount(group, weights=y.ravel()) / np.bincount(group))[group].reshape(y.shape)
+
+
+def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Piecewise-linear height of runs at `grid`; never extrapolates.
+
+    Args:
+        grid: [G], the same for all runs.
+        x: [..., K].
+        y: [..., K].
+
+    Returns:
+        [..., G], NaN outside [min x, max x] (to 1e-12).
     """
     grid = np.asarray(grid, dtype=np.float64)
-    x, y = merge_equal_x(x, y)
-    inside = (grid >= x[0] - TOLERANCE) & (grid <= x[-1] + TOLERANCE)
-    return np.where(inside, np.interp(grid, x, y), np.nan)
+    x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    left = np.stack([(x <= at + TOLERANCE).sum(axis=-1) for at in grid], axis=-1) - 1  # last point at or before
+    inside = (left >= 0) & (grid <= x[..., -1:] + TOLERANCE)
+    left = np.maximum(left, 0)
+    right = np.minimum(left + 1, x.shape[-1] - 1)
+    (x_0, y_0), (x_1, y_1) = ([np.take_along_axis(v, at, axis=-1) for v in (x, y)] for at in (left, right))
+    share = np.divide(grid - x_0, x_1 - x_0, out=np.zeros(left.shape), where=x_1 > x_0)
+    return np.where(inside, y_0 + (y_1 - y_0) * np.clip(share, 0, 1), np.nan)
 
 
 def gap_mask(grid: np.ndarray, x: np.ndarray, widest: float) -> np.ndarray:
@@ -94,103 +123,6 @@ def mean_curve(
     _, low, high = t_interval(heights)  # NaN wherever one run is
     dotted = np.any([gap_mask(grid, x, widest) for x, _ in runs], axis=0)
     return mean, low, high, seeds, dotted
-
-
-def common_range(methods: Sequence[Sequence[Run]]) -> tuple[float, float]:
-    """The x-range that every run of every method covers.
-
-    Returns:
-        low, high; low > high where the runs share nothing.
-    """
-    runs = [run for seeds in methods for run in seeds]
-    return max(float(np.min(x)) for x, _ in runs), min(float(np.max(x)) for x, _ in runs)
-
-
-def widest_gap(x: np.ndarray, low: float, high: float) -> float:
-    """Widest distance between neighbouring points of a run whose segment overlaps (low, high); NaN where none does.
-
-    The whole distance counts, not its part inside the range: it is what the linear interpolation bridges.
-    """
-    x = np.unique(x)
-    overlaps = (x[:-1] < high - TOLERANCE) & (x[1:] > low + TOLERANCE)
-    return float(np.diff(x)[overlaps].max()) if overlaps.any() else float("nan")
-
-
-def auc_common(runs: Sequence[Run], x_low: float, x_high: float) -> np.ndarray:
-    """Mean height of each run over [x_low, x_high]: the exact integral of its piecewise-linear curve over the width.
-
-    Returns:
-        [S]; NaN for an empty range and for a run that does not cover it (nothing is extrapolated).
-    """
-    if not x_low < x_high:
-        return np.full(len(runs), np.nan)
-    return np.array([_mean_height(x, y, x_low, x_high) for x, y in runs])
-
-
-def _mean_height(x: np.ndarray, y: np.ndarray, x_low: float, x_high: float) -> float:
-    breaks = np.unique(x)
-    nodes = np.concatenate([[x_low], breaks[(breaks > x_low) & (breaks < x_high)], [x_high]])
-    return float(np.trapezoid(interpolate(nodes, x, y), nodes) / (x_high - x_low))
-
-
-def auc_budget(
-    x_a: np.ndarray,
-    y_a: np.ndarray,
-    x_b: np.ndarray,
-    y_b: np.ndarray,
-    fallback_a: float,
-    fallback_b: float,
-    num_layers: int,
-    limit: float = 1.0,
-) -> float:
-    """Mean value that a budget buys, the knob being chosen on one half of the validation set and judged on the other.
-
-    For every budget b = 1/L, 2/L, .. up to `limit`: on half A the point with the best value among those that cost at
-    most b (ties: the cheaper one), its value on half B; then the halves swapped; the average of both, the mean over b.
-
-    Args:
-        x_a: [K] cost of each point on half A.
-        y_a: [K] value of each point on half A.
-        x_b: [K] cost of the same points on half B.
-        y_b: [K] value of the same points on half B.
-        fallback_a: value of the constant label on half A, where it stands in for a budget that no point fits.
-        fallback_b: the same on half B.
-        num_layers: L.
-        limit: largest budget; .5 is the paper's "limited computation".
-    """
-    x_a, y_a, x_b, y_b = (np.asarray(v, dtype=np.float64) for v in (x_a, y_a, x_b, y_b))
-    budgets = np.arange(1, num_layers + 1) / num_layers
-    budgets = budgets[budgets <= limit + TOLERANCE]
-    chosen_on_a = [_held_out(x_a, y_a, y_b, fallback_b, b) for b in budgets]
-    chosen_on_b = [_held_out(x_b, y_b, y_a, fallback_a, b) for b in budgets]
-    return float(np.mean([chosen_on_a, chosen_on_b]))
-
-
-def _held_out(x: np.ndarray, y: np.ndarray, y_other: np.ndarray, fallback: float, budget: float) -> float:
-    fits = np.flatnonzero(x <= budget + TOLERANCE)
-    if not len(fits):
-        return fallback
-    best = fits[np.lexsort((x[fits], -y[fits]))[0]]
-    return float(y_other[best])
-
-
-def halves(index: np.ndarray) -> np.ndarray:
-    """Which examples belong to half A of the validation set: the top bit of splitmix64 of the example's index.
-
-    A function of the index alone, hence the same for every method, seed and machine, and unrelated to the order of the
-    rows. The halves are equal in size only on average. Source of the hash: Steele, Lea and Flood, "Fast splittable
-    pseudorandom number generators", OOPSLA 2014.
-
-    Args:
-        index: int [n], position of each example in its data source.
-
-    Returns:
-        bool [n].
-    """
-    z = np.atleast_1d(np.asarray(index, dtype=np.int64)).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(63)).astype(bool)
 
 
 def nearest_in_x(targets: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from bench.files import write_json
 if TYPE_CHECKING:
     from bench.plan import Cell
 
-#: Keys of run.json that hold one entry per task or checkpoint: entries may be added, never changed.
-GROWING = ("data", "checkpoints")
+#: Keys of run.json that hold one entry per task, checkpoint or command: entries may be added, never changed.
+GROWING = ("data", "checkpoints", "commands")
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,32 @@
-"""The derived tables: curves on a common grid, knobs, and areas under curves, each from the rows of points.
+"""The derived tables of one method at a time: curves, knobs, areas, budgets, stability, ranks.
 
 A panel is one (task, split, backbone); a run is one seed's curve: all points of a method on a panel, sorted by x.
+Rows with task `mean` are means over the tasks of a backbone, MNLI counting once, by its matched split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
-from bench.statistics import (
-    Run,
-    auc_budget,
-    auc_common,
-    common_range,
-    mean_curve,
-    merge_equal_x,
-    t_interval,
-    widest_gap,
-)
+from bench.paired import percentile_interval
+from bench.scores import AREAS, BUDGETS, QUANTITIES, Scores
+from bench.statistics import Run, mean_curve, merge_equal_x, t_interval
 
 PANEL = ["task", "split", "backbone"]
-#: The x-range of `auc_common` is the one that these share, whatever else is drawn.
-RANGE_METHODS = ("dact", "deebert", "pabee")
-NARROWEST = 0.1
 GRID = np.round(np.arange(1, 101) / 100, 2)
 #: A band is dotted across gaps wider than this many layers.
 GAP_LAYERS = 3
+#: A bootstrap interval is left empty where more than this share of the draws have no value.
+MISSING_DRAWS = 0.05
 
 CURVES = ["suite", *PANEL, "method", "resolution", "x", "mean", "low", "high", "seeds", "dotted"]
 KNOB_KEYS = ["suite", *PANEL, "method", "variant", "knob", "knob_value"]
-AREAS = ("auc_common", "auc_budget", "auc_budget_half")
+METHOD = ["suite", *PANEL, "method", "metric"]
+ENDS = ("", "_low", "_high", "_boot_low", "_boot_high")
 
 
 def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
@@ -42,18 +37,26 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
         exact: the points of all distinct thresholds; they become the rows of resolution "exact".
     """
     tables = []
-    for panel, method, rows in by_method(points):
-        panel_exact = exact[(exact[PANEL] == list(panel)).all(axis=1) & (exact["method"] == method)]
-        for resolution, source in (("grid", rows), ("exact", panel_exact)):
-            runs = list(runs_of(source).values())
+    exact_groups = dict(list(exact.groupby([*PANEL, "method"], sort=False)))
+    for keys, rows in points.groupby([*PANEL, "method"], sort=False):
+        for resolution, source in (("grid", rows), ("exact", exact_groups.get(keys))):
+            runs = [] if source is None else list(runs_of(source).values())
             if not any(len(x) > 1 for x, _ in runs):
                 continue  # a point, not a curve
             mean, low, high, seeds, dotted = mean_curve(GRID, runs, GAP_LAYERS / rows["panel_layers"].iloc[0])
-            keys = {"suite": rows["suite"].iloc[0], **dict(zip(PANEL, panel, strict=True)), "method": method}
+            named = {"suite": rows["suite"].iloc[0], **dict(zip([*PANEL, "method"], keys, strict=True))}
             columns = {"x": GRID, "mean": mean, "low": low, "high": high, "seeds": seeds, "dotted": dotted.astype(int)}
-            table = pd.DataFrame({**keys, "resolution": resolution, **columns})
+            table = pd.DataFrame({**named, "resolution": resolution, **columns})
             tables.append(table[np.isfinite(mean)])
     return pd.concat(tables, ignore_index=True)[CURVES] if tables else pd.DataFrame(columns=CURVES)
+
+
+def runs_of(points: pd.DataFrame) -> dict[int, Run]:
+    """The run of each seed: points of equal x merged to their mean, sorted by x."""
+    return {
+        seed: merge_equal_x(rows["layer_fraction"].to_numpy(), rows["value"].to_numpy())
+        for seed, rows in points.groupby("seed")
+    }
 
 
 def knob_table(points: pd.DataFrame) -> pd.DataFrame:
@@ -68,86 +71,130 @@ def knob_table(points: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*KNOB_KEYS, *columns, "seeds"])
 
 
-def auc_table(points: pd.DataFrame) -> pd.DataFrame:
-    """auc.csv: the areas of DESIGN, "Statistics", per panel and method; a mean over tasks ends each backbone."""
-    rows, areas = [], []
-    for panel, group in points.groupby(PANEL, sort=False):
-        low, high = panel_range(group)
-        for _, method, method_rows in by_method(group):
-            runs = runs_of(method_rows)
-            values = pd.DataFrame(
-                {
-                    "auc_common": auc_common(list(runs.values()), low, high),
-                    "auc_budget": [budget_area(seed_rows, 1.0) for _, seed_rows in method_rows.groupby("seed")],
-                    "auc_budget_half": [budget_area(seed_rows, 0.5) for _, seed_rows in method_rows.groupby("seed")],
-                },
-                index=list(runs),
-            )
-            gaps = [widest_gap(x, low, high) for x, _ in runs.values()]
-            keys = {"suite": group["suite"].iloc[0], **dict(zip(PANEL, panel, strict=True)), "method": method}
-            keys |= {"metric": method_rows["metric"].iloc[0], "x_low": low, "x_high": high}
-            # a method with one point, or none inside the range, has no gap there
-            rows.append({**keys, "widest_gap": max(gaps), **area_columns(values)})
-            areas.append(values.assign(**keys, seed=values.index))
-    columns = ["suite", *PANEL, "method", "metric", "seeds", "x_low", "x_high", "widest_gap"]
-    columns += [f"{area}{end}" for area in AREAS for end in ("", "_low", "_high")]
-    return pd.DataFrame([*rows, *task_means(areas)], columns=columns)
-
-
-def task_means(areas: list[pd.DataFrame]) -> Iterator[dict]:
-    """The last rows of auc.csv: mean over tasks per backbone and method, the interval over seeds of that mean.
-
-    MNLI counts once, by its matched split. An area that a task lacks is missing from the mean as well.
-    """
-    if not areas:
-        return
-    every = pd.concat(areas)
-    every = every[every["split"] != "validation_mismatched"]
-    for (suite, backbone, method), group in every.groupby(["suite", "backbone", "method"], sort=False):
-        per_seed = group.groupby("seed")[list(AREAS)].agg(lambda column: column.mean(skipna=False))
-        keys = {"suite": suite, "task": "mean", "backbone": backbone, "method": method}
-        yield {**keys, **area_columns(per_seed)}
-
-
-def area_columns(values: pd.DataFrame) -> dict[str, float]:
-    """Mean and interval of each area over seeds (rows)."""
-    columns = {"seeds": len(values)}
-    for area in AREAS:
-        columns |= interval_columns(area, values[area].to_numpy())
-    return columns
-
-
 def interval_columns(name: str, values: np.ndarray) -> dict[str, float]:
     """Mean and 95 % t-interval of values [S] as columns."""
     mean, low, high = t_interval(values)
     return {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def panel_range(points: pd.DataFrame) -> tuple[float, float]:
-    """The x-range that all seeds of the range methods share on a panel; NaN where one is missing or it is narrow."""
-    methods = [list(runs_of(points[points["method"] == name]).values()) for name in RANGE_METHODS]
-    if not all(methods):
-        return np.nan, np.nan
-    low, high = common_range(methods)
-    return (low, high) if high - low >= NARROWEST else (np.nan, np.nan)
+def boot_columns(name: str, draws: np.ndarray) -> dict[str, float]:
+    """95 % percentile interval of draws [D] as columns."""
+    found = draws[np.isfinite(draws)]
+    if len(found) < (1 - MISSING_DRAWS) * len(draws) or not len(found):
+        return {f"{name}_boot_low": np.nan, f"{name}_boot_high": np.nan}
+    low, high = percentile_interval(found)
+    return {f"{name}_boot_low": float(low), f"{name}_boot_high": float(high)}
 
 
-def budget_area(rows: pd.DataFrame, limit: float) -> float:
-    """`auc_budget` of one run, from its points' costs and values on the two halves."""
-    halves = [rows[name].to_numpy() for name in ("x_a", "y_a", "x_b", "y_b")]
-    first = rows.iloc[0]
-    return auc_budget(*halves, first["fallback_a"], first["fallback_b"], int(first["panel_layers"]), limit)
+def score_table(scores: Sequence[Scores]) -> pd.DataFrame:
+    """scores.csv: one row per run, what auc.csv, budgets.csv and paired.csv summarise."""
+    rows = [
+        {**panel.keys, "method": method, "seed": seed, **dict(zip(QUANTITIES, values, strict=True))}
+        for panel in scores
+        for (method, seed), values in zip(panel.runs, panel.values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=[*METHOD, "seed", *QUANTITIES])
 
 
-def by_method(points: pd.DataFrame) -> Iterator[tuple[tuple, str, pd.DataFrame]]:
-    """Each panel and method with its points, in order of appearance."""
-    for keys, rows in points.groupby([*PANEL, "method"], sort=False):
-        yield keys[:3], keys[3], rows
+def auc_table(scores: Sequence[Scores]) -> pd.DataFrame:
+    """auc.csv: the areas per panel and method, with both intervals; means over tasks end each backbone."""
+    columns = [*METHOD, "seeds", "x_low", "x_high", "widest_gap", *(f"{area}{end}" for area in AREAS for end in ENDS)]
+    rows = []
+    for keys, values, draws in summaries(scores):
+        row = {**keys, "seeds": len(values)}
+        for area in AREAS:
+            at = QUANTITIES.index(area)
+            row |= interval_columns(area, values[:, at]) | boot_columns(area, draws[:, at])
+        rows.append(row)
+    return pd.DataFrame(rows, columns=columns)
 
 
-def runs_of(points: pd.DataFrame) -> dict[int, Run]:
-    """The run of each seed: points of equal x merged to their mean, sorted by x."""
-    return {
-        seed: merge_equal_x(rows["layer_fraction"].to_numpy(), rows["value"].to_numpy())
-        for seed, rows in points.groupby("seed")
-    }
+def budget_table(scores: Sequence[Scores]) -> pd.DataFrame:
+    """budgets.csv: the value at 25, 50, 75 and 100 % of the layers per panel and method, with both intervals."""
+    columns = [*METHOD, "budget", "seeds", *(f"value{end}" for end in ENDS)]
+    rows = []
+    for keys, values, draws in summaries(scores):
+        for at, budget in enumerate(BUDGETS, start=len(AREAS)):
+            interval = interval_columns("value", values[:, at]) | boot_columns("value", draws[:, at])
+            rows.append({**keys, "budget": budget, "seeds": len(values), **interval})
+    return pd.DataFrame(rows, columns=columns)
+
+
+def summaries(scores: Sequence[Scores]) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
+    """Keys, values [S, Q] by seed and draws [D, Q] of their mean, for each panel and method, then for means over tasks.
+
+    A quantity that a task lacks is missing from the mean over tasks as well.
+    """
+    for panel in scores:
+        for method in panel.methods:
+            at = list(panel.rows(method).values())
+            ends = {"x_low": panel.x_low, "x_high": panel.x_high, "widest_gap": panel.gaps[at].max()}
+            yield {**panel.keys, "method": method, **ends}, panel.values[at], panel.draws[:, at].mean(axis=1)
+    for (suite, backbone), panels in by_backbone(scores).items():
+        for method in dict.fromkeys(method for panel in panels for method in panel.methods):
+            here = [panel for panel in panels if method in panel.methods]
+            seeds = sorted({seed for panel in here for seed in panel.rows(method)})
+            values = [mean_over_tasks(here, method, seed) for seed in seeds]
+            draws = [panel.draws[:, list(panel.rows(method).values())].mean(axis=1) for panel in here]
+            keys = {"suite": suite, "task": "mean", "backbone": backbone, "method": method}
+            yield keys, np.array(values), np.mean(draws, axis=0)
+
+
+def mean_over_tasks(panels: Sequence[Scores], method: str, seed: int) -> np.ndarray:
+    """Mean [Q] over the panels that have a run of this seed."""
+    return np.mean([panel.values[panel.rows(method)[seed]] for panel in panels if seed in panel.rows(method)], axis=0)
+
+
+def by_backbone(scores: Sequence[Scores]) -> dict[tuple[str, str], list[Scores]]:
+    """Suite and backbone -> its panels, one per task."""
+    groups: dict[tuple[str, str], list[Scores]] = {}
+    for panel in scores:
+        if panel.keys["split"] != "validation_mismatched":
+            groups.setdefault((panel.keys["suite"], panel.keys["backbone"]), []).append(panel)
+    return groups
+
+
+def mean_rank_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataFrame:
+    """ranks.csv: mean rank over tasks (1 is best, ties share) of the mean over seeds of each quantity.
+
+    Args:
+        scores: all panels.
+        rivals: the methods to rank; of these, a task ranks those with a value for every seed, and the table has those
+            that all tasks of the backbone rank.
+    """
+    rows = []
+    for (suite, backbone), panels in by_backbone(scores).items():
+        for at, quantity in enumerate(QUANTITIES):
+            means = [
+                {m: panel.values[list(panel.rows(m).values()), at].mean() for m in panel.methods} for panel in panels
+            ]
+            ranked = [m for m in rivals if all(np.isfinite(task.get(m, np.nan)) for task in means)]
+            if len(ranked) > 1:
+                ranks = [rankdata([-round(task[m], 12) for m in ranked]) for task in means]
+                keys = {"suite": suite, "backbone": backbone, "quantity": quantity, "tasks": len(panels)}
+                pairs = zip(ranked, np.mean(ranks, axis=0), strict=True)
+                rows += [{**keys, "method": m, "methods": len(ranked), "mean_rank": rank} for m, rank in pairs]
+    return pd.DataFrame(rows, columns=["suite", "backbone", "quantity", "method", "mean_rank", "tasks", "methods"])
+
+
+def stability_table(points: pd.DataFrame, scores: Sequence[Scores]) -> pd.DataFrame:
+    """stability.csv: how far a fixed knob's cost and value move from seed to seed.
+
+    Only knobs count whose mean cost lies inside the panel's common range: outside it a knob that stops everybody at the
+    same end looks stable. Knobs with one seed have no spread.
+    """
+    ranges = {tuple(panel.keys[name] for name in PANEL): (panel.x_low, panel.x_high) for panel in scores}
+    spread = points.groupby(KNOB_KEYS, sort=False, dropna=False).agg(
+        x=("layer_fraction", "mean"), x_var=("layer_fraction", "var"), y_var=("value", "var"), seeds=("seed", "count")
+    )
+    rows = []
+    for keys, knobs in spread.reset_index().groupby(["suite", *PANEL, "method"], sort=False):
+        low, high = ranges[keys[1:4]]
+        inside = knobs[knobs["x"].between(low, high) & (knobs["seeds"] > 1)]
+        if len(inside):
+            x_sd, y_sd = (float(np.sqrt(inside[name].mean())) for name in ("x_var", "y_var"))
+            named = dict(zip(["suite", *PANEL, "method"], keys, strict=True))
+            named |= {"knobs": len(inside), "seeds": inside["seeds"].max(), "x_low": low, "x_high": high}
+            rows.append({**named, "x_sd": x_sd, "x_sd_max": float(np.sqrt(inside["x_var"].max())), "value_sd": y_sd})
+    columns = ["knobs", "seeds", "x_low", "x_high", "x_sd", "x_sd_max", "value_sd"]
+    return pd.DataFrame(rows, columns=["suite", *PANEL, "method", *columns])

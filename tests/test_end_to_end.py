@@ -17,7 +17,10 @@ import pytest
 from run_all import main
 
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
-TABLES = ("points", "exits", "curves", "knobs", "auc", "failures")
+TABLES = (
+    *("points", "exits", "curves", "knobs", "scores", "auc", "budgets", "paired", "ranks", "stability", "transfer"),
+    *("difficulty", "difficulty_rank", "layers", "bounds", "failures"),
+)
 
 
 def run(suite: Path, folder: Path, *arguments: str) -> int:
@@ -84,6 +87,35 @@ def test_full_depth_values_are_those_of_the_evaluate_library(finished):
                 for name, value in values.items():
                     # halting never changes DACT's answer, so its points stand at full depth, too
                     assert rows[name].to_numpy() == pytest.approx(value, abs=1e-12)
+
+
+def documented_columns() -> dict[str, list[str]]:
+    """The columns that docs/outputs.md lists for every table, in order."""
+    columns, name = {}, None
+    for line in (Path(__file__).parents[1] / "docs" / "outputs.md").read_text().splitlines():
+        if line.startswith("## "):
+            name = line[3:]
+        elif line.startswith("| ") and str(name).endswith(".csv") and not line.startswith(("| column", "| ---")):
+            columns.setdefault(name, []).extend(line.split("|")[1].strip().split(", "))
+    return columns
+
+
+def test_every_column_is_documented(finished, tmp_path):
+    results = finished / "results"
+    command = ["--compare", str(results), str(results), "--results", str(tmp_path), "--figures", str(tmp_path)]
+    assert main(command) == 0
+    files = [*results.glob("*.csv"), *tmp_path.glob("*.csv")]
+    written = {file.name: pd.read_csv(file, nrows=0).columns.tolist() for file in files}
+    documented = documented_columns()
+    assert sorted(documented) == sorted(written)
+    for name, columns in written.items():
+        assert sorted(documented[name]) == sorted(columns), name
+    assert (pd.read_csv(tmp_path / "comparison.csv")["difference"] == 0).all()
+
+
+def test_latex_tables(finished):
+    names = sorted(path.name for path in (finished / "results" / "latex").iterdir())
+    assert names == ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex"]
 
 
 def test_the_same_command_again_changes_nothing(finished, tiny_suite, capsys):

@@ -1,0 +1,118 @@
+"""Areas under curves, over a common range and under held-out budgets: arrays in, arrays out.
+
+Shapes: K points of one run, B budgets, L layers, n examples; `...` stands for any number of runs, such as the resamples
+of a bootstrap. A run is as in `bench.statistics`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.statistics import TOLERANCE, level_ties
+
+
+def widest_gap(x: np.ndarray, low: float, high: float) -> float:
+    """Widest distance between neighbouring points of a run whose segment overlaps (low, high); NaN where none does.
+
+    The whole distance counts, not its part inside the range: it is what the linear interpolation bridges.
+    """
+    x = np.unique(x)
+    overlaps = (x[:-1] < high - TOLERANCE) & (x[1:] > low + TOLERANCE)
+    return float(np.diff(x)[overlaps].max()) if overlaps.any() else float("nan")
+
+
+def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarray) -> np.ndarray:
+    """Mean height of runs over [x_low, x_high]: the exact integral of the piecewise-linear curve over the width.
+
+    Args:
+        x: [..., K].
+        y: [..., K].
+        x_low: [...] or a number.
+        x_high: [...] or a number.
+
+    Returns:
+        [...]; NaN for an empty range and for a run that does not cover it (nothing is extrapolated).
+    """
+    x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    low, high = np.asarray(x_low, dtype=np.float64)[..., None], np.asarray(x_high, dtype=np.float64)[..., None]
+    start, width = x[..., :-1], np.diff(x)
+    left, right = np.clip(start, low, high), np.clip(x[..., 1:], low, high)
+    slope = np.divide(np.diff(y), width, out=np.zeros(width.shape), where=width > 0)
+    middle = y[..., :-1] + slope * ((left + right) / 2 - start)  # height of each clipped segment at its middle
+    area = ((right - left) * middle).sum(axis=-1, keepdims=True)
+    covered = (low < high) & (x[..., :1] <= low + TOLERANCE) & (x[..., -1:] >= high - TOLERANCE)
+    return np.divide(area, high - low, out=np.full(area.shape, np.nan), where=covered)[..., 0]
+
+
+def auc_budget(
+    x_a: np.ndarray,
+    y_a: np.ndarray,
+    x_b: np.ndarray,
+    y_b: np.ndarray,
+    fallback_a: np.ndarray,
+    fallback_b: np.ndarray,
+    num_layers: int,
+    limit: float = 1.0,
+) -> np.ndarray:
+    """Mean value that a budget buys, the knob being chosen on one half of the validation set and judged on the other.
+
+    For every budget b = 1/L, 2/L, .. up to `limit`: on half A the point with the best value among those that cost at
+    most b (ties: the cheaper one), its value on half B; then the halves swapped; the average of both, the mean over b.
+
+    Args:
+        x_a: [..., K] cost of each point on half A.
+        y_a: [..., K] value of each point on half A.
+        x_b: [..., K] cost of the same points on half B.
+        y_b: [..., K] value of the same points on half B.
+        fallback_a: [...] value of the constant label on half A, where it stands in for a budget that no point fits.
+        fallback_b: [...] the same on half B.
+        num_layers: L.
+        limit: largest budget; .5 is the paper's "limited computation".
+
+    Returns:
+        [...].
+    """
+    budgets = np.arange(1, num_layers + 1) / num_layers
+    budgets = budgets[budgets <= limit + TOLERANCE]
+    total = 0.0
+    for x, y, other, fallback in ((x_a, y_a, y_b, fallback_b), (x_b, y_b, y_a, fallback_a)):
+        chosen, fits = best_within(x, y, budgets)
+        value = np.take_along_axis(np.asarray(other, dtype=np.float64), chosen, axis=-1)
+        total = total + np.where(fits, value, np.asarray(fallback, dtype=np.float64)[..., None])
+    return total.mean(axis=-1) / 2
+
+
+def best_within(x: np.ndarray, y: np.ndarray, budgets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each budget the point with the best value among those that cost no more (ties: the cheaper one).
+
+    Args:
+        x: [..., K] costs.
+        y: [..., K] values.
+        budgets: [B].
+
+    Returns:
+        int [..., B], positions among the K points, and bool [..., B]: whether any point fits.
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    order = np.lexsort((x, -y), axis=-1)  # best first
+    fits = np.take_along_axis(x, order, axis=-1)[..., None, :] <= np.asarray(budgets)[:, None] + TOLERANCE
+    return np.take_along_axis(order, fits.argmax(axis=-1), axis=-1), fits.any(axis=-1)
+
+
+def halves(index: np.ndarray) -> np.ndarray:
+    """Which examples belong to half A of the validation set: the top bit of splitmix64 of the example's index.
+
+    A function of the index alone, hence the same for every method, seed and machine, and unrelated to the order of the
+    rows. The halves are equal in size only on average. Source of the hash: Steele, Lea and Flood, "Fast splittable
+    pseudorandom number generators", OOPSLA 2014.
+
+    Args:
+        index: int [n], position of each example in its data source.
+
+    Returns:
+        bool [n].
+    """
+    z = np.atleast_1d(np.asarray(index, dtype=np.int64)).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(63)).astype(bool)

@@ -1,0 +1,180 @@
+"""Two results folders compared: how a new backbone, a new version or another recipe moved every method's curve.
+
+Runs of the same panel, method and seed are paired. Everything is read from the tables of the two folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.areas import auc_common
+from bench.errors import UserError
+from bench.figures.curves import draw_curve
+from bench.figures.look import looks, metric, title
+from bench.figures.page import STYLE, annotate, blocks, layer_axis, save, seeds_of, source, spread
+from bench.files import write_text
+from bench.paired import holm
+from bench.scores import NARROWEST, QUANTITIES
+from bench.statistics import interpolate, t_interval
+from bench.store import RunFolder
+from bench.tables import GRID, PANEL, runs_of
+from bench.versus import unit_columns
+
+RUN = [*PANEL, "method", "metric", "seed"]
+BY_SEED = ["suite_a", "suite_b", *RUN, "quantity", "value_a", "value_b", "difference"]
+ROW = ["suite_a", "suite_b", *PANEL, "method", "metric", "quantity"]
+TESTS = ["difference", "difference_low", "difference_high", "detectable", "p_t", "p_t_holm"]
+COMPARISON = [*ROW, "units", "unit_kind", "value_a", "value_b", *TESTS]
+
+
+def compare_runs(run_a: RunFolder, run_b: RunFolder, results: RunFolder) -> pd.DataFrame:
+    """Write comparison.csv and comparison_seeds.csv.
+
+    Args:
+        run_a: the folder to compare with.
+        run_b: the folder that is compared: differences are B - A.
+        results: where the tables go.
+
+    Returns:
+        comparison.csv.
+
+    Raises:
+        UserError: a folder has no tables, the data differ, or no run is in both.
+    """
+    check_comparable(run_a, run_b)
+    by_seed = seed_differences(run_a, run_b)
+    if by_seed.empty:
+        raise UserError(f"'{run_a.path}' and '{run_b.path}' have no task, backbone, method and seed in common")
+    table = pd.DataFrame([*within_tasks(by_seed), *across_tasks(by_seed)])
+    families = table.groupby(["task", "split", "backbone", "quantity"], dropna=False)["p_t"]
+    table["p_t_holm"] = families.transform(lambda p: holm(p.to_numpy()))
+    results.path.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("comparison", table[COMPARISON]), ("comparison_seeds", by_seed)):
+        write_text(results.path / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
+    return table[COMPARISON]
+
+
+def check_comparable(run_a: RunFolder, run_b: RunFolder) -> None:
+    """Refuse to pair runs on different examples."""
+    a, b = run_a.shared(), run_b.shared()
+    for run, shared in ((run_a, a), (run_b, b)):
+        if not shared:
+            raise UserError(f"results folder '{run.path}' holds no run: run.json is missing")
+    if a["limit"] != b["limit"]:
+        raise UserError(f"runs with different --limit have different examples: {a['limit']} and {b['limit']}")
+    for task in a["data"].keys() & b["data"].keys():
+        if a["data"][task] != b["data"][task]:
+            raise UserError(f"the data of task '{task}' differ between '{run_a.path}' and '{run_b.path}'")
+
+
+def read(run: RunFolder, name: str) -> pd.DataFrame:
+    """A table of a run folder."""
+    path = run.path / f"{name}.csv"
+    if not path.is_file():
+        raise UserError(f"no {name}.csv in '{run.path}': run_all.py --collect --results {run.path} writes it")
+    return pd.read_csv(path)
+
+
+def seed_differences(run_a: RunFolder, run_b: RunFolder) -> pd.DataFrame:
+    """comparison_seeds.csv: every quantity of every run that both folders have; runs without a value have no row."""
+    low, high = shared_ranges(run_a, run_b)
+    scores = [with_common_area(read(run, "scores"), read(run, "points"), low, high) for run in (run_a, run_b)]
+    both = scores[0].merge(scores[1], on=RUN, suffixes=("_a", "_b"))
+    tables = []
+    for quantity in QUANTITIES:
+        a, b = both[f"{quantity}_a"], both[f"{quantity}_b"]
+        tables.append(both.assign(quantity=quantity, value_a=a, value_b=b, difference=b - a)[BY_SEED])
+    return pd.concat(tables, ignore_index=True).dropna(subset="difference")
+
+
+def shared_ranges(run_a: RunFolder, run_b: RunFolder) -> tuple[pd.Series, pd.Series]:
+    """The ends of the range of `auc_common` that both folders have, by panel; NaN where it is narrow."""
+    ranges = pd.concat([read(run, "auc").dropna(subset="split") for run in (run_a, run_b)]).groupby(PANEL)
+    low, high = (ranges[end].agg(how, skipna=False) for end, how in (("x_low", "max"), ("x_high", "min")))
+    wide = high - low >= NARROWEST
+    return low.where(wide), high.where(wide)
+
+
+def with_common_area(scores: pd.DataFrame, points: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFrame:
+    """Scores with `auc_common` over the range of both folders instead of one folder's own."""
+    groups = points.groupby([*PANEL, "method", "seed"])
+    curves = {keys: (rows["layer_fraction"].to_numpy(), rows["value"].to_numpy()) for keys, rows in groups}
+    areas = []
+    for *panel, method, seed in scores[[*PANEL, "method", "seed"]].itertuples(index=False):
+        here = tuple(panel)
+        areas.append(float(auc_common(*curves[(*here, method, seed)], low[here], high[here])))
+    return scores.assign(auc_common=areas)
+
+
+def within_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
+    """A row per panel, method and quantity: the units are the seeds."""
+    for keys, rows in by_seed.groupby(ROW, sort=False):
+        yield {**dict(zip(ROW, keys, strict=True)), "unit_kind": "seeds", **paired_columns(rows)}
+
+
+def across_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
+    """A row per backbone, method and quantity: the units are the tasks, each the mean of its seeds."""
+    keys = ["suite_a", "suite_b", "backbone", "method", "quantity"]
+    matched = by_seed[by_seed["split"] != "validation_mismatched"]
+    for values, rows in matched.groupby(keys, sort=False):
+        tasks = rows.groupby("task", sort=False)[["value_a", "value_b"]].mean()
+        if len(tasks) > 1:
+            yield {
+                **dict(zip(keys, values, strict=True)),
+                "task": "mean",
+                "unit_kind": "tasks",
+                **paired_columns(tasks),
+            }
+
+
+def paired_columns(units: pd.DataFrame) -> dict[str, float]:
+    """The test of B - A over units (rows)."""
+    a, b = units["value_a"].to_numpy(), units["value_b"].to_numpy()
+    return unit_columns(b, a) | {"value_a": a.mean(), "value_b": b.mean()}
+
+
+def draw_comparison(run_a: RunFolder, run_b: RunFolder, figures: Path) -> list[Path]:
+    """Draw how far every method's curve moved, B - A at equal cost, as PDF, SVG and PNG."""
+    points_a, points_b = (read(run, "points") for run in (run_a, run_b))
+    shared = points_a[RUN].drop_duplicates().merge(points_b[RUN].drop_duplicates(), on=RUN)
+    points_a, points_b = points_a.merge(shared, on=RUN), points_b.merge(shared, on=RUN)
+    with matplotlib.style.context(str(STYLE), after_reset=True):
+        return save(comparison(points_a, points_b), figures / "comparison")
+
+
+def comparison(points_a: pd.DataFrame, points_b: pd.DataFrame) -> Figure:
+    """The figure of `draw_comparison`, from the rows of points.csv that both folders have."""
+    others = dict(list(points_b.groupby([*PANEL, "method"])))
+    drawn = looks(set(points_a["method"]) - {"truncated", "static", "distilbert"})
+
+    def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
+        for method, look in drawn.items():
+            here = rows[rows["method"] == method]
+            if len(here):
+                draw_curve(ax, moved(here, others[(*here[PANEL].iloc[0], method)]), look)
+        ax.axhline(0, color="black", linewidth=0.6)
+        ax.set(title=title(rows.iloc[0]), ylabel=f"Δ {metric(rows)}")
+        layer_axis(ax)
+
+    points_a = points_a[points_a["method"].isin(drawn)]
+    figure = blocks(points_a, draw_panel)
+    seeds = seeds_of(points_a)
+    band = "one seed: no interval" if seeds.max() == 1 else f"band: 95 % Student-t over {spread(seeds)}"
+    note = "Second run minus first at equal cost, paired by seed; line: mean where every seed of both has a value;"
+    annotate(figure, f"{note} {band}. {source(pd.concat([points_a, points_b]))}")
+    return figure
+
+
+def moved(points_a: pd.DataFrame, points_b: pd.DataFrame) -> pd.DataFrame:
+    """Mean difference B - A of one method's curves on the common grid, with its band, in the columns of curves.csv."""
+    runs_a, runs_b = runs_of(points_a), runs_of(points_b)
+    heights = np.stack([interpolate(GRID, *runs_b[seed]) - interpolate(GRID, *runs_a[seed]) for seed in runs_a])
+    mean, low, high = t_interval(heights)
+    return pd.DataFrame({"x": GRID, "mean": mean, "low": low, "high": high, "seeds": len(heights), "dotted": 0})

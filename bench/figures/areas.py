@@ -1,0 +1,81 @@
+"""Areas under the curves of all methods, with both intervals: over seeds, and over examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.figures.look import MARKS, family, looks, metric, panels, title
+from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+
+AREAS = {"auc_common": "AUC over the\nshared range", "auc_budget": "AUC over\nbudgets"}
+SEEDS = {"linewidth": 2.2, "alpha": 0.5}
+EXAMPLES = {"linewidth": 0.7}
+
+
+def areas(table: pd.DataFrame) -> Figure | None:
+    """A forest plot on one backbone: a row of panels per area, a column per task and for their mean.
+
+    Args:
+        table: rows of auc.csv of one backbone.
+
+    Returns:
+        The figure; None where no method has an area.
+    """
+    table = table.fillna({"split": "", "metric": ""})
+    shown = [area for area in AREAS if table[area].notna().any()]
+    if not shown:
+        return None
+    methods = list(looks(table["method"]))
+    tasks = [rows for _, _, rows in panels(table[table["task"] != "mean"])]
+    columns = [*tasks, table[table["task"] == "mean"]]
+    size = (
+        max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 0.9 * len(columns) + 0.9)),
+        (0.13 * len(methods) + 0.3) * len(shown) + 1,
+    )
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(shown), len(columns), squeeze=False, sharey=True)
+    for row, area in zip(axes, shown, strict=True):
+        for ax, rows in zip(row, columns, strict=True):
+            _draw_forest(ax, rows.set_index("method"), area, methods)
+        row[0].set_ylabel(AREAS[area])
+    for ax, rows in zip(axes[0], columns, strict=True):
+        named = rows["task"].iloc[0] != "mean"
+        ax.set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n") if named else "mean\nover\ntasks")
+    look = looks(methods)
+    axes[0, 0].set_yticks(range(len(methods)), [look[method].label for method in methods])
+    axes[0, 0].invert_yaxis()
+    _finish(figure, table)
+    return figure
+
+
+def _draw_forest(ax: Axes, rows: pd.DataFrame, area: str, methods: list[str]) -> None:
+    look = looks(methods)
+    for y, method in enumerate(methods):
+        if method in rows.index:
+            row = rows.loc[method]
+            mark = MARKS.get(method, {"color": look[method].color, "marker": look[method].marker, "markersize": 3})
+            ax.hlines(y, row[f"{area}_low"], row[f"{area}_high"], color=mark["color"], **SEEDS)
+            ax.hlines(y, row[f"{area}_boot_low"], row[f"{area}_boot_high"], color=mark["color"], **EXAMPLES)
+            ax.plot(row[area], y, **mark)
+    ax.xaxis.get_major_locator().set_params(nbins=3)
+    ax.grid(axis="y", visible=False)
+    if not np.isfinite(rows[area].astype(float)).any():
+        ax.set_xticks([])
+        ax.text(0.5, 0.5, "no shared\nrange", ha="center", va="center", transform=ax.transAxes)
+
+
+def _finish(figure: Figure, table: pd.DataFrame) -> None:
+    heading = f"{family(table['backbone'].iloc[0])}: areas under the curves"
+    handles = [
+        Line2D([], [], color="black", label="95 % over seeds (Student-t)", **SEEDS),
+        Line2D([], [], color="black", label="95 % over examples (bootstrap)", **EXAMPLES),
+    ]
+    heading_and_key(figure, heading, handles)
+    seeds = spread(table["seeds"])
+    over = "one seed, no interval" if seeds == "one seed" else f"{seeds}, conditional on this validation set"
+    note = f"Horizontal: mean height of the curve, in the metric above each column. Over seeds: {over}; over examples: "
+    annotate(figure, f"{note}conditional on the trained models. {source(table)}")

@@ -1,0 +1,165 @@
+"""Metric against computation: the paper's Figure 2, the same for every method, and the difference to full depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.figures.look import MARKS, PAPER, TRUNCATED, Look, family, looks, metric, panels, plot_points, swept, title
+from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
+from bench.statistics import interpolate, t_interval
+
+
+def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
+    """The paper's Figure 2: a block of panels per backbone, a panel per task and split, a key in each block.
+
+    Args:
+        points: points.csv.
+        curves: curves.csv.
+
+    Returns:
+        The figure; None without a method that the paper draws.
+    """
+    points = points[points["method"].isin([*PAPER, *MARKS, "truncated"])]
+    drawn = looks(set(points["method"]) & set(PAPER))
+    if not drawn:
+        return None
+
+    def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
+        by_method = dict(list(rows.groupby("method")))
+        _draw_truncated(ax, by_method)
+        for method, look in drawn.items():
+            if method in by_method:
+                plot_points(ax, by_method[method], look)
+                draw_curve(ax, curve_of(curves, by_method[method]), look)
+        _draw_marks(ax, by_method)
+        low, high = rows["value"].min(), rows["value"].max()
+        pad = 0.06 * max(high - low, 0.05)
+        ax.set(title=title(rows.iloc[0]), ylabel=metric(rows), ylim=(low - pad, high + pad))
+        layer_axis(ax)
+
+    figure = blocks(points, draw_panel)
+    note = "Points: single runs. Line: their mean where every seed has a value, dotted across gaps wider than 3 layers"
+    annotate(figure, f"{note}; {band_note(points[points['method'].isin(PAPER)])} {source(points)}")
+    return figure
+
+
+def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
+    """Difference of every method to full depth of the static model of the same seed, laid out like Figure 2.
+
+    Args:
+        points: points.csv.
+        curves: curves.csv.
+
+    Returns:
+        The figure; None without a method that has a curve, or without static models.
+    """
+    drawn = swept(points)
+    if not drawn or not (points["method"] == "static").any():
+        return None
+    keys = ["task", "split", "backbone", "seed"]
+    static = points[points["method"] == "static"].set_index(keys)["value"].rename("static")
+    points = points[points["method"].isin(drawn)].join(static, on=keys, how="inner")
+    points = points.assign(value=points["value"] - points["static"])
+
+    def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
+        for method, look in drawn.items():
+            here = rows[rows["method"] == method]
+            if len(here):
+                draw_curve(ax, with_heights(curve_of(curves, here), here), look)
+        ax.axhline(0, color="black", linewidth=0.6)
+        ax.set(title=title(rows.iloc[0]), ylabel=f"Δ {metric(rows)}")
+        layer_axis(ax)
+
+    figure = blocks(points, draw_panel)
+    note = "Value minus full depth of the static model of the same seed (0: static). Line: mean where every seed has a"
+    annotate(figure, f"{note} value, dotted across gaps wider than 3 layers; {band_note(points)} {source(points)}")
+    return figure
+
+
+def with_heights(curve: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """A mean curve with other heights at the same x: those of rows like points.csv's, again with their t-band."""
+    runs = [run[["layer_fraction", "value"]].to_numpy().T for _, run in rows.groupby("seed")]
+    mean, low, high = t_interval(np.stack([interpolate(curve["x"].to_numpy(), *run) for run in runs]))
+    return curve.assign(mean=mean, low=low, high=high)
+
+
+def multiples(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
+    """Small multiples on one backbone: a row per method, a column per task; the other methods in grey behind it.
+
+    Args:
+        points: rows of points.csv of one backbone.
+        curves: curves.csv.
+
+    Returns:
+        The figure; None without a method that has a curve.
+    """
+    drawn = swept(points)
+    if not drawn:
+        return None
+    columns = list(panels(points[points["method"].isin([*drawn, *MARKS])]))
+    size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(columns) + 0.4)), 0.85 * len(drawn) + 0.9)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(drawn), len(columns), squeeze=False, sharex=True, sharey="col")
+    for column, (_, _, rows) in zip(axes.T, columns, strict=True):
+        column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
+        for ax, (method, look) in zip(column, drawn.items(), strict=True):
+            _draw_one(ax, rows, curves, method, look, [other for other in drawn if other != method])
+    for ax in axes[-1]:
+        ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
+    for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
+        ax.set_ylabel(look.label.replace(", ", ",\n"))
+    figure.suptitle(f"{family(points['backbone'].iloc[0])}: every method, the others in grey", weight="bold")
+    note = "Vertical: the metric above each column. Points: single runs; diamond: static, star: distilled. Line: mean; "
+    note += f"{band_note(points[points['method'].isin(drawn)])} {source(points)}"
+    annotate(figure, note)
+    return figure
+
+
+def _draw_one(ax: Axes, rows: pd.DataFrame, curves: pd.DataFrame, method: str, look: Look, others: list[str]) -> None:
+    by_method = dict(list(rows.groupby("method")))
+    for other in others:
+        if other in by_method:
+            ax.plot(*curve_of(curves, by_method[other])[["x", "mean"]].to_numpy().T, **TRUNCATED)
+    if method in by_method:
+        plot_points(ax, by_method[method], look)
+        draw_curve(ax, curve_of(curves, by_method[method]), look)
+    _draw_marks(ax, by_method)
+    low, high = rows["value"].min(), rows["value"].max()
+    ax.set_ylim(low - 0.03, high + 0.03)
+    layer_axis(ax)
+    ax.set_xlabel("")
+
+
+def curve_of(curves: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The mean curve, on the grid, of the method and panel that rows of points.csv belong to."""
+    here = curves["resolution"] == "grid"
+    for key in ("backbone", "task", "split", "method"):
+        here &= curves[key] == rows[key].iloc[0]
+    return curves[here].sort_values("x")
+
+
+def draw_curve(ax: Axes, curve: pd.DataFrame, look: Look) -> None:
+    """The mean where every seed has a value, dotted where the interpolation bridges a wide gap, and the band."""
+    curve = curve[curve["seeds"] == curve["seeds"].max()]
+    x, mean, low, high, dotted = curve[["x", "mean", "low", "high", "dotted"]].to_numpy(dtype=np.float64).T
+    dotted = dotted > 0
+    before_and_after = np.pad(dotted, 1)
+    touching = dotted | before_and_after[:-2] | before_and_after[2:]  # a dotted stretch starts where the line stopped
+    ax.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
+    ax.plot(x, np.where(dotted, np.nan, mean), color=look.color, linestyle=look.dashes)
+    ax.plot(x, np.where(touching, mean, np.nan), color=look.color, linestyle=":")
+
+
+def _draw_truncated(ax: Axes, by_method: dict[str, pd.DataFrame]) -> None:
+    if "truncated" in by_method:
+        depth = by_method["truncated"].groupby("knob_value")[["layer_fraction", "value"]].mean()
+        ax.plot(*depth.to_numpy().T, **TRUNCATED)
+
+
+def _draw_marks(ax: Axes, by_method: dict[str, pd.DataFrame]) -> None:
+    for method, marker in MARKS.items():
+        if method in by_method:
+            ax.plot(*by_method[method][["layer_fraction", "value"]].mean(), **marker)

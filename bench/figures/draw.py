@@ -1,0 +1,108 @@
+"""Every figure of a run folder: what it is called, which tables it is drawn from, what stands below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.style
+import pandas as pd
+from joblib import Parallel, cpu_count, delayed
+from matplotlib.figure import Figure
+
+from bench.errors import UserError
+from bench.figures.areas import areas
+from bench.figures.curves import difference, figure2, multiples
+from bench.figures.difficulty import difficulty
+from bench.figures.halting import bounds, layers
+from bench.figures.page import STYLE, save
+from bench.figures.usage import figure3
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure, or one per backbone.
+
+    Attributes:
+        draw: from the tables to a figure, or None where they hold nothing to draw.
+        tables: names of the CSV files that it reads.
+        caption: what it shows, in one or two sentences.
+        per_backbone: whether every backbone has a figure of its own, `NAME-BACKBONE`.
+    """
+
+    draw: Callable[..., Figure | None]
+    tables: tuple[str, ...]
+    caption: str
+    per_backbone: bool = False
+
+
+PLOTS = {
+    "figure2": Plot(
+        figure2, ("points", "curves"), "Performance against computation, as the paper's Figure 2 draws it."
+    ),
+    "figure3": Plot(figure3, ("knobs", "exits"), "How many examples use each layer (the paper's Figure 3).", True),
+    "methods": Plot(multiples, ("points", "curves"), "Every method on its own, the others in grey.", True),
+    "difference": Plot(
+        difference, ("points", "curves"), "What early exit costs or gains: difference to full depth, paired by seed."
+    ),
+    "auc": Plot(
+        areas, ("auc",), "Areas under the curves, with the interval over seeds and the one over examples.", True
+    ),
+    "difficulty": Plot(
+        difficulty, ("knobs", "difficulty", "difficulty_rank"), "Do harder examples exit later? At half of the layers."
+    ),
+    "layers": Plot(layers, ("layers",), "What the halting rules see, layer by layer, for three examples.", True),
+    "bounds": Plot(bounds, ("bounds",), "DACT's halting bound: the paper's, the exact one, and slack in it.", True),
+}
+
+
+def draw_all(results: Path, figures: Path) -> list[Path]:
+    """Draw every figure that the tables in `results` allow, each as PDF, SVG and PNG.
+
+    Args:
+        results: run folder with the CSV files that `--collect` writes.
+        figures: folder for the pictures; made if absent.
+
+    Returns:
+        The files written: NAME or NAME-BACKBONE for every entry of `PLOTS` that has something to draw.
+
+    Raises:
+        UserError: a table is not there.
+    """
+    backbones = sorted(read(Path(results) / "points.csv")["backbone"].unique())
+    todo = [(name, each) for name, plot in PLOTS.items() for each in (backbones if plot.per_backbone else [None])]
+    workers = max(1, min(cpu_count(), len(todo) // 6))  # one more takes two seconds to start
+    written = Parallel(workers)(delayed(draw_one)(name, backbone, results, figures) for name, backbone in todo)
+    return [path for paths in written for path in paths]
+
+
+def draw_one(name: str, backbone: str | None, results: Path, figures: Path) -> list[Path]:
+    """Draw and write one figure; the files written, none where there is nothing to draw.
+
+    Args:
+        name: which of `PLOTS`.
+        backbone: the backbone, of a figure that every backbone has, else None.
+        results: run folder.
+        figures: folder for the pictures.
+    """
+    tables = [of_backbone(read(Path(results) / f"{table}.csv"), backbone) for table in PLOTS[name].tables]
+    with matplotlib.style.context(str(STYLE), after_reset=True):
+        figure = PLOTS[name].draw(*tables)
+        return [] if figure is None else save(figure, Path(figures) / (f"{name}-{backbone}" if backbone else name))
+
+
+def of_backbone(table: pd.DataFrame, backbone: str | None) -> pd.DataFrame:
+    """The rows of one backbone; all rows for None."""
+    return table if backbone is None else table[table["backbone"] == backbone]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a table of a run folder; a variant that is not named is the empty text.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if not path.is_file():
+        raise UserError(f"no {path.name} in {path.parent}: expected a run folder whose tables are written (--collect)")
+    return pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})

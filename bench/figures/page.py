@@ -1,0 +1,141 @@
+"""The page: panels in blocks, axes, the fine print below a figure, and how figures are written."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.figures.look import GENERATED, MARKS, TRUNCATED, family, looks, panels
+from bench.files import write_bytes
+
+STYLE = Path(__file__).parents[1] / "style.mplstyle"
+TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
+COLUMNS = 4  # panels side by side
+LAYERS_USED = "layers used (fraction)"
+
+
+def layer_axis(ax: Axes) -> None:
+    """The horizontal axis of everything drawn against computation."""
+    ax.set(xlim=(0, 1.04), xlabel=LAYERS_USED)
+    ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
+
+
+def blocks(rows: pd.DataFrame, draw_panel: Callable[[Axes, pd.DataFrame], None]) -> Figure:
+    """A block of panels per backbone, a panel per task and split, with a key in the block's first free place.
+
+    Args:
+        rows: what is drawn, with the keys of points.csv.
+        draw_panel: draws the rows of one panel.
+    """
+    parts = {backbone: [each for _, _, each in panels(group)] for backbone, group in rows.groupby("backbone")}
+    cells = max(map(len, parts.values())) + 1
+    columns = min(COLUMNS, cells)
+    lines = math.ceil(cells / columns)
+    size = (TEXT_WIDTH * columns / COLUMNS, (1.45 * lines + 0.2) * len(parts) + 0.3)
+    figure = Figure(figsize=size, layout="constrained")
+    for part, (backbone, groups) in zip(np.ravel(figure.subfigures(len(parts))), parts.items(), strict=True):
+        part.suptitle(family(backbone), weight="bold")
+        axes = part.subplots(lines, columns, squeeze=False).ravel()
+        for ax, group in zip(axes, groups, strict=False):
+            draw_panel(ax, group)
+        for ax in axes[len(groups) :]:
+            ax.axis("off")
+        _draw_key(axes[len(groups)], backbone, set(rows.loc[rows["backbone"] == backbone, "method"]))
+    return figure
+
+
+def _draw_key(ax: Axes, backbone: str, methods: set[str]) -> None:
+    lines = looks(methods - {*MARKS, "truncated"})
+    handles = [Line2D([], [], label=look.label, **look.line()) for look in lines.values()]
+    labels = {"static": f"{family(backbone)} (static)", "distilbert": f"Distil{family(backbone)}"}
+    handles += [Line2D([], [], label=labels[m], **MARKS[m]) for m in MARKS if m in methods]
+    if "truncated" in methods:
+        handles.append(Line2D([], [], label="truncated depth", **TRUNCATED))
+    ax.legend(handles=handles, loc="center left", handlelength=3)
+
+
+def heading_and_key(figure: Figure, heading: str, handles: list[Line2D]) -> None:
+    """Put a heading and, below it, one key for all panels above a figure."""
+    columns = min(3, len(handles))
+    key = figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3, title=heading)
+    key.get_title().set_weight("bold")
+
+
+def number_key(ax: Axes, columns: int = 1) -> None:
+    """The numbers of a panel beside the markers of its lines, small, in the upper right corner."""
+    tight = {"fontsize": 6, "handlelength": 0.6, "handletextpad": 0.4, "borderaxespad": 0, "labelspacing": 0.1}
+    key = ax.legend(loc="upper right", ncols=columns, columnspacing=0.8, **tight)
+    for handle in key.legend_handles:
+        handle.set_linestyle("none")
+
+
+def spread(seeds: pd.Series) -> str:
+    """The number of seeds behind several numbers."""
+    fewest, most = int(seeds.min()), int(seeds.max())
+    if most == 1:
+        return "one seed"
+    return f"{most} seeds" if fewest == most else f"{fewest}–{most} seeds"
+
+
+def seeds_of(points: pd.DataFrame) -> pd.Series:
+    """The number of seeds of every method and panel in rows of points.csv."""
+    return points.groupby(["task", "split", "backbone", "method"])["seed"].nunique()
+
+
+def band_note(points: pd.DataFrame) -> str:
+    """Which interval the bands are, over how many seeds."""
+    seeds = seeds_of(points)
+    if seeds.max() == 1:
+        return "one seed: no interval."
+    over = f"over {spread(seeds)}, conditional on this validation set, cut at the frame."
+    return f"95\N{NO-BREAK SPACE}% Student-t band {over}"
+
+
+def interval_note(seeds: pd.Series) -> str:
+    """Which interval the vertical lines are, over how many seeds."""
+    if seeds.max() == 1:
+        return "One seed: no interval."
+    return f"Lines: 95\N{NO-BREAK SPACE}% Student-t interval over {spread(seeds)}, conditional on this validation set."
+
+
+def source(rows: pd.DataFrame) -> str:
+    """Where the data come from."""
+    suites = rows["suite"].unique()
+    return f"Data: suite {', '.join(suites)}" + (
+        " (generated, not GLUE)." if any(name.startswith(GENERATED) for name in suites) else "."
+    )
+
+
+def annotate(figure: Figure, note: str) -> None:
+    """Put the fine print below a figure, wrapped to its width."""
+    lines = textwrap.wrap(note, width=int(figure.get_figwidth() * 21), break_on_hyphens=False)
+    figure.supxlabel("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "), fontsize=6)
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write PDF, SVG and PNG, each whole or not at all, the same bytes for the same figure."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)  # laid out once, the same in every format
+    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+    paths = [stem.with_name(f"{stem.name}.{extension}") for extension in undated]
+    for path, (extension, metadata) in zip(paths, undated.items(), strict=True):
+        picture = io.BytesIO()
+        figure.savefig(picture, format=extension, metadata={"Title": stem.name, **metadata})
+        write_bytes(path, _titled(picture.getvalue()) if extension == "svg" else picture.getvalue())
+    return paths
+
+
+def _titled(svg: bytes) -> bytes:
+    """Turn the links around points, which is how matplotlib lets text travel with them, into their titles."""
+    return re.sub(rb'<a xlink:href="([^"]*)"[^>]*>', rb"<g><title>\1</title>", svg).replace(b"</a>", b"</g>")

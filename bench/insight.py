@@ -1,0 +1,130 @@
+"""What traces show besides points: exits against difficulty, what halting rules see by layer, DACT's bounds compared.
+
+Shape symbols: K knob values, n examples, L layers, E chosen examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bench.metrics import evaluate_predictions, spearman
+from bench.replay import replay
+from bench.sweep import Rows, Sweep
+from bench.tables import interval_columns
+from methods.base import Knob, entropy
+from methods.dact import DactRule, ExactRule
+
+DIFFICULTY_KEYS = ["suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
+DIFFICULTY = [*DIFFICULTY_KEYS, "difficulty", "n", "mean_exit_layer", "value"]
+RANKS = [*DIFFICULTY_KEYS, "spearman"]
+MODEL = ["suite", "task", "split", "backbone", "method", "variant", "seed"]
+LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", "quantity", "value"]
+BOUNDS = [*MODEL, "bound", "eps", "layer_fraction", "metric", "value", "changed", "n"]
+#: By how much the guaranteed margin may fall short of 0; at 0 every answer is kept.
+EPS = (0.0, 0.05, 0.1, 0.2, 0.5)
+
+
+def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
+    """difficulty.csv: mean exit layer and drawn metric among the examples of each known difficulty."""
+    difficulty = sweep.trace.difficulty
+    for level in () if difficulty is None else np.unique(difficulty):
+        here = difficulty == level
+        value = evaluate_predictions(sweep.task, sweep.trace.labels[here], sweep.predictions[:, here])
+        mean = sweep.layers[:, here].mean(axis=1)
+        yield sweep.rows(difficulty=level, n=here.sum(), mean_exit_layer=mean, value=value[sweep.task.metric])
+
+
+def rank_rows(sweep: Sweep) -> Iterator[Rows]:
+    """Spearman's rank correlation of exit layer and difficulty; NaN where all examples exit at one layer."""
+    varies = (sweep.layers != sweep.layers[:, :1]).any(axis=1)
+    if sweep.trace.difficulty is not None and varies.any():
+        value = np.full(len(varies), np.nan)
+        value[varies] = spearman(sweep.trace.difficulty, sweep.layers[varies])
+        yield sweep.rows(spearman=value)
+
+
+def rank_table(ranks: pd.DataFrame) -> pd.DataFrame:
+    """difficulty_rank.csv: mean and 95 % t-interval, cut at -1 and 1, over the seeds that have a rank correlation.
+
+    Args:
+        ranks: the rows of `rank_rows`.
+    """
+    keys = [key for key in DIFFICULTY_KEYS if key != "seed"]
+    rows = []
+    for values, group in ranks.dropna(subset="spearman").groupby(keys, sort=False):
+        interval = interval_columns("spearman", group["spearman"].to_numpy())
+        cut = {name: np.clip(value, -1, 1) for name, value in interval.items()}
+        rows.append({**dict(zip(keys, values, strict=True)), **cut, "seeds": len(group)})
+    return pd.DataFrame(rows, columns=[*keys, "spearman", "spearman_low", "spearman_high", "seeds"])
+
+
+def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray]:
+    """The examples of a panel that exit earliest, in the middle and latest, on average over all that choose an exit.
+
+    The average is over the points of a sweep, then over the sweeps whose points do not all treat examples alike.
+    Ties go to the lower index.
+
+    Returns:
+        Name -> position in the trace; mean exit layer [n].
+    """
+    chosen = [s.layers.mean(axis=0) for s in sweeps if (s.layers != s.layers[:, :1]).any()] or [sweeps[0].layers[0]]
+    mean = np.round(np.mean(chosen, axis=0), 9)  # [n]
+    index = sweeps[0].trace.index
+    upwards, downwards = np.lexsort((index, mean)), np.lexsort((index, -mean))
+    return {"earliest": upwards[0], "median": upwards[(len(mean) - 1) // 2], "latest": downwards[0]}, mean
+
+
+def layer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """layers.csv: what DeeBERT's and DACT's rules see at every layer, for three examples of a panel.
+
+    Args:
+        sweeps: all sweeps of one panel; their traces list the same examples in the same order.
+    """
+    names, mean = chosen_examples(sweeps)
+    for source in sweeps:
+        if source.keys["method"] not in ("deebert", "dact"):
+            continue
+        difficulty = source.trace.difficulty
+        for name, at in names.items():
+            keys = {**source.keys, "example": name, "index": source.trace.index[at], "mean_exit_layer": mean[at]}
+            keys["difficulty"] = np.nan if difficulty is None else difficulty[at]
+            for quantity, values in layer_quantities(source, at).items():
+                yield {**keys, "layer": np.arange(1, len(values) + 1), "quantity": quantity, "value": values}
+
+
+def layer_quantities(source: Sweep, at: int) -> dict[str, np.ndarray]:
+    """Name -> [L] of one example: `entropy` (nats) for DeeBERT, `h` and p_l = h_1 .. h_l for DACT."""
+    if source.trace.halting is None:
+        return {"entropy": entropy(torch.from_numpy(source.trace.logits[at]).double()).numpy()}
+    h = source.trace.halting[at].astype(np.float64)
+    return {"h": h, "p": np.cumprod(h)}
+
+
+def bound_rows(source: Sweep) -> Iterator[Rows]:
+    """bounds.csv: cost, metric and changed answers of one DACT model under Eq. 2, the exact bound, and slack in it.
+
+    Args:
+        source: the sweep of `dact` on the trace; other methods have no rows.
+    """
+    if source.keys["method"] != "dact":
+        return
+    num_layers = source.trace.logits.shape[1]
+    for bound, rule, values in (("paper", DactRule, EPS[:1]), ("exact", ExactRule, EPS)):
+        result = replay(rule(num_layers), source.trace)
+        layers = result.exit_layers(Knob("eps", values, sign=-1), values)  # [K, n]
+        predictions = result.predictions_at(layers)
+        metrics = evaluate_predictions(source.task, source.trace.labels, predictions)
+        yield {
+            **source.keys,
+            "bound": bound,
+            "eps": np.array(values),
+            "layer_fraction": layers.mean(axis=1) / source.panel_layers,
+            "metric": source.task.metric,
+            "value": metrics[source.task.metric],
+            "changed": (predictions != result.predictions[:, -1]).mean(axis=1),
+            "n": layers.shape[1],
+        }

@@ -1,0 +1,149 @@
+"""The main tables as LaTeX with booktabs rules, for a paper's text width: areas, budgets, and who beats whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from bench.figures.look import title
+from bench.figures.page import source, spread
+from bench.files import write_text
+from bench.rounding import EMPTY, decimals, interval, number, p_value, supported
+
+AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
+HEAD = "% needs \\usepackage{booktabs}\n"
+SMALL = "\\footnotesize\\setlength{\\tabcolsep}{2pt}%\n"
+
+
+def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
+    """Write auc-BACKBONE.tex, budgets-BACKBONE.tex and paired-BACKBONE.tex.
+
+    Args:
+        folder: where; made if absent.
+        tables: auc, budgets and paired, as `bench.collect.collect` returns them.
+
+    Returns:
+        The files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for backbone in tables["auc"]["backbone"].drop_duplicates():
+        auc, budgets, paired = (t[t["backbone"] == backbone] for t in (tables[n] for n in ("auc", "budgets", "paired")))
+        won = paired[paired["winner"] != ""]
+        winners = {*zip(won["quantity"], won["task"], won["split"].fillna(""), won["winner"], strict=True)}
+        texts = {"auc": auc_tex(auc, winners), "budgets": budget_tex(budgets, winners), "paired": paired_tex(paired)}
+        for name, text in texts.items():
+            paths.append(folder / f"{name}-{backbone}.tex")
+            write_text(paths[-1], HEAD + text)
+    return paths
+
+
+def auc_tex(auc: pd.DataFrame, winners: set[tuple]) -> str:
+    """Areas of one backbone: a block of rows per area, a row per task, a column per method.
+
+    Args:
+        auc: rows of auc.csv.
+        winners: quantity, task, split and method of every proven winner; they are set in bold.
+    """
+    ends = ("", "_low", "_high")
+    long = [
+        auc.assign(quantity=area, block=block, **{f"shown{end}": auc[f"{area}{end}"] for end in ends})
+        for area, block in AREA_TITLES.items()
+    ]
+    return crossed(pd.concat(long), winners, "Areas under efficiency-performance curves", "auc")
+
+
+def budget_tex(budgets: pd.DataFrame, winners: set[tuple]) -> str:
+    """Metric at fixed shares of the layers; blocks, rows, columns and `winners` as in `auc_tex`."""
+    percent = (100 * budgets["budget"]).map("{:.0f}".format)
+    shown = {f"shown{end}": budgets[f"value{end}"] for end in ("", "_low", "_high")}
+    long = budgets.assign(quantity="value_" + percent, block=percent + " % of layers", **shown)
+    return crossed(
+        long.sort_values("budget", kind="stable"), winners, "Metric at fixed shares of the layers", "budgets"
+    )
+
+
+def crossed(table: pd.DataFrame, winners: set[tuple], heading: str, label: str) -> str:
+    """Rows by block and task in order of appearance, columns by method."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in table.itertuples():
+        won = (row.quantity, row.task, "" if row.task == "mean" else row.split, row.method) in winners
+        text = bold(supported(row.shown, row.shown_low, row.shown_high), won)
+        cells.setdefault((row.block, row_title(row)), {})[row.method] = text
+    frame = pd.DataFrame.from_dict(cells, orient="index")
+    caption = (
+        f"{heading} in points: mean and half-width of the 95 \\% Student-t interval over {spread(table['seeds'])}, "
+        "conditional on this validation set. Bold: ahead of the runner-up by the t-test over seeds and by the "
+        f"bootstrap over examples, after Holm. {source(table)}"
+    )
+    return typeset(frame, caption, f"tab:{label}-{table['backbone'].iloc[0]}")
+
+
+def paired_tex(paired: pd.DataFrame) -> str:
+    """The best method against the runner-up, per area and task; bold where it is proven."""
+    cells = {}
+    for area, block in AREA_TITLES.items():
+        for row in paired[(paired["quantity"] == area) & (paired["best"] != "")].itertuples():
+            cells[block, row_title(row)] = best_cells(row)
+    if not cells:
+        return "% nothing to compare\n"
+    caption = (
+        "The best method and the runner-up, in points: difference with the half-width of the 95 \\% Student-t "
+        "interval over seeds (mean over tasks: over tasks), 95 \\% percentile bootstrap over examples with the trained "
+        "models as they are, difference that the t-test detects four times in five, p-values of both after Holm. "
+        f"Bold: both below .05. {source(paired)}"
+    )
+    frame = pd.DataFrame.from_dict(cells, orient="index")
+    return typeset(frame, caption, f"tab:paired-{paired['backbone'].iloc[0]}")
+
+
+def best_cells(row: tuple) -> dict[str, str]:
+    """One row of the paired table, with the difference taken as best minus runner-up."""
+    sign, second = (1, row.method_b) if row.best == row.method_a else (-1, row.method_a)
+    (low, high), (boot_low, boot_high) = (
+        sorted((sign * a, sign * b))
+        for a, b in (
+            (row.difference_low, row.difference_high),
+            (row.difference_boot_low, row.difference_boot_high),
+        )
+    )
+    digits = decimals(low, high)
+    return {
+        "best": bold(row.best.replace("_", "\\_"), row.winner != ""),
+        "runner-up": second.replace("_", "\\_"),
+        "difference": supported(sign * row.difference, low, high),
+        "over examples": interval(boot_low, boot_high, max(digits, 1)),
+        "detectable": number(row.detectable, digits),
+        "p (seeds)": p_value(row.p_t_holm),
+        "p (examples)": p_value(row.p_boot_holm),
+    }
+
+
+def row_title(row: tuple) -> str:
+    """The task of a row; the caption says that data are generated."""
+    return "mean over tasks" if row.task == "mean" else title(row._asdict()).removesuffix(", generated")
+
+
+def typeset(frame: pd.DataFrame, caption: str, label: str) -> str:
+    """A floating table over both columns of a page, by pandas' Styler."""
+    frame.index = pd.MultiIndex.from_tuples(frame.index)
+    style = frame.fillna(EMPTY).style.format_index(escape="latex").format_index(axis=1, escape="latex")
+    text = style.to_latex(
+        hrules=True,
+        caption=caption,
+        label=label,
+        position="tbp",
+        position_float="centering",
+        environment="table*",
+        column_format="ll" + "r" * len(frame.columns),
+        multirow_align="naive",
+        clines="skip-last;index",
+    )
+    text = text.replace("\\cline{1-2}\n\\bottomrule", "\\bottomrule").replace("\\cline{1-2}", "\\midrule")
+    return text.replace("\\begin{tabular}", SMALL + "\\begin{tabular}")
+
+
+def bold(text: str, wanted: bool) -> str:
+    """Bold text or numbers."""
+    return f"\\textbf{{\\boldmath {text}}}" if wanted and text != EMPTY else text

@@ -1,0 +1,71 @@
+"""What people read: tables, LaTeX, figures and the report of a run folder, and the comparison of two."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.resolve import load_method_file
+from bench.stamp import stamp
+from bench.store import RunFolder
+from methods import discover
+
+
+def make_figures_folder(figures: Path) -> None:
+    """Make the folder for figures.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+        (figures / ".writable").write_text("")
+        (figures / ".writable").unlink()
+    except OSError as error:
+        raise UserError(f"figures folder '{figures}' cannot be written: {error.strerror}") from error
+
+
+def collect_and_draw(folder: RunFolder, figures: Path) -> int:
+    """Write every table and figure of a run folder; see `status_of`."""
+    from bench.collect import collect
+    from bench.figures import draw_all
+    from bench.latex import write_latex
+    from bench.report import write_report
+
+    shared = folder.shared()
+    if not shared:
+        raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
+    known = discover()
+    for file in sorted({file for file in shared["methods"].values() if file}):
+        known |= {method.name: method for method in load_method_file(file)}
+    tables = collect(folder, known)
+    write_latex(folder.path / "latex", tables)
+    make_figures_folder(figures)
+    drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
+    report = write_report(folder, known, drawn)
+    stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *drawn, report])
+    print(f"{len(tables['points'])} points in {folder.path}, {len(drawn)} figure files in {figures}; read {report}")
+    return status_of(folder)
+
+
+def status_of(folder: RunFolder) -> int:
+    """The exit status that the records of a run folder ask for: 1 where a cell has failed; says so."""
+    counts = Counter(record["status"] for record in folder.records())
+    for status in ("failed", "skipped"):
+        if counts[status]:
+            print(f"{counts[status]} cells {status}, see {folder.path / 'failures.csv'}", file=sys.stderr)
+    return int(counts["failed"] > 0)
+
+
+def compare_and_draw(runs: list[str], folder: RunFolder, figures: Path) -> int:
+    """Write the paired difference of two results folders and draw it."""
+    from bench.compare import compare_runs, draw_comparison
+
+    run_a, run_b = (RunFolder(Path(path)) for path in runs)
+    found = compare_runs(run_a, run_b, folder)
+    make_figures_folder(figures)
+    drawn = draw_comparison(run_a, run_b, figures)
+    print(f"{len(found)} differences B - A in {folder.path / 'comparison.csv'}, {len(drawn)} figure files in {figures}")
+    return 0

@@ -1,0 +1,181 @@
+"""report.html: one file that opens from disk without a network and says what was run, what came out, how to repeat it.
+
+Everything is read from the files of a run folder and holds no date, so the same files give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.figures import PLOTS
+from bench.figures.look import family
+from bench.files import write_text
+from bench.store import RunFolder
+from bench.tasks import TASKS
+from methods.base import Method
+
+#: The tables shown, with what each says; the others are linked.
+TABLES = {
+    "auc": "Areas under the curves, with 95 % Student-t intervals over seeds; task “mean” is the mean over tasks.",
+    "budgets": "What a quarter, half, three quarters and all of the layers buy.",
+    "paired": "Differences between methods, paired by seed and by example.",
+    "ranks": "Mean rank of every method over the tasks.",
+    "transfer": "What a knob chosen on one half of the validation set promises, and what it gives on the other.",
+    "stability": "How far the cost moves between seeds at a fixed knob.",
+    "difficulty_rank": "Do harder examples exit later? Rank correlation of exit layer and known difficulty.",
+    "knobs": "Cost and value of every setting of every knob, mean over seeds.",
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of the report.
+
+    Attributes:
+        name: the stem of its files.
+        caption: what it shows.
+        svg: inline SVG; its ids carry the figure's name, because a page has one namespace.
+        links: format -> address, relative to the run folder.
+    """
+
+    name: str
+    caption: str
+    svg: Markup
+    links: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file as text: file name without `.csv`, what it says, header, rows."""
+
+    name: str
+    caption: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path]) -> Path:
+    """Write report.html into a run folder whose tables and figures are written.
+
+    Args:
+        folder: the run folder.
+        methods: all known methods; run.json says which of them are reported.
+        drawn: the figure files, as `draw_all` returned them.
+
+    Returns:
+        The file's path.
+    """
+    run = folder.shared()
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # names and reasons come from outside
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("report.html.jinja").render(
+        run=run,
+        facts=facts(run, folder.records(), read_csv(folder.path / "points.csv")),
+        drawings=[drawing(path, folder.path) for path in drawn if path.suffix == ".svg"],
+        tables=[table(folder.path / f"{name}.csv", TABLES[name]) for name in shown_tables(folder.path)],
+        failures=table(folder.path / "failures.csv", ""),
+        citations={name: paragraphs(methods[name]) for name in methods if name in run["methods"]},
+        environments=[json.loads(path.read_text()) for path in sorted((folder.path / "environments").glob("*.json"))],
+        files=[
+            path.relative_to(folder.path)
+            for kind in ("*.csv", "latex/*.tex")
+            for path in sorted(folder.path.glob(kind))
+        ],
+    )
+    path = folder.path / "report.html"
+    write_text(path, text)
+    return path
+
+
+def facts(run: dict, records: list[dict], points: list[dict]) -> dict[str, str]:
+    """What was run and on what: term -> description.
+
+    Args:
+        run: content of run.json.
+        records: the cells' records.
+        points: rows of points.csv.
+    """
+    seeds = sorted({int(row["seed"]) for row in points})
+    states = Counter(record["status"] for record in records)
+    rows = {(row["task"], row["split"]): row["n"] for row in points}
+    return {
+        "Suite": f"{run['suite']} ({run['title']})",
+        "Tasks": ", ".join(f"{TASKS[task].title} ({split}: {n} examples)" for (task, split), n in rows.items()),
+        "Training rows": f"{run['limit']} per task" if run["limit"] else "all",
+        "Backbones": ", ".join(family(name) for name in sorted({row["backbone"] for row in points})),
+        "Methods": ", ".join(run["methods"]),
+        "Seeds": ", ".join(map(str, seeds)),
+        "Precision": run["precision"],
+        "Cells": ", ".join(f"{states[state]} {state}" for state in ("ok", "failed", "skipped")),
+        "Computation": f"{sum(cell.get('seconds', {}).get('all', 0) for cell in records) / 60:.1f} minutes in cells",
+    }
+
+
+def paragraphs(method: Method) -> list[str]:
+    """The docstring of a method, which is its citation and its exact rule."""
+    return [" ".join(part.split()) for part in inspect.getdoc(type(method)).split("\n\n")]
+
+
+def drawing(svg: Path, base: Path) -> Drawing:
+    """A figure file and its siblings, ready for the page.
+
+    Args:
+        svg: the SVG file.
+        base: the folder that links start from.
+    """
+    links = {kind: os.path.relpath(svg.with_suffix(f".{kind}"), base) for kind in ("pdf", "svg", "png")}
+    name, _, backbone = svg.stem.partition("-")
+    caption = PLOTS[name].caption + (f" Backbone: {family(backbone)}." if backbone else "")
+    return Drawing(svg.stem, caption, inline(svg.read_text(encoding="utf8"), svg.stem), links)
+
+
+def inline(svg: str, prefix: str) -> Markup:
+    """An SVG file as part of a page: no prologue, own ids, and two decimals of a point, which nobody can see."""
+    svg = re.sub(r"<title>.*?</title>\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
+    return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))
+
+
+def shown_tables(folder: Path) -> list[str]:
+    """Names of the tables to show, of those that are there."""
+    return [name for name in TABLES if (folder / f"{name}.csv").is_file()]
+
+
+def table(path: Path, caption: str) -> Table:
+    """A CSV file as text; without the suite, which is the same everywhere, and the long keys of cells."""
+    rows = read_csv(path)
+    header = [name for name in csv_header(path) if name not in ("suite", "cell")]
+    return Table(path.stem, caption, header, [[short(row[name]) for name in header] for row in rows])
+
+
+def read_csv(path: Path) -> list[dict]:
+    """The rows of a CSV file as text."""
+    with path.open(newline="", encoding="utf8") as file:
+        return list(csv.DictReader(file))
+
+
+def csv_header(path: Path) -> list[str]:
+    """The column names of a CSV file."""
+    with path.open(newline="", encoding="utf8") as file:
+        return next(csv.reader(file))
+
+
+def short(text: str) -> str:
+    """Four digits of a number with decimals; other text as it is."""
+    return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text) else text

@@ -1,0 +1,156 @@
+"""What a run is judged by, on the validation set as it is and on bootstrap resamples of its examples.
+
+A resample is a vector of weights: how often each example was drawn. Costs, values and areas are functions of the
+weights, so one pass of array operations gives all resamples, and weights of 1 give the numbers themselves. One set of
+resamples serves all methods, seeds and backbones of a task and split: differences between them stay paired by example.
+
+Shapes: D resamples, n examples, K points of one run, R runs of a panel, Q quantities.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.areas import auc_budget, auc_common, halves, widest_gap
+from bench.statistics import interpolate
+from bench.sweep import Sweep
+from bench.weighted import weighted_metric
+
+#: The x-range of `auc_common` is the one that these share, whatever else is drawn.
+RANGE_METHODS = ("dact", "deebert", "pabee")
+NARROWEST = 0.1
+BUDGETS = (0.25, 0.5, 0.75, 1.0)
+AREAS = ("auc_common", "auc_budget", "auc_budget_half")
+QUANTITIES = (*AREAS, *(f"value_{100 * budget:.0f}" for budget in BUDGETS))
+DRAWS = 2000
+#: Weights held at once; a block of resamples has at least one.
+BLOCK = 2**21
+
+Run = tuple[str, int]  # method and seed
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The runs of one panel.
+
+    Attributes:
+        keys: suite, task, split, backbone and metric.
+        runs: [R] method and seed.
+        values: [R, Q]; NaN where a run has no value.
+        draws: [D, R, Q], the same on resamples of the examples.
+        x_low: lower end of the common range; NaN where there is none.
+        x_high: upper end.
+        gaps: [R] widest gap between neighbouring points inside that range.
+    """
+
+    keys: dict[str, str]
+    runs: list[Run]
+    values: np.ndarray
+    draws: np.ndarray
+    x_low: float
+    x_high: float
+    gaps: np.ndarray
+
+    def rows(self, method: str) -> dict[int, int]:
+        """Seed -> position among the runs, of one method."""
+        return {seed: row for row, (name, seed) in enumerate(self.runs) if name == method}
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, each once."""
+        return list(dict.fromkeys(method for method, _ in self.runs))
+
+
+def panel_scores(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Scores:
+    """Judge every run of a panel.
+
+    Args:
+        sweeps: all sweeps of the panel; their traces list the same examples in the same order.
+        draws: D.
+    """
+    first = sweeps[0]
+    keys = {name: first.keys[name] for name in ("suite", "task", "split", "backbone")} | {"metric": first.task.metric}
+    runs = group_runs(sweeps)
+    ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
+    values, (low,), (high,) = judge(runs, ones)
+    seed = zlib.crc32(f"{keys['task']}/{keys['split']}".encode())  # of the examples alone
+    drawn = np.concatenate([judge(runs, weights)[0] for weights in resamples(ones.shape[1], draws, seed)])
+    if not high - low >= NARROWEST:  # no range for the panel: none for a resample of it, either
+        values[..., 0], drawn[..., 0], low, high = np.nan, np.nan, np.nan, np.nan
+    gaps = [widest_gap(plane(run, ones)[0][0], low, high) for run in runs.values()]
+    return Scores(keys, list(runs), values[0], drawn, float(low), float(high), np.array(gaps))
+
+
+def group_runs(sweeps: Sequence[Sweep]) -> dict[Run, list[Sweep]]:
+    """The sweeps of each method and seed: one per trained variant."""
+    runs: dict[Run, list[Sweep]] = {}
+    for one in sweeps:
+        runs.setdefault((one.keys["method"], one.keys["seed"]), []).append(one)
+    return runs
+
+
+def resamples(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Weights of bootstrap resamples, float32 [block, n], in blocks that fit into memory."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, draws, max(1, BLOCK // n)):
+        count = min(draws - start, max(1, BLOCK // n))
+        drawn = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)
+
+
+def judge(runs: dict[Run, list[Sweep]], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every quantity of every run under weights [D, n].
+
+    Returns:
+        values [D, R, Q], and the ends [D] of the common range.
+    """
+    in_a = halves(next(iter(runs.values()))[0].trace.index)
+    planes = {run: plane(sweeps, weights) for run, sweeps in runs.items()}
+    low, high = shared_range(planes, len(weights))
+    values = np.empty((len(weights), len(runs), len(QUANTITIES)))
+    for row, (run, sweeps) in enumerate(runs.items()):
+        x, y, _ = planes[run]
+        (x_a, y_a, fallback_a), (x_b, y_b, fallback_b) = (plane(sweeps, weights, half) for half in (in_a, ~in_a))
+        halved = x_a, y_a, x_b, y_b, fallback_a, fallback_b, sweeps[0].panel_layers
+        values[:, row, 0] = auc_common(x, y, low, high)
+        values[:, row, 1] = auc_budget(*halved)
+        values[:, row, 2] = auc_budget(*halved, limit=0.5)
+        values[:, row, 3:] = interpolate(BUDGETS, x, y)
+    return values, low, high
+
+
+def plane(
+    sweeps: Sequence[Sweep], weights: np.ndarray, rows: np.ndarray | slice = slice(None)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The points of one run under weights, with the constant answer beside them.
+
+    Args:
+        sweeps: the sweeps of the run.
+        weights: float32 [D, n].
+        rows: bool [n], the examples that count; all of them if not given.
+
+    Returns:
+        x [D, K], y [D, K], value of the constant answer [D]; NaN where no example has weight.
+    """
+    weights = np.ascontiguousarray(weights[:, rows])
+    task, labels = sweeps[0].task, sweeps[0].trace.labels[rows]
+    total = weights.sum(axis=1, dtype=np.float64)[:, None]
+    total[total == 0] = np.nan
+    # sums of whole numbers: exact in float32, whatever the order of summation
+    x = [weights @ s.layers[:, rows].T.astype(np.float32) / total / s.panel_layers for s in sweeps]
+    y = [weighted_metric(task, labels, s.predictions[:, rows], weights) for s in sweeps]
+    always = np.full((1, len(labels)), sweeps[0].constant, dtype=labels.dtype)
+    fallback = weighted_metric(task, labels, always, weights)[:, 0]
+    return np.concatenate(x, axis=1), np.concatenate(y, axis=1), fallback
+
+
+def shared_range(planes: dict[Run, tuple], draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ends [D] of the x-range that all seeds of the range methods cover; NaN where one of these is missing."""
+    if not {method for method, _ in planes} >= set(RANGE_METHODS):
+        return np.full(draws, np.nan), np.full(draws, np.nan)
+    costs = [x for (method, _), (x, _, _) in planes.items() if method in RANGE_METHODS]
+    return np.max([x.min(axis=1) for x in costs], axis=0), np.min([x.max(axis=1) for x in costs], axis=0)

@@ -1,0 +1,126 @@
+"""A sweep: all operating points of one method on one trace, and the rows of tables that come from it alone.
+
+Shape symbols: K knob values, n examples, L layers of the trace's model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.metrics import evaluate_predictions, values_from_confusion
+from bench.replay import Replay, exact_curve, replay
+from bench.tasks import TASKS, Task
+from bench.trace import Trace
+from methods.base import Method
+
+#: Some rows of a table: column -> array, or a scalar that all of them share. Frames of few rows cost too much time.
+Rows = dict[str, object]
+
+METRICS = ["accuracy", "f1", "matthews", "pearson", "spearman"]
+KEYS = ["cell", "suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All operating points of one method on one trace.
+
+    Attributes:
+        keys: the columns that name it, `KEYS` without `knob_value`.
+        task: its task.
+        knob_values: [K]; NaN for a method without a knob.
+        layers: int8 [K, n], the layer at which each example halts.
+        predictions: [K, n], what is answered there: class ids (int8), or scores for regression.
+        trace: the trace.
+        panel_layers: layers of the panel's backbone, by which layer fractions divide.
+        constant: the constant answer with the best drawn metric on the training labels.
+        exact: `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has one value
+            or the task is a regression.
+    """
+
+    keys: dict[str, object]
+    task: Task
+    knob_values: np.ndarray
+    layers: np.ndarray
+    predictions: np.ndarray
+    trace: Trace
+    panel_layers: int
+    constant: float
+    exact: Rows | None
+
+    def rows(self, **columns: object) -> Rows:
+        """Rows of K points: the keys and the knob values before other columns."""
+        return {**self.keys, "knob_value": self.knob_values, **columns}
+
+
+def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> Sweep:
+    """Replay a method on the trace of a finished cell.
+
+    Args:
+        method: whose rule and knob.
+        record: the cell's record.
+        split: which of the cell's splits.
+        suite: name of the suite.
+        path: the trace.
+    """
+    spec, task, trace = record["spec"], TASKS[record["spec"]["task"]], Trace.load(path)
+    num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
+    knob = method.knob(num_layers, task.num_labels)
+    result = replay(method.halting_rule(num_layers, task.num_labels), trace)
+    layers = result.exit_layers(knob, knob.values)  # [K, n]
+    named = {"cell": record["key"], "suite": suite, "split": split, "method": method.name, "knob": knob.name}
+    named |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
+    many = len(knob.values) > 1 and not task.regression
+    predictions = result.predictions_at(layers)
+    return Sweep(
+        keys={name: named[name] for name in KEYS[:-1]},
+        task=task,
+        # one named knob without values to sweep (static models) leaves the column empty
+        knob_values=np.array(knob.values) if knob.name else np.full(1, np.nan),
+        layers=layers.astype(np.int8),
+        predictions=predictions if task.regression else predictions.astype(np.int8),
+        trace=trace,
+        panel_layers=panel_layers,
+        constant=record["constant_label"],
+        exact=exact_points(task, trace, result, panel_layers) if many else None,
+    )
+
+
+def exact_points(task: Task, trace: Trace, result: Replay, panel_layers: int) -> Rows:
+    """Cost and drawn metric at all distinct thresholds of one trace."""
+    curve = exact_curve(result, trace.labels, task.num_labels)
+    x = curve.layer_fraction * trace.logits.shape[1] / panel_layers
+    return {"layer_fraction": x, "value": values_from_confusion(curve.confusion)[task.metric]}
+
+
+def point_rows(sweep: Sweep) -> Rows:
+    """Rows of points.csv: layer fraction and every metric of each operating point."""
+    task, trace = sweep.task, sweep.trace
+    metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
+    columns = {name: metrics.get(name, np.nan) for name in METRICS}
+    x = sweep.layers.mean(axis=1) / sweep.panel_layers
+    value = metrics[task.metric]
+    return sweep.rows(layer_fraction=x, metric=task.metric, value=value, **columns, n=sweep.layers.shape[1])
+
+
+def exit_rows(sweep: Sweep) -> Rows:
+    """How many examples exit at each layer, and how many have it computed, for each operating point."""
+    layers, num_layers = sweep.layers, sweep.trace.logits.shape[1]
+    exits = np.stack([(layers == layer).sum(axis=1) for layer in range(1, num_layers + 1)], axis=1)  # [K, L]
+    used = exits[:, ::-1].cumsum(axis=1)[:, ::-1]
+    layer = np.tile(np.arange(1, num_layers + 1), len(layers))
+    rows = {**sweep.keys, "knob_value": np.repeat(sweep.knob_values, num_layers), "layer": layer}
+    return {**rows, "exit_count": exits.ravel(), "used_count": used.ravel()}
+
+
+def joined(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
+    """Rows below each other as one table with the given columns, also where there are none."""
+    sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
+    table = {}
+    for column in columns:
+        pieces = [np.broadcast_to(part[column], size) for part, size in zip(parts, sizes, strict=True)]
+        table[column] = np.concatenate(pieces) if pieces else []
+    return pd.DataFrame(table)

@@ -1,0 +1,94 @@
+"""transfer.csv: a knob chosen on one half of the validation set, and what it gives on the other.
+
+Two ways to choose, as a practitioner would: the best value among the points that keep to a budget of layers, or the
+cheapest point whose value falls no more than a tolerated drop below the static model's. Both halves take each role.
+
+Shapes: K points of one run, T targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bench.areas import best_within, halves
+from bench.scores import group_runs, plane
+from bench.statistics import TOLERANCE
+from bench.sweep import Rows, Sweep
+from bench.tables import PANEL, interval_columns
+
+TARGET_BUDGETS = (0.25, 0.5, 0.75)
+TARGET_DROPS = (0.01, 0.02, 0.05)
+RUN = ["suite", *PANEL, "method", "metric", "target", "target_value", "quantity"]
+CHOICES = [*RUN, "seed", "promised", "delivered", "kept"]
+TRANSFER = [*RUN, "seeds", "chosen", "promised", "delivered", "gap", "gap_low", "gap_high", "kept"]
+
+
+def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """For each run of a panel and each target what was promised and delivered, once per direction.
+
+    Args:
+        sweeps: all sweeps of one panel.
+    """
+    runs = group_runs(sweeps)
+    in_a = halves(sweeps[0].trace.index)
+    ones = np.ones((1, len(in_a)), dtype=np.float32)
+    planes = {run: [plane(here, ones, half)[:2] for half in (in_a, ~in_a)] for run, here in runs.items()}
+    for (method, seed), sides in planes.items():
+        first = runs[method, seed][0]
+        keys = {name: first.keys[name] for name in ("suite", *PANEL, "method", "seed")} | {"metric": first.task.metric}
+        static = planes.get(("static", seed))
+        for here, there in ((0, 1), (1, 0)):
+            (x, y), (x_other, y_other) = ([v[0] for v in sides[side]] for side in (here, there))
+            yield from budget_rows(keys, x, y, x_other, y_other)
+            if static and method != "static":
+                yield from drop_rows(keys, x, static[here][1][0, 0] - y, x_other, static[there][1][0, 0] - y_other)
+
+
+def budget_rows(keys: dict, x: np.ndarray, y: np.ndarray, x_other: np.ndarray, y_other: np.ndarray) -> Iterator[Rows]:
+    """The best point [K] within each budget, on the half that chose it and on the other."""
+    targets = np.array(TARGET_BUDGETS)
+    chosen, fits = best_within(x, y, targets)
+    keys = {**keys, "target": "budget", "target_value": targets}
+    kept = np.where(fits, x_other[chosen] <= targets + TOLERANCE, np.nan)
+    for quantity, at, other in (("layer_fraction", x, x_other), ("value", y, y_other)):
+        yield {**keys, "quantity": quantity, **promise(at, other, chosen, fits), "kept": kept}
+
+
+def drop_rows(
+    keys: dict, x: np.ndarray, drop: np.ndarray, x_other: np.ndarray, drop_other: np.ndarray
+) -> Iterator[Rows]:
+    """The cheapest point [K] within each tolerated drop (ties: the smaller drop), on both halves."""
+    targets = np.array(TARGET_DROPS)
+    # the same choice with the axes exchanged: least cost among the points that keep to a limit of the drop
+    chosen, fits = best_within(drop, -x, targets)
+    keys = {**keys, "target": "drop", "target_value": targets}
+    kept = np.where(fits, drop_other[chosen] <= targets + TOLERANCE, np.nan)
+    for quantity, at, other in (("layer_fraction", x, x_other), ("drop", drop, drop_other)):
+        yield {**keys, "quantity": quantity, **promise(at, other, chosen, fits), "kept": kept}
+
+
+def promise(at: np.ndarray, other: np.ndarray, chosen: np.ndarray, fits: np.ndarray) -> Rows:
+    """What each choice [T] gives on its own half and on the other; NaN where no point fits."""
+    return {"promised": np.where(fits, at[chosen], np.nan), "delivered": np.where(fits, other[chosen], np.nan)}
+
+
+def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:
+    """Promised and delivered, mean over both directions and the seeds; the gap with its 95 % t-interval over seeds.
+
+    Args:
+        choices: the rows of `transfer_rows`.
+
+    Returns:
+        Targets that no run can meet have no row; a seed counts where one of its directions meets the target.
+    """
+    rows = []
+    found = choices.dropna(subset="promised")
+    for keys, group in found.groupby(RUN, sort=False):
+        per_seed = group.groupby("seed")[["promised", "delivered", "kept"]].mean()
+        means = per_seed.mean().to_dict()
+        gap = interval_columns("gap", (per_seed["delivered"] - per_seed["promised"]).to_numpy())
+        rows.append({**dict(zip(RUN, keys, strict=True)), **means, **gap, "seeds": len(per_seed), "chosen": len(group)})
+    return pd.DataFrame(rows, columns=TRANSFER)

@@ -1,0 +1,104 @@
+"""paired.csv: every pair of methods compared, within each task over seeds and across tasks over task means.
+
+Two intervals stand side by side. The t-interval says how the difference would move with new seeds (within a task) or
+other tasks (across tasks); the bootstrap over examples says how it would move with other validation examples, the
+trained models staying as they are. A winner is named only where both exclude zero.
+
+Shapes: S seeds, T tasks, D draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from bench.paired import bootstrap_test, detectable, holm, t_test
+from bench.scores import QUANTITIES, Scores
+from bench.tables import METHOD, boot_columns, by_backbone, interval_columns
+
+FAMILY = [key for key in METHOD if key != "method"]
+PAIR = ["quantity", "method_a", "method_b", "value_a", "value_b"]
+TEST = ["difference", "difference_low", "difference_high", "difference_boot_low", "difference_boot_high"]
+P_VALUES = ["p_t", "p_boot", "p_t_holm", "p_boot_holm"]
+PAIRED = [*FAMILY, *PAIR, "units", "unit_kind", *TEST, "detectable", *P_VALUES, "best", "winner"]
+LEVEL = 0.05
+
+
+def paired_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataFrame:
+    """Compare the methods of every panel, then those of every backbone across its tasks.
+
+    The pairs of one panel (or backbone) and quantity are one family for Holm's correction.
+
+    Args:
+        scores: all panels.
+        rivals: the methods to compare; references like truncated depth would only enlarge the families.
+    """
+    rows = []
+    for panel in scores:
+        for at, quantity in enumerate(QUANTITIES):
+            pairs = [within_task(panel, at, *pair) for pair in combinations(rivals, 2)]
+            rows += family({**panel.keys, "quantity": quantity, "unit_kind": "seeds"}, pairs)
+    for (suite, backbone), panels in by_backbone(scores).items():
+        keys = {"suite": suite, "task": "mean", "backbone": backbone, "unit_kind": "tasks"}
+        for at, quantity in enumerate(QUANTITIES):
+            pairs = [across_tasks(panels, at, *pair) for pair in combinations(rivals, 2)]
+            rows += family({**keys, "quantity": quantity}, pairs)
+    return pd.DataFrame(rows, columns=PAIRED)
+
+
+def within_task(panel: Scores, at: int, method_a: str, method_b: str) -> dict | None:
+    """One pair on one panel: the units are the seeds that both methods have; None where there is nothing to compare."""
+    rows_a, rows_b = panel.rows(method_a), panel.rows(method_b)
+    seeds = sorted(rows_a.keys() & rows_b.keys())
+    a, b = [rows_a[seed] for seed in seeds], [rows_b[seed] for seed in seeds]
+    values_a, values_b = panel.values[a, at], panel.values[b, at]
+    if not seeds or not np.isfinite(values_a - values_b).all():
+        return None
+    draws = (panel.draws[:, a, at] - panel.draws[:, b, at]).mean(axis=1)
+    return compare(method_a, method_b, values_a, values_b, draws)
+
+
+def across_tasks(panels: Sequence[Scores], at: int, method_a: str, method_b: str) -> dict | None:
+    """One pair over the tasks of a backbone: the units are means over seeds; None unless every task has the pair."""
+    pairs = [within_task(panel, at, method_a, method_b) for panel in panels]
+    if len(pairs) < 2 or not all(pairs):
+        return None
+    values_a, values_b = (np.array([pair[name] for pair in pairs]) for name in ("value_a", "value_b"))
+    return compare(method_a, method_b, values_a, values_b, np.mean([pair["draws"] for pair in pairs], axis=0))
+
+
+def compare(method_a: str, method_b: str, a: np.ndarray, b: np.ndarray, draws: np.ndarray) -> dict:
+    """Both intervals and both tests of a minus b, from paired units [U] and draws [D] of the mean difference."""
+    pair = {"method_a": method_a, "method_b": method_b, "p_boot": np.nan, "draws": draws}
+    pair |= unit_columns(a, b) | boot_columns("difference", draws)
+    if np.isfinite(pair["difference_boot_low"]):
+        pair["p_boot"] = float(bootstrap_test(draws[np.isfinite(draws)]))
+    return pair
+
+
+def unit_columns(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Means, difference with its t-interval, test and detectable difference of paired units [U], as columns."""
+    columns = {"value_a": a.mean(), "value_b": b.mean(), "units": len(a), **interval_columns("difference", a - b)}
+    return columns | {"p_t": float(t_test(a - b)), "detectable": float(detectable(a - b))}
+
+
+def family(keys: dict, pairs: list[dict | None]) -> Iterator[dict]:
+    """The rows of one family: corrected p-values, and the winner where the best beats the runner-up on both counts."""
+    pairs = [pair for pair in pairs if pair]
+    corrected = {f"{name}_holm": holm(np.array([pair[name] for pair in pairs])) for name in ("p_t", "p_boot")}
+    leaders = best_two(pairs)
+    for row, pair in enumerate(pairs):
+        adjusted = {name: values[row] for name, values in corrected.items()}
+        leading = {pair["method_a"], pair["method_b"]} == set(leaders)
+        proven = leading and all(p < LEVEL for p in adjusted.values())
+        best = leaders[0] if leading else ""
+        yield {**keys, **pair, **adjusted, "best": best, "winner": best if proven else ""}
+
+
+def best_two(pairs: list[dict]) -> list[str]:
+    """The method with the best mean and the runner-up; ties in the order of the methods."""
+    means = {pair[f"method_{side}"]: pair[f"value_{side}"] for pair in pairs for side in "ab"}
+    return sorted(means, key=lambda method: -round(means[method], 12))[:2]

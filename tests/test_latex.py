@@ -1,0 +1,87 @@
+"""LaTeX tables: digits by hand, the cells, and a real LaTeX where there is one."""
+
+import math
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import rounding
+from bench.latex import write_latex
+from bench.scores import AREAS, QUANTITIES
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (0.82134, 0.0234, "$82 \\pm 2$"),
+        (0.82134, 0.0134, "$82.1 \\pm 1.3$"),
+        (0.82134, 0.0034, "$82.1 \\pm 0.3$"),
+        (0.82134, 0.000961, "$82.13 \\pm 0.10$"),  # .0961 points round to .10
+        (0.82134, 0.23, "$82 \\pm 23$"),
+        (0.82134, 0.0, "$82.1 \\pm 0.0$"),
+    ],
+)
+def test_digits_follow_the_interval(mean, half, text):
+    assert rounding.supported(mean, mean - half, mean + half) == text
+
+
+def test_without_an_interval_one_decimal_and_no_value_a_dash():
+    assert rounding.supported(0.82134, NAN, NAN) == "$82.1$"
+    assert rounding.supported(NAN, NAN, NAN) == rounding.number(NAN, 1) == rounding.p_value(NAN) == "--"
+    assert rounding.interval(-0.0123, 0.0456, 1) == "$[-1.2, 4.6]$" and rounding.interval(NAN, NAN, 1) == "--"
+    assert rounding.p_value(0.0004) == "$<.001$" and rounding.p_value(0.0312) == "$0.031$"
+
+
+@pytest.fixture
+def tables():
+    """auc, budgets and paired with two methods, one of them with an awkward name and a proven lead."""
+    panels = [("rte", "validation"), ("mnli", "validation_matched"), ("mean", np.nan)]
+    auc, budgets, paired = [], [], []
+    for task, split in panels:
+        keys = {"suite": "embedded", "task": task, "split": split, "backbone": "bert", "metric": "accuracy"}
+        for method, value in (("deebert", 0.8), ("my_own", 0.75)):
+            ends = {
+                f"{area}{end}": value + d for area in AREAS for end, d in (("", 0), ("_low", -0.02), ("_high", 0.02))
+            }
+            auc.append({**keys, "method": method, "seeds": 3, **ends})
+            for budget in (0.25, 0.5):
+                interval = {"value": value, "value_low": NAN, "value_high": NAN}
+                budgets.append({**keys, "method": method, "seeds": 3, "budget": budget, **interval})
+        for quantity in QUANTITIES:
+            row = {"quantity": quantity, "method_a": "my_own", "method_b": "deebert", "difference": -0.05}
+            row |= {"difference_low": -0.07, "difference_high": -0.03, "detectable": 0.03}
+            row |= {"difference_boot_low": -0.08, "difference_boot_high": -0.02}
+            row |= {"p_t_holm": 0.01, "p_boot_holm": 0.0005, "best": "deebert"}
+            paired.append({**keys, **row, "winner": "deebert" if task == "rte" else ""})
+    return {"auc": pd.DataFrame(auc), "budgets": pd.DataFrame(budgets), "paired": pd.DataFrame(paired)}
+
+
+def test_cells(tables, tmp_path):
+    paths = write_latex(tmp_path / "latex", tables)
+    assert [path.name for path in paths] == ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex"]
+    auc, budgets, paired = (path.read_text() for path in paths)
+    assert " & RTE-like & \\textbf{\\boldmath $80 \\pm 2$} & $75 \\pm 2$ \\\\" in auc.replace("common range", "")
+    assert " & MNLI-m-like & $80 \\pm 2$ & $75 \\pm 2$ \\\\" in auc and "mean over tasks" in auc
+    assert "deebert & my\\_own" in auc and "(generated, not GLUE)" in auc
+    assert "25 \\% of layers" in budgets and "$75.0$" in budgets
+    # the best minus the runner-up, whichever way round paired.csv has them
+    assert "deebert} & my\\_own & $5 \\pm 2$ & $[2.0, 8.0]$ & $3$ & $0.010$ & $<.001$" in paired
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here: apt-get install texlive-latex-recommended")
+def test_a_real_latex_compiles_every_table(tables, tmp_path):
+    inputs = "\n".join(f"\\input{{{path.name}}}" for path in write_latex(tmp_path, tables))
+    text = (
+        "\\documentclass[twocolumn]{article}\\usepackage{booktabs}\\begin{document}\n" + inputs + "\n\\end{document}\n"
+    )
+    (tmp_path / "paper.tex").write_text(text)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000

@@ -1,0 +1,101 @@
+"""Scores of runs and their bootstrap: weights must give what replaying the drawn examples gives."""
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.metrics import evaluate_predictions
+from bench.scores import AREAS, BUDGETS, QUANTITIES, panel_scores, resamples
+from bench.statistics import interpolate
+from bench.sweep import point_rows, sweep
+from bench.tasks import TASKS
+from bench.trace import Trace
+from bench.weighted import weighted_metric
+from methods import discover
+
+METHODS = discover()
+NAMES = ("static", "dact", "deebert", "pabee")
+
+
+@pytest.fixture
+def make_panel(make_trace, tmp_path):
+    """`make_panel(task, pick)`: the sweeps of four methods and two seeds; `pick` draws the examples of the traces."""
+
+    def make(task="rte", pick=slice(None), names=NAMES, n=60):
+        sweeps = []
+        for name in names:
+            for position, variant in enumerate(METHODS[name].variants):
+                for seed in (0, 1):
+                    trace = make_trace(n, 6, TASKS[task].num_labels, seed=7 * seed + len(name) + len(variant))
+                    labels = make_trace(n, 6, TASKS[task].num_labels, seed=0).labels
+                    if TASKS[task].regression:
+                        labels = labels + np.random.default_rng(0).normal(size=n)
+                    # some models hardly go on, so that the curves span a range
+                    halting = trace.halting**4.0 ** (position - 3) if name == "dact" else None
+                    trace = replace(trace, labels=labels, halting=halting)
+                    kept = {key: v[pick] for key, v in vars(trace).items() if v is not None}
+                    path = tmp_path / "trace.npz"
+                    Trace(**kept).save(path)
+                    spec = {"task": task, "backbone": "bert", "variant": variant, "seed": seed}
+                    record = {"key": "k", "spec": spec, "panel_layers": 6, "constant_label": 1}
+                    sweeps.append(sweep(METHODS[name], record, "validation", "tiny", path))
+        return sweeps
+
+    return make
+
+
+@pytest.mark.parametrize("task", ["rte", "mrpc", "cola", "mnli", "stsb"])
+def test_weighted_metrics_are_those_of_repeated_examples(task):
+    rng, task = np.random.default_rng(0), TASKS[task]
+    if task.regression:
+        labels, predictions = rng.normal(size=40), rng.normal(size=(5, 40))
+        predictions[0] = 1.0
+    else:
+        labels, predictions = rng.integers(task.num_labels, size=40), rng.integers(task.num_labels, size=(5, 40))
+        predictions[0] = 1
+    (weights,) = resamples(40, 3, seed=1)
+    got = weighted_metric(task, labels, predictions, weights)
+    for row, weight in zip(got, weights, strict=True):
+        drawn = np.repeat(np.arange(40), weight.astype(int))
+        expected = evaluate_predictions(task, labels[drawn], predictions[:, drawn])[task.metric]
+        np.testing.assert_allclose(row, expected, atol=1e-9)
+    assert np.isnan(weighted_metric(task, labels, predictions, 0 * weights)).all()
+
+
+@pytest.mark.parametrize("task", ["rte", "mrpc", "cola", "mnli"])
+def test_a_resample_scores_as_the_replay_of_its_examples(make_panel, task):
+    scores = panel_scores(make_panel(task), draws=3)
+    assert scores.draws.shape == (3, len(scores.runs), len(QUANTITIES))
+    assert np.isfinite(scores.values[:, : len(AREAS)]).any(axis=0).all()
+    (weights,) = resamples(60, 3, seed=zlib.crc32(f"{task}/validation".encode()))
+    for row, weight in zip(scores.draws, weights, strict=True):
+        drawn = np.repeat(np.arange(60), weight.astype(int))
+        np.testing.assert_allclose(row, panel_scores(make_panel(task, drawn), draws=1).values, atol=1e-9)
+
+
+def test_budgets_are_heights_of_the_curve_of_points(make_panel):
+    sweeps = make_panel(names=("deebert",))
+    scores = panel_scores(sweeps, draws=1)
+    for values, one in zip(scores.values, sweeps, strict=True):
+        rows = point_rows(one)
+        expected = interpolate(BUDGETS, rows["layer_fraction"], rows["value"])
+        np.testing.assert_allclose(values[len(AREAS) :], expected)
+
+
+def test_without_all_range_methods_there_is_no_common_area(make_panel):
+    scores = panel_scores(make_panel(names=("static", "deebert")), draws=2)
+    assert np.isnan(scores.x_low) and np.isnan(scores.values[:, 0]).all() and np.isnan(scores.draws[..., 0]).all()
+    assert np.isfinite(scores.values[:, 1]).all()
+
+
+def test_resamples_are_the_same_for_all_and_draw_n_examples():
+    first, again = (np.concatenate(list(resamples(50, 7, seed=3))) for _ in range(2))
+    assert (first == again).all() and (first.sum(axis=1) == 50).all() and len(first) == 7
+
+
+def test_blocks_of_resamples_change_nothing(make_panel, monkeypatch):
+    whole = panel_scores(make_panel(names=("deebert",)), draws=5).draws
+    monkeypatch.setattr("bench.scores.BLOCK", 120)  # two at a time
+    np.testing.assert_array_equal(panel_scores(make_panel(names=("deebert",)), draws=5).draws, whole)
