@@ -111,7 +111,8 @@ def interval_note(seeds: pd.Series) -> str:
 def source(rows: pd.DataFrame) -> str:
     """Where the data come from."""
     suites = rows["suite"].unique()
-    return f"Data: suite {', '.join(suites)}" + (
+    generated = any(name.startswith(GENERATED) for name in suites)
+    return f"Data: suite {', '.join(suites)}" + (" (generated, not GLUE)." if generated else ".")
         " (generated, not GLUE)." if any(name.startswith(GENERATED) for name in suites) else "."
     )
 
