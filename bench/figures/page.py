@@ -113,8 +113,6 @@ def source(rows: pd.DataFrame) -> str:
     suites = rows["suite"].unique()
     generated = any(name.startswith(GENERATED) for name in suites)
     return f"Data: suite {', '.join(suites)}" + (" (generated, not GLUE)." if generated else ".")
-        " (generated, not GLUE)." if any(name.startswith(GENERATED) for name in suites) else "."
-    )
 
 
 def annotate(figure: Figure, note: str) -> None:
