@@ -55,7 +55,9 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
                                 speed = {"pabee": 2.5, "deebert": 3, "truncated": 2}.get(method, 4)
                                 y = 0.5 + (top - 0.5) * np.mean(1 - np.exp(-speed * layers / L)) + rng.normal(0, 0.004)
                                 metric = "f1" if task in ("mrpc", "qqp") else "accuracy"
-                                points.append(key | {"layer_fraction": layers.mean() / L, "metric": metric, "value": y})
+                                points.append(
+                                    key | {"layer_fraction": layers.mean() / L, "metric": metric, "value": y, "n": N}
+                                )
                                 if suite == "embedded":
                                     steps = np.floor(4 * hardness).astype(int)
                                     means = pd.Series(layers).groupby(steps).mean()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.figures import PLOTS
 from run_all import main
 
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
@@ -45,7 +46,9 @@ def finished(tiny_suite, tmp_path_factory):
 def test_every_output_is_there(finished):
     assert sorted(hashes(finished)) == sorted(f"{name}.csv" for name in TABLES)
     figures = {path.name for path in (finished / "figures").iterdir()}
-    assert figures == {f"{name}.{kind}" for name in ("figure2", "figure3-bert") for kind in ("pdf", "svg", "png")}
+    stems = [f"{name}-bert" if plot.per_backbone else name for name, plot in PLOTS.items()]
+    assert figures == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "svg", "png")}
+    assert "The command was not recorded" not in (finished / "results" / "report.html").read_text()
     assert len(list((finished / "results" / "environments").glob("*.json"))) == 1
     assert not list((finished / "results" / "checkpoints").iterdir()), "models that nobody needs were kept"
 
