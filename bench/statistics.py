@@ -78,7 +78,7 @@ def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     grid = np.asarray(grid, dtype=np.float64)
     x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
-    left = np.stack([(x <= at + TOLERANCE).sum(axis=-1) for at in grid], axis=-1) - 1  # last point at or before
+    left = (x[..., None, :] <= grid[:, None] + TOLERANCE).sum(axis=-1) - 1  # [..., G], last point at or before
     inside = (left >= 0) & (grid <= x[..., -1:] + TOLERANCE)
     left = np.maximum(left, 0)
     right = np.minimum(left + 1, x.shape[-1] - 1)

@@ -61,6 +61,15 @@ def test_interpolation_is_linear_inside_and_nan_outside():
     np.testing.assert_allclose(got, [np.nan, 0.6, 0.75, 0.9, np.nan])
 
 
+def test_interpolation_of_many_runs_is_that_of_each():
+    rng = np.random.default_rng(0)
+    x, y, grid = np.round(rng.random((5, 7)), 1), rng.random((5, 7)), np.linspace(0, 1, 11)
+    np.testing.assert_array_equal(
+        S.interpolate(grid, x, y), [S.interpolate(grid, *run) for run in zip(x, y, strict=True)]
+    )
+    assert S.interpolate(np.array([]), x, y).shape == (5, 0)
+
+
 def test_a_rounding_error_at_the_end_is_not_outside():
     assert S.interpolate(np.array([1 + 1e-13]), np.array([0.5, 1.0]), np.array([0.7, 0.9])) == pytest.approx(0.9)
 
