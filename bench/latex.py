@@ -13,7 +13,7 @@ from bench.rounding import EMPTY, decimals, interval, number, p_value, supported
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
 HEAD = "% needs \\usepackage{booktabs}\n"
-SMALL = "\\footnotesize\\setlength{\\tabcolsep}{2pt}%\n"
+SMALL = "\\scriptsize\\setlength{\\tabcolsep}{2pt}%\n"
 
 
 def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
