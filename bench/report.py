@@ -145,8 +145,9 @@ def drawing(svg: Path, base: Path) -> Drawing:
 
 
 def inline(svg: str, prefix: str) -> Markup:
-    """An SVG file as part of a page: no prologue, own ids, and two decimals of a point, which nobody can see."""
+    """An SVG file as part of a page: own ids, no prologue, and nothing that nobody can see: it is half of the page."""
     svg = re.sub(r"<title>.*?</title>\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
+    svg = re.sub(r"<!--.*?-->|(?<=<g) id=\"[^\"]*\"|(?<=\n) +", "", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
     return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))

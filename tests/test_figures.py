@@ -102,7 +102,7 @@ def test_no_text_covers_another(name, run, monkeypatch):
     figure.draw_without_rendering()
     monkeypatch.setattr(Text, "draw", lambda text, renderer: drawn.append(text))
     figure.draw_without_rendering()
-    shown = [text for text in drawn if text.get_visible() and text.get_text()]
+    shown = [text for text in drawn if text.get_text() and text.get_visible()]
     boxes = [(text.get_text(), text.get_window_extent().padded(-2)) for text in shown]
     assert len(boxes) > 20
     assert not [(a, b) for (a, one), (b, two) in combinations(boxes, 2) if one.overlaps(two)]

@@ -61,7 +61,7 @@ def _draw_forest(ax: Axes, rows: pd.DataFrame, area: str, methods: list[str]) ->
             ax.hlines(y, row[f"{area}_low"], row[f"{area}_high"], color=mark["color"], **SEEDS)
             ax.hlines(y, row[f"{area}_boot_low"], row[f"{area}_boot_high"], color=mark["color"], **EXAMPLES)
             ax.plot(row[area], y, **mark)
-    ax.xaxis.get_major_locator().set_params(nbins=4, prune="both")  # labels at an edge would touch the neighbour's
+    ax.xaxis.get_major_locator().set_params(nbins=3, prune="both")  # labels at an edge would touch the neighbour's
     ax.grid(axis="y", visible=False)
     if not np.isfinite(rows[area].astype(float)).any():
         ax.set_xticks([])

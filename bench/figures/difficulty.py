@@ -34,14 +34,14 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
         here = difficulties[difficulties["backbone"] == rows["backbone"].iloc[0]]
+        depth = here["mean_exit_layer"].max()  # some model always uses all layers
         for i, (method, look) in enumerate(drawn.items()):
             offered = rows[rows["method"] == method]
             if len(offered):
                 at = offered.iloc[nearest_in_x(np.array([BUDGET]), offered["layer_fraction"].to_numpy())[0]]
                 rank = same_setting(ranks, at)["spearman"]
                 label = f"{rank.iloc[0]:+.2f}".replace("0.", ".") if len(rank) else "none"
-                draw_seeds(ax, same_setting(here, at), look, label, shift=0.08 * (i - (len(drawn) - 1) / 2))
-        depth = here["mean_exit_layer"].max()
+                draw_seeds(ax, same_setting(here, at), look, label, depth, shift=0.08 * (i - (len(drawn) - 1) / 2))
         ax.set(title=title(rows.iloc[0]), xlabel="difficulty (steps)", ylabel="mean exit layer")
         # the room above is for the numbers
         ax.set(ylim=(0, depth * (1.12 + 0.13 * math.ceil(len(drawn) / 3))), yticks=[1, depth // 2, depth])
@@ -51,7 +51,7 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
     figure = blocks(knobs, draw_panel)
     note = "Every method at the knob whose mean cost is nearest to half of the layers. Numbers: Spearman's rank "
     note += "correlation of exit layer and difficulty there, mean over seeds; none: all exit at one layer. "
-    annotate(figure, f"{note}{interval_note(knobs['seeds'])} {source(knobs)}")
+    annotate(figure, f"{note}{interval_note(knobs['seeds'])} Cut at the first and last layer. {source(knobs)}")
     return figure
 
 
@@ -63,7 +63,7 @@ def same_setting(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
     return table[here]
 
 
-def draw_seeds(ax: Axes, rows: pd.DataFrame, look: Look, label: str, shift: float) -> None:
+def draw_seeds(ax: Axes, rows: pd.DataFrame, look: Look, label: str, depth: float, shift: float) -> None:
     """Mean exit layer over seeds against difficulty, with 95 % Student-t intervals where there are several seeds.
 
     Args:
@@ -71,9 +71,10 @@ def draw_seeds(ax: Axes, rows: pd.DataFrame, look: Look, label: str, shift: floa
         rows: rows of difficulty.csv of one setting.
         look: how.
         label: what the key says.
+        depth: the number of layers, where intervals are cut.
         shift: moves the method sideways, so that intervals of several do not cover each other.
     """
     table = rows.pivot(index="seed", columns="difficulty", values="mean_exit_layer")
     mean, low, high = t_interval(table.to_numpy())
     ax.plot(table.columns + shift, mean, label=label, **look.line())
-    ax.vlines(table.columns + shift, low, high, color=look.color, linewidth=0.7)
+    ax.vlines(table.columns + shift, low.clip(min=1), high.clip(max=depth), color=look.color, linewidth=0.7)
