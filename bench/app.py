@@ -8,7 +8,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from bench.checkpoints import resolve as resolve_checkpoint
-from bench.outputs import collect_and_draw, compare_and_draw, make_figures_folder, status_of
+from bench.files import make_writable
+from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.plan import Grid, Work, trained_methods
 from bench.resolve import resolve_grid, resolve_workers
 from bench.runner import Todo, find_todo
@@ -45,14 +46,15 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     cells = grid.cells(shared)
     todo = find_todo(cells, folder, options.force)
     if options.plan:
+        to_run = {cell.key for cell in todo.pending}
         for cell in cells:
-            state = f"skipped: {cell.skip}" if cell.skip else "to run" if cell in todo.pending else "done"
+            state = f"skipped: {cell.skip}" if cell.skip else "to run" if cell.key in to_run else "done"
             print(f"{cell.key[:12]}  {cell.label:50}  {state}")
         print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
         return 0
     check_loadable(todo, grid.suite.max_length)
     folder.create()
-    make_figures_folder(figures)
+    make_writable(figures, "figures")
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     folder.share({**shared, **commands}, {name: files.get(name) for name in reported})

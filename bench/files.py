@@ -7,6 +7,23 @@ import os
 import tempfile
 from pathlib import Path
 
+from bench.errors import UserError
+
+
+def make_writable(folder: Path, what: str) -> None:
+    """Make a folder if it is not there, and make sure that files can be written into it.
+
+    Raises:
+        UserError: they cannot; the line calls the folder `what`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{what} folder '{folder}' cannot be written: {error.strerror}") from error
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write beside, flush to disk, rename: a reader sees the old file or the new one, never a part."""

@@ -7,24 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.files import make_writable
 from bench.resolve import load_method_file
 from bench.stamp import stamp
 from bench.store import RunFolder
 from methods import discover
-
-
-def make_figures_folder(figures: Path) -> None:
-    """Make the folder for figures.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        figures.mkdir(parents=True, exist_ok=True)
-        (figures / ".writable").write_text("")
-        (figures / ".writable").unlink()
-    except OSError as error:
-        raise UserError(f"figures folder '{figures}' cannot be written: {error.strerror}") from error
 
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:
@@ -42,7 +29,7 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
         known |= {method.name: method for method in load_method_file(file)}
     tables = collect(folder, known)
     write_latex(folder.path / "latex", tables)
-    make_figures_folder(figures)
+    make_writable(figures, "figures")
     drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
     report = write_report(folder, known, drawn)
     stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *drawn, report])
@@ -65,7 +52,7 @@ def compare_and_draw(runs: list[str], folder: RunFolder, figures: Path) -> int:
 
     run_a, run_b = (RunFolder(Path(path)) for path in runs)
     found = compare_runs(run_a, run_b, folder)
-    make_figures_folder(figures)
+    make_writable(figures, "figures")
     drawn = draw_comparison(run_a, run_b, figures)
     print(f"{len(found)} differences B - A in {folder.path / 'comparison.csv'}, {len(drawn)} figure files in {figures}")
     return 0

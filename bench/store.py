@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError
-from bench.files import write_json
+from bench.files import make_writable, write_json
 
 if TYPE_CHECKING:
     from bench.plan import Cell
@@ -29,14 +29,9 @@ class RunFolder:
         Raises:
             UserError: it cannot be written.
         """
-        try:
-            for part in ("cells", "traces", "checkpoints", "environments"):
-                (self.path / part).mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".writable"
-            probe.write_text("")
-            probe.unlink()
-        except OSError as error:
-            raise UserError(f"results folder '{self.path}' cannot be written: {error.strerror}") from error
+        make_writable(self.path, "results")
+        for part in ("cells", "traces", "checkpoints", "environments"):
+            make_writable(self.path / part, "results")
 
     def share(self, shared: dict, methods: dict[str, str | None]) -> None:
         """Enter what a command's cells share into run.json, after comparing it with what is there.
