@@ -13,6 +13,7 @@ from bench.embedded import language as lang
 from bench.embedded import puzzles
 
 Told = tuple[str, str, int]
+HOPS = (1, 1, 2, 3)
 
 
 def statements(rng: Random, same: bool) -> Told:
@@ -67,7 +68,7 @@ def answer(rng: Random, given: bool) -> Told:
 
 def kinds(rng: Random, state: str) -> Told:
     """Tell a chain of kinds and a statement that is "true", the "reversed" of a true one, or "open"."""
-    hops = rng.choice((1, 2, 3))
+    hops = rng.choice(HOPS)
     facts, ends = puzzles.chain(rng, lang.KINDS, hops, state)
     text_a, text_b = (" and ".join(lang.say_kind(fact) for fact in told) for told in (facts, [ends]))
     return lang.sentence(text_a), lang.sentence(text_b), hops
@@ -75,7 +76,7 @@ def kinds(rng: Random, state: str) -> Told:
 
 def ranks(rng: Random, state: str, genre: str) -> Told:
     """Tell a chain of ranks and a statement, as `kinds` does."""
-    hops = rng.choice((1, 2, 3))
+    hops = rng.choice(HOPS)
     facts, ends = puzzles.chain(rng, lang.GENRES[genre][0], hops, state)
     text_a, text_b = (" and ".join(lang.say_rank(rng, fact, genre) for fact in told) for told in (facts, [ends]))
     return lang.sentence(text_a), lang.sentence(text_b), hops

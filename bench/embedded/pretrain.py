@@ -27,9 +27,9 @@ from transformers import AutoModel, PreTrainedTokenizerFast
 from bench.embedded import language as lang
 from bench.embedded import stream
 from bench.embedded.nano import LAYERS, STUDENTS, WIDTH, config, make_student, save, tokenizer
-from bench.embedded.tasks import TASKS, generate, splits
+from bench.embedded.tasks import held_out
 
-STEPS, WORDS_ALONE, DISTILL_STEPS = 5400, 1400, 1200
+STEPS, WORDS_ALONE, DISTILL_STEPS = 8000, 1400, 1200
 PAIRS, LEARNING_RATE, WARMUP = 32, 1e-3, 150
 SEEDS = {"bert": 11, "roberta": 12}
 
@@ -56,11 +56,7 @@ class Batches:
         self.random = torch.Generator().manual_seed(seed)
         special = set(tokens.all_special_ids) | set(tokens.convert_tokens_to_ids(lang.FUNCTION_WORDS))
         self.informative = torch.tensor([i not in special for i in range(len(tokens))])
-        self.held_out = set()
-        for task in TASKS:
-            for split in splits(task):
-                rows = generate(task, split)
-                self.held_out |= set(zip(rows["text_a"], rows["text_b"] or [None] * len(rows["labels"]), strict=True))
+        self.held_out = held_out()
 
     def pairs(self, count: int, states: tuple[str, ...] = ("true", "true", "reversed", "open")):
         """Return encoded pairs and their [count] states, as indices of `STATES`."""
@@ -105,7 +101,7 @@ class Batches:
         return self.encode(texts), torch.tensor(self.tokens.convert_tokens_to_ids(words))
 
 
-def losses(encoder: nn.Module, heads: Heads, batches: Batches, alone: bool) -> list[torch.Tensor]:
+def losses(encoder: nn.Module, heads: Heads, batches: Batches, alone: bool) -> tuple[torch.Tensor, ...]:
     """Return one step's losses: masked words, summing-up word and, unless these two are learnt `alone`, pair fit.
 
     Whether a pair fits is learnt much faster once masked words are, and is what most of the later work goes to.
@@ -116,12 +112,30 @@ def losses(encoder: nn.Module, heads: Heads, batches: Batches, alone: bool) -> l
     chosen = targets != -100
     word = F.cross_entropy(heads.words(states[chosen], table), targets[chosen])
     inputs, words = batches.reviews(PAIRS // 2)
-    summary = F.cross_entropy(heads.words(encoder(**inputs).last_hidden_state[:, 0], table), words)
+    summary = at_every_layer(heads.words(first_tokens(encoder, inputs), table), words)
     if alone:
-        return [word, summary, word.new_zeros(())]
+        return word, summary
     inputs, fits = batches.pairs(2 * PAIRS)
-    fit = F.cross_entropy(heads.fits(encoder(**inputs).last_hidden_state[:, 0]), fits)
-    return [word, summary, fit]
+    return word, summary, at_every_layer(heads.fits(first_tokens(encoder, inputs)), fits)
+
+
+def first_tokens(encoder: nn.Module, inputs: dict) -> torch.Tensor:
+    """Return the first token's state after every layer, [L, n, WIDTH]."""
+    return torch.stack([states[:, 0] for states in encoder(**inputs, output_hidden_states=True).hidden_states[1:]])
+
+
+def at_every_layer(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the last layer's cross-entropy plus the mean of all, layer l weighted l (as PABEE weights its exits).
+
+    Without the mean an encoder of this size answers everything in two or three late layers, whatever it is asked.
+
+    Args:
+        logits: [L, n, C].
+        targets: [n].
+    """
+    each = F.cross_entropy(logits.transpose(1, 2), targets.expand(len(logits), -1), reduction="none").mean(1)  # [L]
+    weights = torch.arange(1.0, len(each) + 1)
+    return each[-1] + (each * weights).sum() / weights.sum()
 
 
 def train(parameters: list[nn.Parameter], step, steps: int, label: str) -> None:
@@ -136,7 +150,7 @@ def train(parameters: list[nn.Parameter], step, steps: int, label: str) -> None:
         optimizer.step()
         optimizer.zero_grad()
         rate.step()
-        sums = sums + torch.stack(parts).detach()
+        sums = sums + F.pad(torch.stack(parts).detach(), (0, 3 - len(parts)))
         if i % 100 == 0:
             means = " ".join(f"{value:.3f}" for value in (sums / 100).tolist())
             print(f"{label} {i}/{steps} {means} {time.monotonic() - began:.0f} s", flush=True)

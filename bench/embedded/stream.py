@@ -25,7 +25,7 @@ def pair(rng: Random, state: str) -> tuple[str, str, str]:
         Both sentences and their state; only chains have a converse, elsewhere a reversed sentence is open. Two open
         sentences in five are about another world, which is easy to tell and what learning starts from.
     """
-    told = rng.choice((pairs.statements, pairs.questions, pairs.answer, pairs.kinds, _ranks, _ranks))
+    told = rng.choice((pairs.statements, pairs.questions, pairs.answer, pairs.answer, pairs.kinds, _ranks, _ranks))
     if told in (pairs.kinds, _ranks):
         return (*told(rng, state)[:2], state)
     if state != "true" and rng.random() < 0.4:

@@ -58,6 +58,7 @@ _TASKS: dict[str, tuple[Callable[[Random, str, str], Row], int, dict[str, float]
 }
 TASKS = tuple(_TASKS)
 VALIDATION_ROWS = 400
+POOL = 2000  # training rows drawn, of which a task takes the first ones
 
 
 def splits(task: str) -> tuple[str, ...]:
@@ -79,21 +80,26 @@ def generate(task: str, split: str) -> dict[str, list | None]:
     """
     check_name(f"split of embedded {task}", split, splits(task))
     rows = _split_rows(task, split)
+    if split == "train":
+        rows = rows[: _TASKS[task][1]]
     first, second, labels, difficulty = (list(column) for column in zip(*rows, strict=True))
     return {"text_a": first, "text_b": None if task == "sst2" else second, "labels": labels, "difficulty": difficulty}
+
+
+def held_out() -> set[tuple[str, str | None]]:
+    """Return the texts that pre-training must not see: all of validation, and of every training split's `POOL` rows."""
+    return {row[:2] for task in TASKS for split in splits(task) for row in _split_rows(task, split)}
 
 
 @cache
 def _split_rows(task: str, split: str) -> list[tuple[str, str | None, str, int]]:
     """Draw a split's rows; validation first, so that what it holds is known and left out of training."""
-    make, train_rows, shares = _TASKS[task]
+    make, _, shares = _TASKS[task]
     rng = Random(f"{task} {split} 1")
     earlier = splits(task)[: splits(task).index(split)]
     seen = {row[:2] for name in earlier for row in _split_rows(task, name)}
-    labels = _labels(shares, train_rows if split == "train" else VALIDATION_ROWS)
-    rng.shuffle(labels)
     rows = []
-    for label in labels:
+    for label in _labels(shares, POOL if split == "train" else VALIDATION_ROWS):
         row = make(rng, label, split)
         while row[:2] in seen or row[0] == row[1]:
             row = make(rng, label, split)
@@ -103,6 +109,10 @@ def _split_rows(task: str, split: str) -> list[tuple[str, str | None, str, int]]
 
 
 def _labels(shares: dict[str, float], count: int) -> list[str]:
-    """Return `count` labels in the given shares; rounding falls to the last one."""
-    labels = [label for label, share in shares.items() for _ in range(round(share * count))]
-    return (labels + [list(shares)[-1]] * count)[:count]
+    """Return `count` labels such that every beginning of the list holds them in the given shares."""
+    drawn = dict.fromkeys(shares, 0)
+    labels = []
+    for i in range(count):
+        labels.append(max(shares, key=lambda label: shares[label] * (i + 1) - drawn[label]))
+        drawn[labels[-1]] += 1
+    return labels
