@@ -18,7 +18,7 @@ HOPS = (1, 1, 2, 3)
 
 def statements(rng: Random, same: bool) -> Told:
     """Report the same events twice, or nearly the same: another event, or one of the two denied."""
-    count, first, second = rng.choice(((1, 0, 0), (1, rng.randrange(3), rng.randrange(2)), (2, 0, 0)))
+    count, first, second = rng.choice(((1, 0, 0), (1, 0, 0), (1, rng.randrange(3), rng.randrange(2)), (2, 0, 0)))
     known = told = puzzles.events(rng, count)
     denied = not same and (first, second) != (0, 0) and rng.random() < 0.5
     second = (first + denied) % 2
@@ -48,7 +48,7 @@ def _twice(rng: Random, first: list[puzzles.Event], second: list[puzzles.Event])
 
 def answer(rng: Random, given: bool) -> Told:
     """Ask for one event, and tell some that answer the question, or do not, or deny the answer."""
-    count, negations = rng.choice(((1, 0), (1, 2), (2, 0), (rng.choice((2, 3)), 0)))
+    count, negations = rng.choice(((1, 0), (1, 0), (1, 2), (2, 0), (rng.choice((2, 3)), 0)))
     known = puzzles.events(rng, count)
     about = rng.randrange(count)
     question = puzzles.ask(rng, known[about])

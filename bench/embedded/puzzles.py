@@ -59,7 +59,7 @@ def chain(rng: Random, nodes: tuple[str, ...], hops: int, state: str) -> tuple[l
         state: "true" (the statement follows), "reversed" (its converse follows) or "open" (neither follows).
 
     Returns:
-        The facts in random order, one of them a distractor where the path is short, and the statement.
+        The facts in random order, up to two distractors among them, and the statement.
     """
     names = rng.sample(nodes, hops + 5)
     path, spare = names[: hops + 1], names[hops + 1 :]
@@ -68,11 +68,12 @@ def chain(rng: Random, nodes: tuple[str, ...], hops: int, state: str) -> tuple[l
     if state == "reversed":
         ends = ends[::-1]
     elif state == "open" and hops == 1:
-        facts, ends = [(path[0], spare[0]), (spare[1], path[1])], rng.choice([ends, ends[::-1]])
+        facts = rng.sample([(path[0], spare[0]), (spare[1], path[1])], rng.choice((1, 2)))
+        ends = rng.choice([ends, ends[::-1]])
     elif state == "open":
         facts, ends = _break(rng, facts, spare[0]), rng.choice([ends, ends, ends[::-1]])
-    if len(facts) == 1 or (len(facts) == 2 and rng.random() < 0.4):
-        facts.append(_distractor(rng, path, spare[-2:]))
+    for name in spare[2 : 2 + rng.randrange(3 if len(facts) == 1 else 2)]:
+        facts.append(_distractor(rng, facts, name))
     rng.shuffle(facts)
     return facts, ends
 
@@ -88,7 +89,7 @@ def _break(rng: Random, facts: list[Fact], spare: str) -> list[Fact]:
     return [*facts[:at], changed, *facts[at + 1 :]]
 
 
-def _distractor(rng: Random, path: list[str], spare: list[str]) -> Fact:
-    """Draw a fact that adds nothing between the ends of the path."""
-    fact = (rng.choice(path), spare[0]) if rng.random() < 0.5 else (spare[1], spare[0])
+def _distractor(rng: Random, facts: list[Fact], spare: str) -> Fact:
+    """Tie a new name to one of the told ones, which joins no two names told before."""
+    fact = (rng.choice(rng.choice(facts)), spare)
     return rng.choice([fact, fact[::-1]])
