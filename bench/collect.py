@@ -23,6 +23,8 @@ from bench.insight import (
     rank_rows,
     rank_table,
 )
+from bench.parallel import call_all
+from bench.resolve import methods_of
 from bench.scores import Scores, panel_scores
 from bench.store import RunFolder
 from bench.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
@@ -69,15 +71,15 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     records = [record for record in folder.records() if record["spec"]["method"] in methods]
     records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
     finished = [record for record in records if is_current(record, methods)]
-    reported = [m for m in methods.values() if m.name in shared.get("methods", {}) or m.reference]
     parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
     scores = []
-    for sweeps in panels(folder, finished, reported, shared["suite"]):
-        for name, rows in panel_rows(sweeps):
-            parts[name].append(rows)
-        scores.append(panel_scores(sweeps))
+    for rows, score in call_all(panel, panels(folder, finished)):
+        for name, row in rows:
+            parts[name].append(row)
+        scores.append(score)
+    rivals = [method.name for method in reported(methods, shared) if not method.reference]
     found = {name: joined(parts[name], columns) for name, columns in FROM_TRACES.items()}
-    tables = derived_tables(found, scores, [method.name for method in reported if not method.reference])
+    tables = derived_tables(found, scores, rivals)
     tables["failures"] = failure_table(records, shared, list(methods))
     for name, table in tables.items():
         write_text(folder.path / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
@@ -111,19 +113,39 @@ def is_current(record: dict, methods: dict[str, Method]) -> bool:
     return record["status"] == "ok" and record["spec"]["version"] == methods[record["spec"]["method"]].version
 
 
-def panels(folder: RunFolder, records: list[dict], reported: list[Method], suite: str) -> Iterator[list[Sweep]]:
-    """The sweeps of one panel after the other, in the order of the records; each panel's by method, then seed."""
-    for _, group in groupby(records, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
+def reported(methods: dict[str, Method], shared: dict) -> list[Method]:
+    """The methods that run.json asks for, and reference curves wherever there is something to replay."""
+    return [method for method in methods.values() if method.name in shared["methods"] or method.reference]
+
+
+def panels(folder: RunFolder, records: list[dict]) -> Iterator[tuple[RunFolder, list[dict], str]]:
+    """The arguments of `panel` for one panel after the other, in the order of the records."""
+    for (_, task), group in groupby(records, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
         here = list(group)
-        for split in TASKS[here[0]["spec"]["task"]].splits:
-            sweeps = [
-                sweep(method, record, split, suite, folder.trace_path(record["key"], split))
-                for method in reported
-                for record in here
-                if split in record["splits"] and record["spec"]["method"] == (method.trained_by or method.name)
-            ]
-            if sweeps:
-                yield sweeps
+        for split in TASKS[task].splits:
+            if any(split in record["splits"] for record in here):
+                yield folder, here, split
+
+
+def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[list[tuple[str, Rows]], Scores]:
+    """Replay everything in one panel, by method, then seed; runs in a process of its own.
+
+    Args:
+        folder: the run folder.
+        records: the records of the panel's finished cells.
+        split: the split of the task.
+
+    Returns:
+        The rows that the panel adds to the tables of `FROM_TRACES`, each with the table's name, and the scores.
+    """
+    shared = folder.shared()
+    sweeps = [
+        sweep(method, record, split, shared["suite"], folder.trace_path(record["key"], split))
+        for method in reported(methods_of(folder), shared)
+        for record in records
+        if split in record["splits"] and record["spec"]["method"] == (method.trained_by or method.name)
+    ]
+    return list(panel_rows(sweeps)), panel_scores(sweeps)
 
 
 def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:

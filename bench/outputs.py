@@ -8,10 +8,9 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.files import make_writable
-from bench.resolve import load_method_file
+from bench.resolve import methods_of
 from bench.stamp import stamp
 from bench.store import RunFolder
-from methods import discover
 
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:
@@ -21,12 +20,9 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     from bench.latex import write_latex
     from bench.report import write_report
 
-    shared = folder.shared()
-    if not shared:
+    if not folder.shared():
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
-    known = discover()
-    for file in sorted({file for file in shared["methods"].values() if file}):
-        known |= {method.name: method for method in load_method_file(file)}
+    known = methods_of(folder)
     tables = collect(folder, known)
     write_latex(folder.path / "latex", tables)
     make_writable(figures, "figures")

@@ -11,6 +11,7 @@ from bench.data import Embedded, Source
 from bench.errors import UserError, check_name, nearest
 from bench.hub import Hub
 from bench.plan import Grid, known_methods
+from bench.store import RunFolder
 from bench.suite import PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
 from bench.tsv import Folder
@@ -130,6 +131,14 @@ def load_method_file(entry: str) -> list[Method]:
     if not found:
         raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
     return found
+
+
+def methods_of(folder: RunFolder) -> dict[str, Method]:
+    """All methods of the project and those from outside it that a run folder reports."""
+    known = discover()
+    for file in sorted({file for file in folder.shared().get("methods", {}).values() if file}):
+        known |= {method.name: method for method in load_method_file(file)}
+    return known
 
 
 def resolve_seeds(options: Namespace) -> list[int]:

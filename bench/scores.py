@@ -140,12 +140,13 @@ def plane(
     task, labels = sweeps[0].task, sweeps[0].trace.labels[rows]
     total = weights.sum(axis=1, dtype=np.float64)[:, None]
     total[total == 0] = np.nan
+    layers = np.concatenate([one.layers for one in sweeps])[:, rows]
+    predictions = np.concatenate([one.predictions for one in sweeps])[:, rows]
+    always = np.full((1, len(labels)), sweeps[0].constant, dtype=predictions.dtype)
     # sums of whole numbers: exact in float32, whatever the order of summation
-    x = [weights @ s.layers[:, rows].T.astype(np.float32) / total / s.panel_layers for s in sweeps]
-    y = [weighted_metric(task, labels, s.predictions[:, rows], weights) for s in sweeps]
-    always = np.full((1, len(labels)), sweeps[0].constant, dtype=labels.dtype)
-    fallback = weighted_metric(task, labels, always, weights)[:, 0]
-    return np.concatenate(x, axis=1), np.concatenate(y, axis=1), fallback
+    x = weights @ layers.T.astype(np.float32) / total / sweeps[0].panel_layers
+    y = weighted_metric(task, labels, np.concatenate([predictions, always]), weights)
+    return x, y[:, :-1], y[:, -1]
 
 
 def shared_range(planes: dict[Run, tuple], draws: int) -> tuple[np.ndarray, np.ndarray]:

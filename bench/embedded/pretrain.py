@@ -6,10 +6,12 @@ Three objectives on the stream, none on the rows of a task (`Batches` leaves out
              tells what is missing; half of them masked, a quarter replaced by a word of the pair, a quarter kept
     summary  the first token of an opinion predicts "great" or "awful"
     pairs    the first token tells whether the second sentence is true, the converse of a true one, or neither, in the
-             manner of next-sentence prediction (BERT), sentence order (ALBERT) and both at once (StructBERT)
+             manner of next-sentence prediction (BERT), sentence order (ALBERT) and both at once (StructBERT); it is
+             asked at every layer, the last one most
 
 The last two ask in general what the tasks ask in particular. That is on purpose: it is what makes a task learnable in
-some tens of steps, and it says nothing about which layer answers. The students follow DistilBERT (Sanh et al. 2019):
+some tens of steps. Asking every layer lets easy pairs be told early and leaves the depth to those that need it; an
+encoder this narrow would otherwise do everything in two or three late layers. The students follow DistilBERT (Sanh et al. 2019):
 every other layer of the teacher to start from, soft and true masked words, cosine of the last states.
 """
 
@@ -126,8 +128,6 @@ def first_tokens(encoder: nn.Module, inputs: dict) -> torch.Tensor:
 
 def at_every_layer(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the last layer's cross-entropy plus the mean of all, layer l weighted l (as PABEE weights its exits).
-
-    Without the mean an encoder of this size answers everything in two or three late layers, whatever it is asked.
 
     Args:
         logits: [L, n, C].

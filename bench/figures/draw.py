@@ -8,7 +8,6 @@ from pathlib import Path
 
 import matplotlib.style
 import pandas as pd
-from joblib import Parallel, cpu_count, delayed
 from matplotlib.figure import Figure
 
 from bench.errors import UserError
@@ -18,6 +17,7 @@ from bench.figures.difficulty import difficulty
 from bench.figures.halting import bounds, layers
 from bench.figures.page import STYLE, save
 from bench.figures.usage import figure3
+from bench.parallel import call_all
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ def draw_all(results: Path, figures: Path) -> list[Path]:
     """
     backbones = sorted(read(Path(results) / "points.csv")["backbone"].unique())
     todo = [(name, each) for name, plot in PLOTS.items() for each in (backbones if plot.per_backbone else [None])]
-    workers = max(1, min(cpu_count(), len(todo) // 6))  # one more takes two seconds to start
-    written = Parallel(workers)(delayed(draw_one)(name, backbone, results, figures) for name, backbone in todo)
+    written = call_all(draw_one, [(name, backbone, results, figures) for name, backbone in todo])
     return [path for paths in written for path in paths]
 
 
