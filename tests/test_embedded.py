@@ -157,9 +157,10 @@ def test_no_example_is_in_two_splits_or_twice(task):
 @pytest.mark.parametrize(("task", "split"), SPLITS)
 def test_labels_are_balanced_as_in_glue_and_no_text_repeats_its_pair(task, split):
     data = rows(task, split)
-    counts = Counter(label for _, _, label, _ in data)
-    for label, share in SHARES[task].items():
-        assert counts[label] / len(data) == pytest.approx(share, abs=0.01)
+    for few in (data, data[:100]):  # as `--limit` takes them
+        counts = Counter(label for _, _, label, _ in few)
+        for label, share in SHARES[task].items():
+            assert counts[label] / len(few) == pytest.approx(share, abs=0.01)
     assert all(a != b for a, b, _, _ in data)
 
 
@@ -170,7 +171,8 @@ def test_difficulty_varies_and_hardly_tells_the_label(task, split):
     assert sum(count >= 0.1 * len(data) for count in counts.values()) >= 3
     majority = Counter(label for _, _, label, _ in data).most_common(1)[0][1] / len(data)
     guess = sum(max(Counter(row[2] for row in data if row[3] == level).values()) for level in counts) / len(data)
-    assert guess < majority + 0.08
+    # some: a chain of one fact that is its own statement is no example, so short chains entail a little less often
+    assert guess < majority + 0.1
 
 
 def test_mismatched_mnli_is_about_other_names():
@@ -229,7 +231,7 @@ def test_pretraining_never_sees_an_example():
     pretrain = pytest.importorskip("bench.embedded.pretrain")
     held_out = {row[:2] for task, split in SPLITS for row in rows(task, split)}
     batches = pretrain.Batches(pretrain.tokenizer("bert"), seed=3)
-    assert batches.held_out == held_out
+    assert batches.held_out >= held_out
     inputs, _ = batches.reviews(400)
     texts = batches.tokens.batch_decode(inputs["input_ids"], skip_special_tokens=True)
     assert not {(text, None) for text in texts} & held_out

@@ -124,7 +124,7 @@ def annotate(figure: Figure, note: str) -> None:
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write PDF, SVG and PNG, each whole or not at all, the same bytes for the same figure."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine(None)  # laid out once, the same in every format
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
     paths = [stem.with_name(f"{stem.name}.{extension}") for extension in undated]
