@@ -1,6 +1,7 @@
 """Figures, drawn from synthetic tables of plausible shape: what they say, and that they say it for partial runs too."""
 
 from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib.style
@@ -13,10 +14,13 @@ from synthetic import KNOBS, TAUS, L, N, make_curves, make_tables
 
 from bench import figures
 from bench.errors import UserError
+from bench.figures.__main__ import main as redraw
 from bench.figures.curves import difference, multiples
 from bench.figures.draw import of_backbone, read
 from bench.figures.page import STYLE, save
 from bench.figures.usage import figure3, matched_points, usage
+
+ROOT = Path(__file__).parents[1]
 
 
 def draw(run, name):
@@ -47,7 +51,9 @@ def small(tmp_path_factory):
 
 def test_every_figure_in_three_formats_and_the_same_bytes_twice(tmp_path):
     run = make_tables(tmp_path, tasks=["sst2"], backbones=["roberta"])
-    first, second = figures.draw_all(run, tmp_path / "a"), figures.draw_all(run, tmp_path / "b")
+    first = figures.draw_all(run, tmp_path / "a")
+    assert redraw([str(run), str(tmp_path / "b")]) == 0
+    second = [tmp_path / "b" / path.name for path in first]
     stems = [f"{name}-roberta" if plot.per_backbone else name for name, plot in figures.PLOTS.items()]
     assert [path.name for path in first] == [f"{stem}.{kind}" for stem in stems for kind in ("pdf", "svg", "png")]
     for one, two in zip(first, second, strict=True):
@@ -55,6 +61,19 @@ def test_every_figure_in_three_formats_and_the_same_bytes_twice(tmp_path):
     svg = (tmp_path / "a" / "figure2.svg").read_text()
     assert "SST-2-like, generated" in svg and "95 % Student-t band over 3 seeds" in svg  # text that can be searched
     assert b"/FontFile2" in (tmp_path / "a" / "figure2.pdf").read_bytes()  # TrueType, embedded
+
+
+def test_the_reference_run_holds_every_table_that_is_drawn():
+    tables = {table for plot in figures.PLOTS.values() for table in plot.tables}
+    assert tables <= {path.stem for path in (ROOT / "results" / "reference" / "embedded").glob("*.csv")}
+
+
+def test_drawing_again_needs_a_run_folder(tmp_path, capsys):
+    assert redraw([str(tmp_path), str(tmp_path / "figures")]) == 2
+    assert redraw([str(tmp_path)]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].startswith(f"error: no points.csv in {tmp_path}: expected a run folder")
+    assert errors[1] == "error: expected two folders, RESULTS and FIGURES, got 1 arguments"
 
 
 def test_points_say_what_they_are(tmp_path):

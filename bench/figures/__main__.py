@@ -1,0 +1,26 @@
+"""Draw every figure again from the tables of a run folder: `python -m bench.figures RESULTS FIGURES`."""
+
+import sys
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.figures import draw_all
+from bench.files import make_writable
+
+
+def main(arguments: list[str]) -> int:
+    """Draw; the exit status is 2 where the arguments or the tables are wrong."""
+    try:
+        if len(arguments) != 2:
+            raise UserError(f"expected two folders, RESULTS and FIGURES, got {len(arguments)} arguments")
+        results, figures = map(Path, arguments)
+        make_writable(figures, "figures")
+        print(f"{len(draw_all(results, figures))} figure files in {figures}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
