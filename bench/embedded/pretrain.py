@@ -11,8 +11,8 @@ Three objectives on the stream, none on the rows of a task (`Batches` leaves out
 
 The last two ask in general what the tasks ask in particular. That is on purpose: it is what makes a task learnable in
 some tens of steps. Asking every layer lets easy pairs be told early and leaves the depth to those that need it; an
-encoder this narrow would otherwise do everything in two or three late layers. The students follow DistilBERT (Sanh et al. 2019):
-every other layer of the teacher to start from, soft and true masked words, cosine of the last states.
+encoder this narrow would otherwise do everything in two or three late layers. The students follow DistilBERT (Sanh et
+al. 2019): every other layer of the teacher to start from, soft and true masked words, cosine of the last states.
 """
 
 from __future__ import annotations
