@@ -198,9 +198,9 @@ class Diverging(type(METHODS["static"])):
     def __init__(self, bad_step):
         self.step, self.bad_step = 0, bad_step
 
-    def loss(self, exits, labels, variant):
+    def loss(self, exits, batch):
         self.step += 1
-        return super().loss(exits, labels, variant) * (np.nan if self.step == self.bad_step else 1)
+        return super().loss(exits, batch) * (np.nan if self.step == self.bad_step else 1)
 
 
 @pytest.mark.parametrize(("bad_step", "noticed"), [(1, 1), (3, 6), (6, 6)])
