@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from methods.base import ExitOutputs, ExitSpec, HaltingExit, HaltingRule, Knob, Method, TrainingBatch
 
 TAUS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1)
+#: By how much the guaranteed margin may fall short of 0.
+SLACK = (0.0, 0.05, 0.1, 0.2, 0.5)
 
 
 def combine(y: Tensor, h: Tensor, a: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,3 +131,17 @@ class DactExact(Dact):
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts once no remaining layer can change the argmax, by the exact bound."""
         return ExactRule(num_layers)
+
+
+class DactEps(DactExact):
+    """DACT-BERT's models with slack in the exact bound: an inference-time knob for a method that has none.
+
+    Halts where (1 - p_l)^d (1 + a* - a') - 1 >= -eps: the guaranteed final margin may fall short of 0 by eps, so
+    answers may change for eps > 0. Trains nothing: replays the traces of `dact`. One curve per tau.
+    """
+
+    name = "dact-eps"
+
+    def knob(self, num_layers: int, num_labels: int) -> Knob:
+        """Slack eps = 0, .05, .1, .2, .5."""
+        return Knob("eps", SLACK, sign=-1)
