@@ -60,6 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and run nothing")
     instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
     instead.add_argument(
+        "--check-method", metavar="NAME|FILE.py", help="try a method on a tiny random model and say what it lacks"
+    )
+    instead.add_argument(
         "--compare", nargs=2, metavar=("RUN_A", "RUN_B"), help="paired difference B - A of two results folders"
     )
     return parser

@@ -120,7 +120,7 @@ def test_a_method_of_ones_own_is_drawn_beside_the_known_ones(small):
     points = read(small / "points.csv")
     points.loc[points["method"] == "pabee", "method"] = "mine"
     with matplotlib.style.context(str(STYLE), after_reset=True):
-        said = words(multiples(points, read(small / "curves.csv")))
+        said = words(multiples(points, read(small / "curves.csv"), read(small / "references.csv")))
     assert "mine" in said and "PABEE" not in said
 
 
