@@ -44,7 +44,7 @@ def spread(model, data):
 
 def standardise(linear, inputs, mean, std):
     """Give a linear unit's outputs a mean and a standard deviation over the inputs [n, H]."""
-    outputs = linear(inputs)
+    outputs = linear(inputs) - linear.bias
     scale = std / outputs.std(dim=0)
     linear.weight.mul_(scale[:, None])
     linear.bias.copy_(mean - scale * outputs.mean(dim=0))

@@ -19,8 +19,9 @@ from methods import discover
 
 METHODS = discover()
 TRAINED = [name for name, method in METHODS.items() if method.trained_by is None]
-#: What reaches no loss: PonderNet's last halting value, because layer L takes whatever is left.
-NEVER_USED = defaultdict(set, pondernet={"exits.4.halting_unit.weight", "exits.4.halting_unit.bias"})
+#: What reaches no loss: the last halting value where layer L takes whatever is left.
+LAST_HALTING = {"exits.4.halting_unit.weight", "exits.4.halting_unit.bias"}
+NEVER_USED = defaultdict(set, act=LAST_HALTING, pondernet=LAST_HALTING)
 RECIPE = Recipe(epochs=2, learning_rate=1e-3, batch_size=8)
 
 
