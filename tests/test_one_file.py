@@ -59,3 +59,20 @@ def test_it_is_in_the_points_and_in_the_figure(outside, tiny_suite, tmp_path):
     assert {"margin", "deebert"} <= set(beside["method"])
     verdicts = pd.read_csv(tmp_path / "r" / "verdicts.csv")
     assert set(verdicts["verdict"]) <= {"not shown", "does not beat"}  # of one seed
+
+
+def test_a_tinybert_checkpoint_comes_from_the_command_line(tiny_suite, capsys):
+    command = ["--suite", str(tiny_suite), "--tasks", "rte", "--seeds", "1", "--methods", "tinybert"]
+    assert main([*command, "--tinybert", "bert=distilbert-nano", "--plan"]) == 0
+    assert "bert/rte tinybert seed 0" in capsys.readouterr().out.splitlines()[0]
+    assert main([*command, "--tinybert", "bert", "--plan"]) == 2
+    assert main([*command, "--tinybert", "brt=distilbert-nano", "--plan"]) == 2
+    wrong, unknown = capsys.readouterr().err.splitlines()
+    assert wrong == "run_all.py: --tinybert bert: expected NAME=DIR" and "did you mean 'bert'?" in unknown
+
+
+def test_all_may_stand_beside_a_file(outside, tiny_suite, capsys):
+    command = ["--suite", str(tiny_suite), "--tasks", "rte", "--seeds", "1", "--plan", "--methods", f"all,{outside}"]
+    assert main(command) == 0
+    planned = capsys.readouterr().out
+    assert "bert/rte margin seed 0" in planned and "bert/rte shallow depth=0.75 seed 0" in planned
