@@ -34,11 +34,14 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--tasks", default="all", metavar="T,..", help="sst2,mrpc,qnli,rte,qqp,mnli,cola,stsb,wnli; all: the first six"
     )
-    what.add_argument("--methods", metavar="NAME|FILE.py,..", help="default: the paper's; all: every method found")
+    what.add_argument(
+        "--methods", metavar="NAME|FILE.py,..", help="default: the paper's (`default`); `all`: every method found"
+    )
     what.add_argument(
         "--backbones", metavar="NAME|NAME=DIR,..", help="families of the suite, with a checkpoint of your own"
     )
     what.add_argument("--students", metavar="NAME=DIR,..", help="student checkpoint of a family")
+    what.add_argument("--tinybert", metavar="NAME=DIR,..", help="TinyBERT checkpoint of a family, for that method")
     seeds = what.add_mutually_exclusive_group()
     seeds.add_argument("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: 3)")
     seeds.add_argument("--seed-list", metavar="S,..", help="these seeds")
@@ -56,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument("--plan", action="store_true", help="list the cells and run nothing")
     instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and run nothing")
     instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
+    instead.add_argument(
+        "--check-method", metavar="NAME|FILE.py", help="try a method on a tiny random model and say what it lacks"
+    )
     instead.add_argument(
         "--compare", nargs=2, metavar=("RUN_A", "RUN_B"), help="paired difference B - A of two results folders"
     )

@@ -11,15 +11,26 @@ from bench.checkpoints import resolve as resolve_checkpoint
 from bench.files import make_writable
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.plan import Grid, Work, trained_methods
-from bench.resolve import resolve_grid, resolve_workers
+from bench.resolve import resolve_grid, resolve_methods, resolve_workers
 from bench.runner import Todo, find_todo
 from bench.runner import run as run_cells
 from bench.stamp import is_collected
 from bench.store import RunFolder
-from bench.suite import load_suite
+from bench.suite import KINDS, load_suite
 
 #: Options that change no number.
-WHERE_AND_HOW = {"results", "figures", "jobs", "fail_fast", "force", "plan", "prepare", "collect", "compare"}
+WHERE_AND_HOW = {
+    "results",
+    "figures",
+    "jobs",
+    "fail_fast",
+    "force",
+    "plan",
+    "prepare",
+    "collect",
+    "compare",
+    "check_method",
+}
 
 
 def run(options: Namespace) -> int:
@@ -28,6 +39,10 @@ def run(options: Namespace) -> int:
     Raises:
         UserError: anything that the user can mend.
     """
+    if options.check_method:
+        from bench.check import check_and_say
+
+        return check_and_say(resolve_methods(options.check_method)[0])
     name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
@@ -105,7 +120,7 @@ def prepare(grid: Grid) -> int:
 
     shared = grid.shared()
     for family in grid.backbones:
-        for path in filter(None, (grid.suite.backbones[family].checkpoint, grid.suite.backbones[family].student)):
+        for path in filter(None, (grid.suite.backbones[family].path(kind) for kind in KINDS)):
             load_tokenizer(resolve_checkpoint(path))
             load_encoder(resolve_checkpoint(path))
     for kind in ("data", "checkpoints"):

@@ -5,6 +5,8 @@ Shape symbols: n examples, T tokens (padded), H hidden size, L layers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -71,14 +73,21 @@ class Layerwise(nn.Module):
         """Hidden states [n, T, H] after layer 1..L."""
         return self.layers[layer - 1](hidden, mask)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """The [CLS] states of all layers, [n, L, H]."""
+    def cut(self, depth: int) -> None:
+        """Keep the first `depth` layers only."""
+        del self.layers[depth:]
+        self.config.num_hidden_layers = depth
+
+    def sequences(self, batch: Batch) -> Iterator[Tensor]:
+        """The states [n, T, H] of all tokens after layer 1, 2, .. L, one layer after the other."""
         hidden, mask = self.embed(batch)
-        states = []
         for layer in self.layers:
             hidden = layer(hidden, mask)
-            states.append(hidden[:, 0])
-        return torch.stack(states, dim=1)
+            yield hidden
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The [CLS] states of all layers, [n, L, H]."""
+        return torch.stack([hidden[:, 0] for hidden in self.sequences(batch)], dim=1)
 
 
 def load_encoder(checkpoint: Checkpoint) -> Layerwise:

@@ -67,13 +67,19 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
     method = all_methods(work.method_files)[spec["method"]]
     clock = time.perf_counter()
     examples, data = rows_of(cell, work, "train")
+    recipe, variant = Recipe(**spec["recipe"]), full_variant(method, spec["variant"])
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
-    model = build_model(method, fresh_backbone(cell.checkpoint), task.num_labels, names, start).to(work.device)
+    backbone = fresh_backbone(cell.checkpoint)
+    model = build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
+    teacher = None
+    if method.has_teacher:
+        starting = all_methods(work.method_files)[method.starts_from]
+        teacher = build_model(starting, fresh_backbone(cell.checkpoint), task.num_labels, names, start).to(work.device)
     loaded = time.perf_counter()
 
-    recipe, variant = Recipe(**spec["recipe"]), full_variant(method, spec["variant"])
-    seen = train(model, method, variant, data, recipe, (task.id, spec["seed"]), work.device, spec["precision"])
+    order = (task.id, spec["seed"])
+    seen = train(model, method, variant, data, recipe, order, work.device, spec["precision"], teacher)
     trained = time.perf_counter()
 
     full_depth = {split: trace_split(cell, work, model, method, split) for split in task.splits if split != "train"}

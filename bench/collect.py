@@ -24,6 +24,7 @@ from bench.insight import (
     rank_table,
 )
 from bench.parallel import call_all
+from bench.references import REFERENCES, reference_rows, verdict_table
 from bench.resolve import methods_of
 from bench.scores import Scores, panel_scores
 from bench.store import RunFolder
@@ -48,12 +49,13 @@ FAILURES = ["cell", "suite", "task", "backbone", "method", "variant", "seed", "s
 FROM_TRACES = {
     "points": [*POINTS, "panel_layers"],
     "exits": [*KEYS, "layer", "exit_count", "used_count"],
-    "exact": ["task", "split", "backbone", "method", "seed", "layer_fraction", "value"],
+    "exact": ["task", "split", "backbone", "method", "variant", "seed", "layer_fraction", "value"],
     "difficulty": DIFFICULTY,
     "ranks": RANKS,
     "layers": LAYERS,
     "bounds": BOUNDS,
     "choices": CHOICES,
+    "references": REFERENCES,
 }
 
 
@@ -105,6 +107,8 @@ def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals:
         "difficulty_rank": rank_table(found["ranks"]),
         "layers": found["layers"],
         "bounds": found["bounds"],
+        "references": found["references"],
+        "verdicts": verdict_table(found["references"]),
     }
 
 
@@ -159,6 +163,7 @@ def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:
             yield from ((name, part) for part in rows(one))
     yield from (("layers", part) for part in layer_rows(sweeps))
     yield from (("choices", part) for part in transfer_rows(sweeps))
+    yield from (("references", part) for part in reference_rows(sweeps))
 
 
 def failure_table(records: list[dict], shared: dict, order: list[str]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ C classes, H hidden size.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 
@@ -17,11 +18,11 @@ from bench.errors import nearest
 from bench.live import run_live
 from bench.plan import full_variant, parse_variant
 from bench.replay import Replay, replay
-from bench.suite import STAGES
-from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model
+from bench.suite import KINDS, STAGES
+from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
 from bench.trace import Trace
 from methods import discover
-from methods.base import ExitOutputs, Method
+from methods.base import ExitOutputs, ExitSpec, Method, TrainingBatch
 
 #: Regression, two classes, three classes: what GLUE asks of a method.
 LABEL_COUNTS = (1, 2, 3)
@@ -77,9 +78,8 @@ def check_variants(method: Method) -> None:
 def check_relations(method: Method) -> None:
     """The recipe and the checkpoint exist; the methods it starts from or replays exist and train on their own."""
     require(method.recipe in STAGES, f"recipe '{method.recipe}' is none of {', '.join(STAGES)}")
-    require(
-        method.checkpoint in ("backbone", "student"), f"checkpoint '{method.checkpoint}' is not backbone or student"
-    )
+    require(method.checkpoint in KINDS, f"checkpoint '{method.checkpoint}' is none of {', '.join(KINDS)}")
+    require(bool(method.starts_from) or not method.has_teacher, "has_teacher needs starts_from: that model teaches")
     known = {**discover(), method.name: method}
     for relation in ("trained_by", "starts_from"):
         name = getattr(method, relation)
@@ -101,9 +101,11 @@ def check_skip(method: Method) -> None:
 
 
 def check_exits(method: Method) -> None:
-    """An exit maps [CLS] states [n, H] to logits [n, C] and, where it has them, halting values [n] in (0, 1)."""
-    for count in label_counts(method):
-        outputs = method.exit(HIDDEN, count, 0.1, 0.02)(torch.randn(ROWS, HIDDEN))
+    """An exit maps its states to logits [n, C] and, where it has them, halting values [n] in (0, 1)."""
+    for count, layer in itertools.product(label_counts(method), (1, LAYERS)):
+        module = method.exit(ExitSpec(HIDDEN, count, 0.1, 0.02, layer, LAYERS))
+        hidden, attention = torch.randn(ROWS, 5, HIDDEN), torch.ones(ROWS, 5, dtype=torch.int64)
+        outputs = module(hidden, attention) if getattr(module, "reads_sequence", False) else module(hidden[:, 0])
         require(isinstance(outputs, ExitOutputs), f"an exit must return ExitOutputs, got {type(outputs).__name__}")
         shape = tuple(outputs.logits.shape)
         require(shape == (ROWS, count), f"logits of {ROWS} examples and {count} labels have shape {shape}")
@@ -121,10 +123,13 @@ def check_loss(method: Method) -> None:
     for count in label_counts(method):
         model, data, rows = tiny_model(method, count).train(), tiny_data(count), np.arange(ROWS)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        teacher = tiny_teacher(method, count)
         require(bool(trained), "trains no parameter; a method that trains nothing names the one it replays: trained_by")
         for variant in method.variants:
             model.zero_grad()
-            loss = method.loss(model(data.batch(rows)), data.targets(rows), full_variant(method, variant))
+            lesson = teacher(data.batch(rows)) if teacher else None
+            batch = TrainingBatch(data.targets(rows), full_variant(method, variant), step=1, steps=2, teacher=lesson)
+            loss = method.loss(model(data.batch(rows)), batch)
             scalar = isinstance(loss, torch.Tensor) and loss.ndim == 0 and bool(torch.isfinite(loss))
             require(scalar, f"the loss with {count} labels must be a finite scalar tensor, got {loss}")
             loss.backward()
@@ -164,22 +169,25 @@ def check_rows(method: Method) -> None:
 def check_knob(method: Method) -> None:
     """Knob values are finite and ascend in the paper's unit; at each of them everybody leaves at a layer 1..L."""
     for count in label_counts(method):
-        knob = method.knob(LAYERS, count)
+        result = tiny_replay(method, count)
+        num_layers = result.scores.shape[1]
+        knob = method.knob(num_layers, count)
         require(
             len(knob.values) > 0 and bool(np.isfinite(knob.values).all()), "knob values must be finite, at least one"
         )
         require(bool((np.diff(knob.values) > 0).all()), "knob values must ascend, without repeats")
         require(knob.sign in (1, -1), f"the knob's sign must be 1 or -1, got {knob.sign}")
         require(bool(knob.name) or len(knob.values) == 1, "a knob with several values needs a name")
-        layers = tiny_replay(method, count).exit_layers(knob, knob.values)
-        require(bool(((layers >= 1) & (layers <= LAYERS)).all()), "an example never halts")
+        layers = result.exit_layers(knob, knob.values)
+        require(bool(((layers >= 1) & (layers <= num_layers)).all()), "an example never halts")
 
 
 def check_live(method: Method) -> None:
     """The live engine and replay decide alike at every knob value."""
     for count in label_counts(method):
         model, batch = tiny_model(trainer(method), count).eval(), tiny_data(count).batch(np.arange(ROWS))
-        rule, knob, result = method.halting_rule(LAYERS, count), method.knob(LAYERS, count), tiny_replay(method, count)
+        rule, knob = method.halting_rule(model.num_layers, count), method.knob(model.num_layers, count)
+        result = tiny_replay(method, count)
         for value in knob.values:
             wrong, _ = disagreements(result, knob, value, run_live(model, rule, knob, value, batch))
             require(not len(wrong), f"at {knob.name or 'knob'} {value:g} {len(wrong)} of {ROWS} live decisions differ")
@@ -225,14 +233,15 @@ def tiny_replay(method: Method, num_labels: int) -> Replay:
     outputs, data = tiny_outputs(method, num_labels), tiny_data(num_labels)
     halting = None if outputs.halting is None else outputs.halting.float().numpy()
     trace = Trace(outputs.logits.float().numpy(), data.labels, np.arange(ROWS), data.lengths, halting)
-    return replay(method.halting_rule(LAYERS, num_labels), trace)
+    return replay(method.halting_rule(trace.logits.shape[1], num_labels), trace)
 
 
 def steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = False) -> Iterator[tuple]:
     """What a rule returns at layers 1..L; with `leave`, the last example leaves after every layer."""
-    rule, n = method.halting_rule(LAYERS, num_labels), len(outputs.logits)
+    n, num_layers, _ = outputs.logits.shape
+    rule = method.halting_rule(num_layers, num_labels)
     state = rule.start(n, num_labels)
-    for layer in range(1, LAYERS + 1):
+    for layer in range(1, num_layers + 1):
         exits = outputs.at(layer)
         exits = ExitOutputs(exits.logits[:n], None if exits.halting is None else exits.halting[:n])
         answer, score, state = rule.step(layer, exits, state)

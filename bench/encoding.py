@@ -42,6 +42,11 @@ class Encoded:
             tensors[name] = torch.from_numpy(padded)
         return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
 
+    def take(self, rows: np.ndarray) -> Encoded:
+        """Some of the rows, in the order given."""
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        return Encoded(columns, self.labels[rows], self.lengths[rows], self.padding)
+
     def targets(self, rows: np.ndarray, device: str = "cpu") -> torch.Tensor:
         """Labels [n] of rows: int64 classes, or float32 for regression."""
         return torch.from_numpy(self.labels[rows]).to(device)

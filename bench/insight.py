@@ -16,7 +16,7 @@ from bench.replay import replay
 from bench.sweep import Rows, Sweep
 from bench.tables import interval_columns
 from methods.base import Knob, entropy
-from methods.dact import DactRule, ExactRule
+from methods.dact import SLACK, DactRule, ExactRule
 
 DIFFICULTY_KEYS = ["suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
 DIFFICULTY = [*DIFFICULTY_KEYS, "difficulty", "n", "mean_exit_layer", "value"]
@@ -24,8 +24,6 @@ RANKS = [*DIFFICULTY_KEYS, "spearman"]
 MODEL = ["suite", "task", "split", "backbone", "method", "variant", "seed"]
 LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", "quantity", "value"]
 BOUNDS = [*MODEL, "bound", "eps", "layer_fraction", "metric", "value", "changed", "n"]
-#: By how much the guaranteed margin may fall short of 0; at 0 every answer is kept.
-EPS = (0.0, 0.05, 0.1, 0.2, 0.5)
 
 
 def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
@@ -113,7 +111,7 @@ def bound_rows(source: Sweep) -> Iterator[Rows]:
     if source.keys["method"] != "dact":
         return
     num_layers = source.trace.logits.shape[1]
-    for bound, rule, values in (("paper", DactRule, EPS[:1]), ("exact", ExactRule, EPS)):
+    for bound, rule, values in (("paper", DactRule, SLACK[:1]), ("exact", ExactRule, SLACK)):
         result = replay(rule(num_layers), source.trace)
         layers = result.exit_layers(Knob("eps", values, sign=-1), values)  # [K, n]
         predictions = result.predictions_at(layers)

@@ -46,9 +46,10 @@ def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float,
     running = torch.arange(n, device=device)  # [m], positions in the batch
     state = {name: tensor.to(device) for name, tensor in rule.start(n, model.num_labels).items()}
     hidden, mask = model.backbone.embed(batch)
+    attention = batch["attention_mask"]
     for layer in range(1, model.num_layers + 1):
         hidden = model.backbone.layer(layer, hidden, mask)  # [m, T, H]
-        outputs = model.exit(layer, hidden[:, 0]).double()
+        outputs = model.exit(layer, hidden, attention).double()
         answer, score, state = rule.step(layer, outputs, state)
         done = knob.reached(score, value)
         if layer == model.num_layers:
@@ -59,7 +60,7 @@ def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float,
             break
         if done.any():
             stay = ~done
-            running, hidden = running[stay], hidden[stay]
+            running, hidden, attention = running[stay], hidden[stay], attention[stay]
             mask = None if mask is None else mask[stay]
             state = {name: tensor[stay] for name, tensor in state.items()}
     return Decisions(answers, layers)

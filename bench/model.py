@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbones import Batch, Layerwise
-from methods.base import ExitOutputs, Method
+from methods.base import ExitOutputs, ExitSpec, Method
 
 
 class EarlyExitModel(nn.Module):
@@ -28,46 +28,78 @@ class EarlyExitModel(nn.Module):
         """L."""
         return self.backbone.num_layers
 
-    def exit(self, layer: int, cls: Tensor) -> ExitOutputs:
-        """Outputs of the exit of one layer (1..L) for [CLS] states [n, H]; NaN logits where there is no exit."""
-        if str(layer) in self.exits:
-            return self.exits[str(layer)](cls)
-        return ExitOutputs(cls.new_full((len(cls), self.num_labels), torch.nan))
+    @property
+    def reads_sequence(self) -> bool:
+        """Whether some exit reads the states of all tokens, not of [CLS] alone."""
+        return any(getattr(module, "reads_sequence", False) for module in self.exits.values())
+
+    def exit(self, layer: int, hidden: Tensor, attention: Tensor | None = None) -> ExitOutputs:
+        """Outputs of the exit of one layer; NaN logits where there is no exit.
+
+        Args:
+            layer: 1..L.
+            hidden: [n, T, H] states of that layer, [CLS] first; exits that read [CLS] alone need no more than it.
+            attention: [n, T], 1 at tokens and 0 at padding, for exits that read the sequence.
+        """
+        if str(layer) not in self.exits:
+            return ExitOutputs(hidden.new_full((len(hidden), self.num_labels), torch.nan))
+        module = self.exits[str(layer)]
+        return module(hidden, attention) if getattr(module, "reads_sequence", False) else module(hidden[:, 0])
 
     def read(self, cls: Tensor) -> ExitOutputs:
         """Outputs of all exits, logits [n, L, C], for the [CLS] states [n, L, H] of all layers."""
-        outputs = [self.exit(layer, cls[:, layer - 1]) for layer in range(1, self.num_layers + 1)]
-        logits = torch.stack([output.logits for output in outputs], dim=1)
-        if outputs[-1].halting is None:
-            return ExitOutputs(logits)
-        return ExitOutputs(logits, torch.stack([output.halting for output in outputs], dim=1))
+        layers = range(1, self.num_layers + 1)
+        return join([self.exit(layer, cls[:, layer - 1 : layer]) for layer in layers], cls)
 
     def forward(self, batch: Batch) -> ExitOutputs:
         """Outputs of all exits for a batch, computed to full depth."""
-        return self.read(self.backbone(batch))
+        if not self.reads_sequence:
+            return self.read(self.backbone(batch))
+        outputs, cls = [], []
+        for layer, hidden in enumerate(self.backbone.sequences(batch), start=1):
+            outputs.append(self.exit(layer, hidden, batch["attention_mask"]))
+            cls.append(hidden[:, 0])
+        return join(outputs, torch.stack(cls, dim=1))
+
+
+def join(outputs: list[ExitOutputs], cls: Tensor) -> ExitOutputs:
+    """The outputs of layers 1..L as one record, with the [CLS] states [n, L, H] that they stand on."""
+    logits = torch.stack([output.logits for output in outputs], dim=1)
+    has_halting = outputs[-1].halting is not None
+    halting = torch.stack([output.halting for output in outputs], dim=1) if has_halting else None
+    return ExitOutputs(logits, halting, cls)
 
 
 def build_model(
-    method: Method, backbone: Layerwise, num_labels: int, seed_parts: tuple, start: dict[str, Tensor] | None = None
+    method: Method,
+    backbone: Layerwise,
+    num_labels: int,
+    seed_parts: tuple,
+    start: dict[str, Tensor] | None = None,
+    variant: dict[str, float | str] | None = None,
 ) -> EarlyExitModel:
     """A model ready to be trained by a method.
 
     The initial weights of an exit depend on `seed_parts` (backbone, task, seed) and its layer, never on the method.
 
     Args:
-        method: decides which layers have exits, what an exit is, and what is trained.
-        backbone: the pre-trained encoder; it becomes part of the model.
+        method: decides how deep the model is, which layers have exits, what an exit is, and what is trained.
+        backbone: the pre-trained encoder; it becomes part of the model, cut to the method's depth.
         num_labels: C.
         seed_parts: what the initialisation depends on besides the layer.
         start: the state of a trained stage-1 model: its backbone, and its head for layer L.
+        variant: what is trained, for methods whose depth depends on it.
     """
-    num_layers = backbone.num_layers
+    num_layers = method.depth(backbone.num_layers, variant or {})
+    backbone.cut(num_layers)
     std = getattr(backbone.config, "initializer_range", 0.02)
     exits = {}
     for layer in range(1 if method.every_layer else num_layers, num_layers + 1):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("exit", *seed_parts, layer))
-            exits[layer] = method.exit(backbone.hidden_size, num_labels, backbone.dropout, std)
+            spec = ExitSpec(backbone.hidden_size, num_labels, backbone.dropout, std, layer, num_layers)
+            exits[layer] = method.exit(spec)
+    exits = dict(zip(exits, method.tie(list(exits.values())), strict=True))
     model = EarlyExitModel(backbone, exits, num_labels)
     if start is not None:
         load_start(model, start)
@@ -79,11 +111,16 @@ def build_model(
 
 
 def load_start(model: EarlyExitModel, start: dict[str, Tensor]) -> None:
-    """Load a stage-1 model: all of its weights must find their place, and the whole backbone must be among them.
+    """Load a stage-1 model: the whole backbone must be among its weights, and all of them must find their place.
+
+    A model that was cut takes the layers that it has kept, and starts with a head of its own.
 
     Raises:
         ValueError: a weight that fits nowhere, or a part of the backbone that is missing.
     """
+    own = model.state_dict()
+    if not any(name.startswith(f"exits.{model.num_layers}.") for name in start):
+        start = {name: tensor for name, tensor in start.items() if name in own and name.startswith("backbone.")}
     missing, unexpected = model.load_state_dict(start, strict=False)
     lost = [*unexpected, *(name for name in missing if name.startswith("backbone."))]
     if lost:

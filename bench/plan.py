@@ -11,7 +11,7 @@ from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
 from bench.errors import UserError, nearest
 from bench.store import RunFolder
-from bench.suite import Suite
+from bench.suite import KINDS, Suite
 from bench.tasks import Task
 from methods import discover
 from methods.base import Method
@@ -94,10 +94,10 @@ class Grid:
         """
         suite = self.suite
         checkpoints = {
-            f"{family}{kind}": resolve(path).fingerprint()
+            entry_name(family, kind): resolve(path).fingerprint()
             for family in self.backbones
-            for kind, path in (("", suite.backbones[family].checkpoint), (" student", suite.backbones[family].student))
-            if path
+            for kind in KINDS
+            if (path := suite.backbones[family].path(kind))
         }
         return {
             "suite": suite.name,
@@ -139,9 +139,8 @@ class Grid:
         """The cell of one method on one panel and seed."""
         suite = self.suite
         family = suite.backbones[backbone]
-        student = method.checkpoint == "student"
-        path = family.student if student else family.checkpoint
-        is_stage1 = method.starts_from is None and method.recipe == "stage1" and not student
+        path = family.path(method.checkpoint)
+        is_stage1 = method.name in {other.starts_from for other in known_methods(self.methods).values()}
         spec = {
             "task": task.id,
             "backbone": backbone,
@@ -152,20 +151,31 @@ class Grid:
             "seed": 0 if is_stage1 and suite.seed_scope == "heads" else seed,
             "data": shared["data"][task.id],
             "limit": self.limit,
-            "checkpoint": shared["checkpoints"].get(f"{backbone} student" if student else backbone),
+            "checkpoint": shared["checkpoints"].get(entry_name(backbone, method.checkpoint)),
             "max_length": suite.max_length,
             "recipe": asdict(suite.recipe(method.name, method.recipe)),
             "precision": suite.precision,
             "compat": "equal",
             "start": None,
         }
-        skip = method.skip(task.num_labels) or (None if path else f"no {method.checkpoint} checkpoint")
+        skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
         if method.starts_from is not None:
             start = self.cell(known_methods(self.methods)[method.starts_from], backbone, task, "", seed, shared)
             spec["start"] = start.key
         checkpoint = resolve(path) if path else None
         panel = resolve(family.checkpoint) if family.checkpoint else None
         return Cell(spec, checkpoint, panel, spec["start"], skip)
+
+
+def entry_name(family: str, kind: str) -> str:
+    """Under which name run.json holds a checkpoint of one of `KINDS`: `bert`, `bert student`."""
+    return family if kind == "backbone" else f"{family} {kind}"
+
+
+def no_checkpoint(kind: str, family: str) -> str:
+    """Why a method whose checkpoint the suite does not name is skipped, and how to name one."""
+    flag = {"backbone": "--backbones", "student": "--students", "tinybert": "--tinybert"}[kind]
+    return f"no {kind} checkpoint: name one with {flag} {family}=DIR"
 
 
 def trained_methods(methods: dict[str, Method]) -> list[Method]:

@@ -29,6 +29,7 @@ TABLES = {
     "auc": "Areas under the curves, with 95 % Student-t intervals over seeds; task “mean” is the mean over tasks.",
     "budgets": "What a quarter, half, three quarters and all of the layers buy.",
     "paired": "Differences between methods, paired by seed and by example.",
+    "verdicts": "Does choosing exits pay? Each method minus truncated depth, and minus its own exits dealt at random.",
     "ranks": "Mean rank of every method over the tasks.",
     "transfer": "What a knob chosen on one half of the validation set promises, and what it gives on the other.",
     "stability": "How far the cost moves between seeds at a fixed knob.",

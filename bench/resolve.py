@@ -45,16 +45,17 @@ def resolve_grid(options: Namespace) -> tuple[Grid, dict[str, str]]:
 def resolve_suite(options: Namespace) -> Suite:
     """The suite with what the command line changes in it."""
     suite = load_suite(options.suite)
-    backbones = {name: path for name, path in pairs("--backbones", options.backbones).items() if path}
-    students = pairs("--students", options.students)
-    for name, path in students.items():
-        if not path:
-            raise UserError(f"--students {name}: expected NAME=DIR")
-    for name in (*backbones, *students):
+    named = {"backbone": {name: path for name, path in pairs("--backbones", options.backbones).items() if path}}
+    for kind, flag, text in (("student", "--students", options.students), ("tinybert", "--tinybert", options.tinybert)):
+        named[kind] = pairs(flag, text)
+        for name, path in named[kind].items():
+            if not path:
+                raise UserError(f"{flag} {name}: expected NAME=DIR")
+    for name in (name for names in named.values() for name in names):
         check_name("backbone", name, suite.backbones)
     if options.precision:
         suite = replace(suite, precision=check_name("precision", options.precision, PRECISIONS))
-    return suite.with_checkpoints(backbones, students)
+    return suite.with_checkpoints(named)
 
 
 def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
@@ -101,16 +102,17 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
         UserError: an unknown name, or a file that defines no method.
     """
     known = discover()
-    if text is None or text == "all":
-        names = DEFAULT if text is None else known
-        return {name: known[name] for name in names}, {}
     chosen: dict[str, Method] = {}
     files: dict[str, str] = {}
+    if text is None:
+        return {name: known[name] for name in DEFAULT}, {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         if entry.endswith(".py"):
             found = load_method_file(entry)
             files |= {method.name: str(Path(entry).resolve()) for method in found}
             chosen |= {method.name: method for method in found}
+        elif entry == "all":
+            chosen |= known
         else:
             check_name("method", entry, ["all", *known])
             chosen[entry] = known[entry]

@@ -14,6 +14,8 @@ SOURCES = ("embedded", "folder", "hub")
 PRECISIONS = ("float32", "bfloat16")
 SEED_SCOPES = ("full", "heads")
 STAGES = ("stage1", "stage2", "joint")
+#: What a method may train (`Method.checkpoint`) -> the key of a family's table that names it.
+KINDS = {"backbone": "checkpoint", "student": "student", "tinybert": "tinybert"}
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Family:
-    """A backbone family of a suite: its checkpoint and the student that stands beside it."""
+    """A backbone family of a suite: its checkpoint, and the smaller models that stand beside it."""
 
     checkpoint: str = ""
     student: str = ""
+    tinybert: str = ""
+
+    def path(self, kind: str) -> str:
+        """The checkpoint of one of `KINDS`; empty where the suite names none."""
+        return getattr(self, KINDS[kind])
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,16 @@ class Suite:
         """The recipe of a method: its own where the suite has one, else its stage's."""
         return self.recipes.get(method) or self.recipes[stage]
 
-    def with_checkpoints(self, backbones: dict[str, str], students: dict[str, str]) -> Suite:
-        """The suite with checkpoints named on the command line; another backbone comes without the suite's student."""
+    def with_checkpoints(self, checkpoints: dict[str, dict[str, str]]) -> Suite:
+        """The suite with checkpoints named on the command line, by kind and family.
+
+        Another backbone comes without the smaller models that the suite names beside its own.
+        """
         families = dict(self.backbones)
-        for name, path in backbones.items():
-            families[name] = Family(checkpoint=path)
-        for name, path in students.items():
-            families[name] = replace(families[name], student=path)
+        for kind in KINDS:
+            for name, path in checkpoints.get(kind, {}).items():
+                base = Family() if kind == "backbone" else families[name]
+                families[name] = replace(base, **{KINDS[kind]: path})
         return replace(self, backbones=families)
 
 

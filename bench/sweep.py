@@ -39,6 +39,7 @@ class Sweep:
         constant: the constant answer with the best drawn metric on the training labels.
         exact: `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has one value
             or the task is a regression.
+        by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`.
     """
 
     keys: dict[str, object]
@@ -50,6 +51,7 @@ class Sweep:
     panel_layers: int
     constant: float
     exact: Rows | None
+    by_layer: np.ndarray
 
     def rows(self, **columns: object) -> Rows:
         """Rows of K points: the keys and the knob values before other columns."""
@@ -86,6 +88,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         panel_layers=panel_layers,
         constant=record["constant_label"],
         exact=exact_points(task, trace, result, panel_layers) if many else None,
+        by_layer=result.predictions if task.regression else result.predictions.astype(np.int8),
     )
 
 

@@ -23,7 +23,7 @@ GAP_LAYERS = 3
 #: A bootstrap interval is left empty where more than this share of the draws have no value.
 MISSING_DRAWS = 0.05
 
-CURVES = ["suite", *PANEL, "method", "resolution", "x", "mean", "low", "high", "seeds", "dotted"]
+CURVES = ["suite", *PANEL, "method", "variant", "resolution", "x", "mean", "low", "high", "seeds", "dotted"]
 KNOB_KEYS = ["suite", *PANEL, "method", "variant", "knob", "knob_value"]
 METHOD = ["suite", *PANEL, "method", "metric"]
 ENDS = ("", "_low", "_high", "_boot_low", "_boot_high")
@@ -32,19 +32,23 @@ ENDS = ("", "_low", "_high", "_boot_low", "_boot_high")
 def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     """curves.csv: mean and 95 % t-band over seeds on a common grid, for every method with more than one point.
 
+    The points of all variants are one curve, as with DACT's tau; where a knob is swept, too, each variant has its own.
+
     Args:
         points: rows of points.csv with `panel_layers`.
         exact: the points of all distinct thresholds; they become the rows of resolution "exact".
     """
     tables = []
-    exact_groups = dict(list(exact.groupby([*PANEL, "method"], sort=False)))
-    for keys, rows in points.groupby([*PANEL, "method"], sort=False):
+    key = [*PANEL, "method", "variant"]
+    exact_groups = dict(list(exact.groupby(key, sort=False)))
+    is_swept = points.groupby([*PANEL, "method"])["knob_value"].transform("nunique") > 1
+    for keys, rows in points.assign(variant=points["variant"].where(is_swept, "")).groupby(key, sort=False):
         for resolution, source in (("grid", rows), ("exact", exact_groups.get(keys))):
             runs = [] if source is None else list(runs_of(source).values())
             if not any(len(x) > 1 for x, _ in runs):
                 continue  # a point, not a curve
             mean, low, high, seeds, dotted = mean_curve(GRID, runs, GAP_LAYERS / rows["panel_layers"].iloc[0])
-            named = {"suite": rows["suite"].iloc[0], **dict(zip([*PANEL, "method"], keys, strict=True))}
+            named = {"suite": rows["suite"].iloc[0], **dict(zip(key, keys, strict=True))}
             columns = {"x": GRID, "mean": mean, "low": low, "high": high, "seeds": seeds, "dotted": dotted.astype(int)}
             table = pd.DataFrame({**named, "resolution": resolution, **columns})
             tables.append(table[np.isfinite(mean)])

@@ -8,6 +8,8 @@ import torch
 from bench.backbones import Layerwise
 from bench.encoding import Encoded
 from bench.model import EarlyExitModel, build_model
+from bench.plan import full_variant
+from methods import discover
 from methods.base import Method
 
 LAYERS, HIDDEN, WORDS, ROWS = 4, 16, 20, 24
@@ -25,7 +27,12 @@ def tiny_model(method: Method, num_labels: int) -> EarlyExitModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         backbone = Layerwise(BertModel(config, add_pooling_layer=False))
-    return build_model(method, backbone, num_labels, ("conformance",))
+    return build_model(method, backbone, num_labels, ("conformance",), variant=full_variant(method, method.variants[0]))
+
+
+def tiny_teacher(method: Method, num_labels: int) -> EarlyExitModel | None:
+    """The untrained model that a method with a teacher learns from; None for the others."""
+    return tiny_model(discover()[method.starts_from], num_labels).eval() if method.has_teacher else None
 
 
 def tiny_data(num_labels: int) -> Encoded:

@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.encoding import Encoded, shuffled_batches, sorted_batches
 from bench.model import EarlyExitModel, derive_seed
 from bench.suite import Recipe
-from methods.base import ExitOutputs, Method
+from methods.base import ExitOutputs, Method, TrainingBatch
 
 #: Frozen features are computed once and kept where they take at most this many bytes; else they are recomputed.
 FEATURE_BYTES = 4 * 2**30
@@ -35,10 +35,22 @@ def train(
     seed_parts: tuple,
     device: str = "cpu",
     precision: str = "float32",
+    teacher: EarlyExitModel | None = None,
 ) -> int:
-    """Train a model in place with the method's loss.
+    """Train a model in place with the method's loss, then let the method calibrate it on what it held out.
 
     The order of the data depends on `seed_parts` (task, seed) alone, so methods of one seed see the same batches.
+
+    Args:
+        model: a model of the method.
+        method: its loss.
+        variant: what is trained, defaults included.
+        data: the training rows.
+        recipe: how.
+        seed_parts: what the order of the data and dropout depend on.
+        device: where the model is.
+        precision: of matrix products.
+        teacher: the model that the loss learns from, of methods with `has_teacher`.
 
     Returns:
         The number of examples seen.
@@ -52,12 +64,16 @@ def train(
     optimizer = torch.optim.AdamW(
         parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
     )
+    data, held_out = split_off(data, method.held_out(variant))
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     read = reader(model, data, device, precision)
+    taught = None if teacher is None else frozen_reader(teacher.eval().requires_grad_(False), data, device, precision)
     for step, rows in enumerate(epochs(data, recipe, rng)):
         with autocast(device, precision):
-            loss = method.loss(read(rows), data.targets(rows, device), variant)
+            lesson = taught(rows) if taught else None
+            batch = TrainingBatch(data.targets(rows, device), variant, step, steps, lesson)
+            loss = method.loss(read(rows), batch)
         if step % CHECK_EVERY == 0 or step == steps - 1:
             check_finite(loss, step)
         loss.backward()
@@ -66,7 +82,27 @@ def train(
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
     model.eval()
+    if held_out is not None:
+        logits, labels = answers(model, held_out, device, precision)
+        method.calibrate(list(model.exits.values()), logits, labels)
     return recipe.epochs * len(data)
+
+
+def answers(model: EarlyExitModel, data: Encoded, device: str, precision: str) -> tuple[Tensor, Tensor]:
+    """Logits float32 [n, L, C] of a trained model and labels [n], both in the order of its batches."""
+    logits, order = [], list(sorted_batches(data.lengths, INFERENCE_BATCH))
+    with torch.no_grad(), autocast(device, precision):
+        for rows in order:
+            logits.append(model(data.batch(rows, device)).logits.float())
+    return torch.cat(logits), data.targets(np.concatenate(order), device)
+
+
+def split_off(data: Encoded, share: float) -> tuple[Encoded, Encoded | None]:
+    """The rows to train on, and every 1/share-th row, which is not trained on (None for a share of 0)."""
+    if not share:
+        return data, None
+    held_out = np.arange(len(data)) % round(1 / share) == 0
+    return data.take(np.flatnonzero(~held_out)), data.take(np.flatnonzero(held_out))
 
 
 def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -76,15 +112,24 @@ def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[
 
 
 def reader(model: EarlyExitModel, data: Encoded, device: str, precision: str) -> Callable[[np.ndarray], ExitOutputs]:
-    """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features.
-
-    A frozen backbone runs without dropout, so its [CLS] states are the same in every epoch: computed once.
-    """
+    """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features."""
     model.train()
     if any(parameter.requires_grad for parameter in model.backbone.parameters()):
         return lambda rows: model(data.batch(rows, device))
     model.backbone.eval()
-    if 4 * len(data) * model.num_layers * model.backbone.hidden_size > FEATURE_BYTES:
+    return frozen_reader(model, data, device, precision)
+
+
+def frozen_reader(
+    model: EarlyExitModel, data: Encoded, device: str, precision: str
+) -> Callable[[np.ndarray], ExitOutputs]:
+    """How batches are read through a backbone that does not change.
+
+    It runs without dropout, so its [CLS] states are the same in every epoch: computed once, unless they are too many or
+    an exit reads the whole sequence.
+    """
+    too_many = 4 * len(data) * model.num_layers * model.backbone.hidden_size > FEATURE_BYTES
+    if too_many or model.reads_sequence:
         return lambda rows: model(data.batch(rows, device))
     features = torch.empty(len(data), model.num_layers, model.backbone.hidden_size, device=device)
     with torch.no_grad(), autocast(device, precision):

@@ -12,7 +12,7 @@ Layers are counted from 1 to L; "used l layers" means that the answer was given 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -29,10 +29,12 @@ class ExitOutputs:
     Attributes:
         logits: [n, C] at one layer, [n, L, C] for all layers; NaN at a layer that has no exit.
         halting: [n] or [n, L], the halting values in (0, 1) of methods that have them, else None.
+        states: [n, L, H], the [CLS] states of all layers while training, for losses over them; else None.
     """
 
     logits: Tensor
     halting: Tensor | None = None
+    states: Tensor | None = None
 
     def at(self, layer: int) -> ExitOutputs:
         """The outputs of one layer (1..L) of an all-layers record."""
@@ -41,6 +43,37 @@ class ExitOutputs:
     def double(self) -> ExitOutputs:
         """The same in float64, the precision of all halting arithmetic."""
         return ExitOutputs(self.logits.double(), None if self.halting is None else self.halting.double())
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """What a loss may know about a batch besides the outputs of the exits.
+
+    Attributes:
+        labels: [n] classes (int64) or scores (float32).
+        variant: the values of what is trained, such as ``{"tau": 0.005}``, defaults included.
+        step: optimiser steps taken so far, from 0.
+        steps: optimiser steps in all.
+        teacher: outputs and states of the starting model, of methods with `has_teacher`; else None.
+    """
+
+    labels: Tensor
+    variant: dict[str, float | str] = field(default_factory=dict)
+    step: int = 0
+    steps: int = 1
+    teacher: ExitOutputs | None = None
+
+
+@dataclass(frozen=True)
+class ExitSpec:
+    """What an exit is built from: H, C, the backbone's dropout and initialisation, and where it will stand (1..L)."""
+
+    hidden_size: int
+    num_labels: int
+    dropout: float
+    initializer_range: float
+    layer: int
+    num_layers: int
 
 
 @dataclass(frozen=True)
@@ -96,15 +129,27 @@ class HaltingRule(ABC):
 class PoolerExit(nn.Module):
     """The exit that all methods share: a pooler of its own (linear, tanh, on [CLS]), dropout, linear."""
 
-    def __init__(self, hidden_size: int, num_labels: int, dropout: float, initializer_range: float) -> None:
+    def __init__(self, spec: ExitSpec) -> None:
         super().__init__()
-        self.pooler = normal_linear(hidden_size, hidden_size, initializer_range)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = normal_linear(hidden_size, num_labels, initializer_range)
+        self.pooler = normal_linear(spec.hidden_size, spec.hidden_size, spec.initializer_range)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.classifier = normal_linear(spec.hidden_size, spec.num_labels, spec.initializer_range)
 
     def forward(self, cls: Tensor) -> ExitOutputs:
         """Classify the [CLS] states [n, H] of one layer."""
         return ExitOutputs(self.classifier(self.dropout(torch.tanh(self.pooler(cls)))))
+
+
+class HaltingExit(PoolerExit):
+    """The shared exit and a halting unit beside it: one linear unit and a sigmoid on [CLS], N(0, .02)."""
+
+    def __init__(self, spec: ExitSpec, bias: float = 0.0) -> None:
+        super().__init__(spec)
+        self.halting_unit = normal_linear(spec.hidden_size, 1, std=0.02, bias=bias)
+
+    def forward(self, cls: Tensor) -> ExitOutputs:
+        """Classify the [CLS] states [n, H] and give a halting value [n]."""
+        return ExitOutputs(super().forward(cls).logits, torch.sigmoid(self.halting_unit(cls)[:, 0]))
 
 
 class Method(ABC):
@@ -119,8 +164,10 @@ class Method(ABC):
     starts_from: ClassVar[str | None] = "static"
     #: The method whose trained models this one replays; None: it trains its own.
     trained_by: ClassVar[str | None] = None
-    #: Which checkpoint of a backbone family it trains: "backbone" or "student".
+    #: Which checkpoint of a backbone family it trains: "backbone", "student" or "tinybert".
     checkpoint: ClassVar[str] = "backbone"
+    #: Whether the loss sees what the model that it starts from says: `TrainingBatch.teacher`.
+    has_teacher: ClassVar[bool] = False
     #: Whether every layer has an exit, or layer L only.
     every_layer: ClassVar[bool] = True
     #: A reference curve: replayed wherever the traces that it needs exist, whatever methods were named.
@@ -134,17 +181,36 @@ class Method(ABC):
         """The reason why this method cannot do a task with `num_labels` outputs (1: regression), or None."""
         return None
 
-    def exit(self, hidden_size: int, num_labels: int, dropout: float, initializer_range: float) -> nn.Module:
-        """A new exit for one layer: a module from [CLS] states [n, H] to `ExitOutputs` of that layer."""
-        return PoolerExit(hidden_size, num_labels, dropout, initializer_range)
+    def depth(self, num_layers: int, variant: dict[str, float | str]) -> int:
+        """How many layers of the backbone are kept, from the first: L of them unless a method cuts it."""
+        return num_layers
+
+    def exit(self, spec: ExitSpec) -> nn.Module:
+        """A new exit for one layer: a module from [CLS] states [n, H] to `ExitOutputs` of that layer.
+
+        A module with a true attribute `reads_sequence` gets all states [n, T, H] and the attention mask [n, T].
+        """
+        return PoolerExit(spec)
+
+    def tie(self, exits: list[nn.Module]) -> list[nn.Module]:
+        """The new exits of all layers once more, sharing parts where a method wants one unit for all of them."""
+        return exits
 
     def trains(self, part: str, layer: int, num_layers: int) -> bool:
         """Whether a part is trained: "backbone" (layer 0 is the embeddings) or "exit" (1..L)."""
         return True
 
     @abstractmethod
-    def loss(self, exits: ExitOutputs, labels: Tensor, variant: dict[str, float | str]) -> Tensor:
-        """The training loss of a batch, a scalar, from the outputs of all layers and labels [n]."""
+    def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
+        """The training loss of a batch, a scalar, from the outputs of all layers."""
+
+    def held_out(self, variant: dict[str, float | str]) -> float:
+        """The share of the training rows that is not trained on but kept for `calibrate`."""
+        return 0.0
+
+    def calibrate(self, exits: list[nn.Module], logits: Tensor, labels: Tensor) -> None:
+        """Adjust trained exits by what they say about the held-out rows: logits [n, L, C], labels [n]."""
+        raise NotImplementedError(f"{self.name} holds rows out and does not say what for")
 
     @abstractmethod
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
@@ -155,11 +221,14 @@ class Method(ABC):
         """The knob of the rule with the grid of values that the paper sweeps."""
 
 
-def prediction_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean task loss of logits [n, C]: cross entropy, or squared error where C = 1 (regression)."""
+def prediction_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
+    """Task loss of logits [n, C], a scalar or, with reduction "none", [n].
+
+    Cross entropy, or squared error where C = 1 (regression).
+    """
     if logits.shape[-1] == 1:
-        return F.mse_loss(logits[:, 0], labels.to(logits.dtype))
-    return F.cross_entropy(logits, labels)
+        return F.mse_loss(logits[:, 0], labels.to(logits.dtype), reduction=reduction)
+    return F.cross_entropy(logits, labels, reduction=reduction)
 
 
 def prediction(answer: Tensor) -> Tensor:
@@ -176,9 +245,9 @@ def entropy(logits: Tensor) -> Tensor:
     return torch.special.entr(torch.softmax(logits, dim=-1)).sum(dim=-1)
 
 
-def normal_linear(inputs: int, outputs: int, std: float) -> nn.Linear:
-    """A linear unit with weights drawn from N(0, std) and bias 0, as BERT initialises its heads."""
+def normal_linear(inputs: int, outputs: int, std: float, bias: float = 0.0) -> nn.Linear:
+    """A linear unit with weights drawn from N(0, std) and a constant bias, 0 as BERT initialises its heads."""
     linear = nn.Linear(inputs, outputs)
     nn.init.normal_(linear.weight, std=std)
-    nn.init.zeros_(linear.bias)
+    nn.init.constant_(linear.bias, bias)
     return linear

@@ -7,9 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, PoolerExit, normal_linear
+from methods.base import ExitOutputs, ExitSpec, HaltingExit, HaltingRule, Knob, Method, TrainingBatch
 
 TAUS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1)
+#: By how much the guaranteed margin may fall short of 0.
+SLACK = (0.0, 0.05, 0.1, 0.2, 0.5)
 
 
 def combine(y: Tensor, h: Tensor, a: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,18 +73,6 @@ class ExactRule(DactRule):
     margin = staticmethod(exact_margin)
 
 
-class DactExit(PoolerExit):
-    """The shared exit and a halting unit beside it: one linear unit and a sigmoid on [CLS], N(0, .02), bias 0."""
-
-    def __init__(self, hidden_size: int, num_labels: int, dropout: float, initializer_range: float) -> None:
-        super().__init__(hidden_size, num_labels, dropout, initializer_range)
-        self.halting_unit = normal_linear(hidden_size, 1, std=0.02)
-
-    def forward(self, cls: Tensor) -> ExitOutputs:
-        """Classify the [CLS] states [n, H] and say how much weight to leave to later layers."""
-        return ExitOutputs(super().forward(cls).logits, torch.sigmoid(self.halting_unit(cls)[:, 0]))
-
-
 class Dact(Method):
     """C. Eyzaguirre et al., "DACT-BERT: Differentiable Adaptive Computation Time for an Efficient BERT Inference".
 
@@ -103,11 +93,11 @@ class Dact(Method):
         """The accumulated answer is a distribution over classes."""
         return "the halting bound needs classes, this task is a regression" if num_labels == 1 else None
 
-    def exit(self, hidden_size: int, num_labels: int, dropout: float, initializer_range: float) -> nn.Module:
-        """The shared exit with a halting unit."""
-        return DactExit(hidden_size, num_labels, dropout, initializer_range)
+    def exit(self, spec: ExitSpec) -> nn.Module:
+        """The shared exit with a halting unit, which starts undecided: h near .5."""
+        return HaltingExit(spec)
 
-    def loss(self, exits: ExitOutputs, labels: Tensor, variant: dict) -> Tensor:
+    def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Eq. 1: -log(a_L[label]) + tau * sum_l h_l, mean over the batch."""
         n, num_layers, num_labels = exits.logits.shape
         y = torch.softmax(exits.logits.float(), dim=-1)  # [n, L, C]
@@ -116,9 +106,9 @@ class Dact(Method):
         for i in range(num_layers):
             a, p = combine(y[:, i], h[:, i], a, p)
             accumulated = accumulated + p
-        nll = -torch.log(a.gather(1, labels[:, None])[:, 0].clamp_min(torch.finfo(a.dtype).tiny))
-        ponder = h.sum(dim=1) if variant["penalty"] == "h" else accumulated
-        return (nll + variant["tau"] * ponder).mean()
+        nll = -torch.log(a.gather(1, batch.labels[:, None])[:, 0].clamp_min(torch.finfo(a.dtype).tiny))
+        ponder = h.sum(dim=1) if batch.variant["penalty"] == "h" else accumulated
+        return (nll + batch.variant["tau"] * ponder).mean()
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts once no remaining layer can change the argmax, by the bound of the paper."""
@@ -141,3 +131,17 @@ class DactExact(Dact):
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts once no remaining layer can change the argmax, by the exact bound."""
         return ExactRule(num_layers)
+
+
+class DactEps(DactExact):
+    """DACT-BERT's models with slack in the exact bound: an inference-time knob for a method that has none.
+
+    Halts where (1 - p_l)^d (1 + a* - a') - 1 >= -eps: the guaranteed final margin may fall short of 0 by eps, so
+    answers may change for eps > 0. Trains nothing: replays the traces of `dact`. One curve per tau.
+    """
+
+    name = "dact-eps"
+
+    def knob(self, num_layers: int, num_labels: int) -> Knob:
+        """Slack eps = 0, .05, .1, .2, .5."""
+        return Knob("eps", SLACK, sign=-1)

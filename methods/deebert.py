@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, entropy, prediction_loss
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, entropy, prediction_loss
 
 STEP = 0.05
 
@@ -37,10 +37,10 @@ class DeeBert(Method):
         """The exits below layer L, nothing else."""
         return part == "exit" and layer < num_layers
 
-    def loss(self, exits: ExitOutputs, labels: Tensor, variant: dict) -> Tensor:
+    def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Unweighted sum of the task losses of layers 1..L-1."""
         num_layers = exits.logits.shape[1]
-        return sum(prediction_loss(exits.logits[:, i], labels) for i in range(num_layers - 1))
+        return sum(prediction_loss(exits.logits[:, i], batch.labels) for i in range(num_layers - 1))
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts where the entropy falls below S."""

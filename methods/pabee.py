@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, prediction, prediction_loss
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, prediction, prediction_loss
 
 REGRESSION_THRESHOLD = 0.1
 
@@ -45,10 +45,10 @@ class Pabee(Method):
     recipe = "joint"
     starts_from = None
 
-    def loss(self, exits: ExitOutputs, labels: Tensor, variant: dict) -> Tensor:
+    def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Mean of the layers' task losses, weighted by depth."""
         num_layers = exits.logits.shape[1]
-        weighted = sum((i + 1) * prediction_loss(exits.logits[:, i], labels) for i in range(num_layers))
+        weighted = sum((i + 1) * prediction_loss(exits.logits[:, i], batch.labels) for i in range(num_layers))
         return weighted / (num_layers * (num_layers + 1) / 2)
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:

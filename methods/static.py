@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, prediction_loss
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, prediction_loss
 
 
 class FullDepthRule(HaltingRule):
@@ -26,9 +26,9 @@ class Static(Method):
     starts_from = None
     every_layer = False
 
-    def loss(self, exits: ExitOutputs, labels: Tensor, variant: dict) -> Tensor:
+    def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Task loss of the last layer."""
-        return prediction_loss(exits.logits[:, -1], labels)
+        return prediction_loss(exits.logits[:, -1], batch.labels)
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts at layer L only."""

@@ -23,6 +23,7 @@ from bench.checkpoints import Checkpoint
 from bench.data import Examples
 from bench.encoding import encode
 from bench.model import build_model
+from bench.plan import full_variant
 from bench.trace import Trace
 
 torch.set_num_threads(1)
@@ -72,7 +73,8 @@ def make_model(fresh_backbone):
     """`make_model(method, family, num_labels)`: a tiny untrained `EarlyExitModel`, in evaluation mode."""
 
     def make(method, family="bert", num_labels=2, seed=0, start=None):
-        return build_model(method, fresh_backbone(family), num_labels, (family, "task", seed), start).eval()
+        variant = full_variant(method, method.variants[0])
+        return build_model(method, fresh_backbone(family), num_labels, (family, "task", seed), start, variant).eval()
 
     return make
 

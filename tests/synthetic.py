@@ -81,6 +81,7 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
     knobs.reset_index().to_csv(folder / "knobs.csv", index=False)
     make_curves(points).to_csv(folder / "curves.csv", index=False)
     make_areas(points).to_csv(folder / "auc.csv", index=False)
+    make_references(points).to_csv(folder / "references.csv", index=False)
     difficulty = pd.DataFrame(difficulty, columns=[*KEYS, "seed", "difficulty", "n", "mean_exit_layer"])
     difficulty.to_csv(folder / "difficulty.csv", index=False)
     chosen = difficulty[~difficulty["method"].isin(["static", "distilbert", "truncated"])]
@@ -102,6 +103,13 @@ def make_areas(points):
         ends = {"_low": -0.02, "_high": 0.02, "_boot_low": -0.03, "_boot_high": 0.03}
         areas = areas.assign(**{f"{area}{end}": areas[area] + by for end, by in ends.items()})
     return areas
+
+
+def make_references(points):
+    """references.csv: each reference a little below or above the points that it stands beside."""
+    chosen = points[~points["method"].isin(["static", "distilbert", "truncated"])]
+    offsets = {"truncated": -0.02, "random": -0.04, "oracle": 0.02, "constant": -0.2}
+    return pd.concat(chosen.assign(reference=name, value=chosen["value"] + by) for name, by in offsets.items())
 
 
 def make_layers(points):
@@ -175,5 +183,7 @@ def make_curves(points):
         runs = [(r["layer_fraction"].to_numpy(), r["value"].to_numpy()) for _, r in rows.groupby("seed")]
         mean, low, high, seeds, dotted = mean_curve(grid, runs, widest=3 / L)
         table = pd.DataFrame({"x": grid, "mean": mean, "low": low, "high": high, "seeds": seeds, "dotted": dotted * 1})
-        curves.append(table[table["seeds"] > 0].assign(**dict(zip(columns, key, strict=True)), resolution="grid"))
+        curves.append(
+            table[table["seeds"] > 0].assign(**dict(zip(columns, key, strict=True)), resolution="grid", variant="")
+        )
     return pd.concat(curves)

@@ -76,8 +76,8 @@ BROKEN = {
     "variants": ({"variants": ("speed=2",)}, "unknown variant 'speed=2' of mine: its parameters are none"),
     "relations": ({"starts_from": "sttic"}, "starts_from names no method: 'sttic'; did you mean 'static'?"),
     "skip": ({"skip": lambda self, count: ""}, "must return None or a reason"),
-    "exits": ({"exit": lambda self, hidden, count, *_: WideExit(hidden, count + 1)}, "have shape (24, 3)"),
-    "loss": ({"loss": lambda self, exits, labels, variant: exits.logits[:, 0]}, "must be a finite scalar"),
+    "exits": ({"exit": lambda self, spec: WideExit(spec.hidden_size, spec.num_labels + 1)}, "have shape (24, 3)"),
+    "loss": ({"loss": lambda self, exits, batch: exits.logits[:, 0]}, "must be a finite scalar"),
     "rule": ({"halting_rule": lambda self, *_: Stuck(4)}, "state 'memory' must have leading dimension n"),
     "rows": ({"halting_rule": lambda self, *_: Leaky(4)}, "scores"),
     "knob": ({"knob": lambda self, *_: Knob("entropy", (0.2, 0.1))}, "knob values must ascend"),
@@ -99,7 +99,7 @@ def test_wrong_scores_are_found(rule, message):
 
 
 def test_halting_values_must_leave_room():
-    broken = type("Broken", (Mine,), {"exit": lambda self, hidden, count, *_: Sure(hidden, count)})()
+    broken = type("Broken", (Mine,), {"exit": lambda self, spec: Sure(spec.hidden_size, spec.num_labels)})()
     assert "between 0 and 1" in lacking(broken, "exits")
 
 

@@ -177,13 +177,13 @@ class Outside(Static):
     parameters = {"mode": ("fine", "raise", "die", "diverge")}
     variants = ("mode=fine", "mode=raise", "mode=die", "mode=diverge")
 
-    def loss(self, exits, labels, variant):
-        if variant["mode"] == "raise":
+    def loss(self, exits, batch):
+        if batch.variant["mode"] == "raise":
             raise RuntimeError("this method cannot train\\nnot even a bit")
-        if variant["mode"] == "die":
+        if batch.variant["mode"] == "die":
             os.kill(os.getpid(), 9)
-        loss = super().loss(exits, labels, variant)
-        return loss * float("nan") if variant["mode"] == "diverge" else loss
+        loss = super().loss(exits, batch)
+        return loss * float("nan") if batch.variant["mode"] == "diverge" else loss
 '''
 
 
@@ -238,7 +238,8 @@ def test_no_student_is_a_reason_not_a_failure(tiny_suite, tmp_path):
     command = ["--tasks", "rte", "--backbones", "bert", "--seeds", "1", "--limit", "40", "--methods", "distilbert"]
     assert run(suite, tmp_path, *command) == 0
     failures = pd.read_csv(tmp_path / "results" / "failures.csv")
-    assert failures[["status", "reason"]].to_numpy().tolist() == [["skipped", "no student checkpoint"]]
+    reason = "no student checkpoint: name one with --students bert=DIR"
+    assert failures[["status", "reason"]].to_numpy().tolist() == [["skipped", reason]]
 
 
 def test_real_glue_on_a_real_backbone(tmp_path):

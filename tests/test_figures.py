@@ -139,7 +139,7 @@ def test_a_method_of_ones_own_is_drawn_beside_the_known_ones(small):
     points = read(small / "points.csv")
     points.loc[points["method"] == "pabee", "method"] = "mine"
     with matplotlib.style.context(str(STYLE), after_reset=True):
-        said = words(multiples(points, read(small / "curves.csv")))
+        said = words(multiples(points, read(small / "curves.csv"), read(small / "references.csv")))
     assert "mine" in said and "PABEE" not in said
 
 
@@ -177,7 +177,7 @@ def test_a_method_with_one_point_has_dots_and_no_line(tmp_path):
     run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], methods=["dact"], seeds=2)
     read(run / "curves.csv").head(0).to_csv(run / "curves.csv", index=False)
     ax = draw(run, "figure2").findobj(Axes)[0]
-    assert [len(line.get_xdata()) for line in ax.lines] == [0, 0]
+    assert not any(len(line.get_xdata()) for line in ax.lines)
     assert len(ax.collections[0].get_offsets()) == 2 * len(TAUS)
 
 

@@ -13,10 +13,11 @@ from bench.plan import full_variant
 from bench.replay import replay
 from bench.trace import Trace
 from methods import DEFAULT, discover
-from methods.base import ExitOutputs, entropy, prediction
+from methods.base import ExitOutputs, TrainingBatch, entropy, prediction
 from methods.dact import ExactRule, combine, exact_margin, paper_margin
 
 METHODS = discover()
+REGRESSION = ("static", "distilbert", "tinybert", "shallow", "pabee", "berxit", "act", "pondernet")
 LN2 = math.log(2)
 
 
@@ -59,7 +60,7 @@ def test_five_tau():
 @pytest.mark.parametrize("name", METHODS)
 def test_regression_is_refused_with_a_reason_or_done(name):
     reason = METHODS[name].skip(1)
-    assert (reason is None) == (name in ("static", "distilbert", "pabee"))
+    assert (reason is None) == (name in REGRESSION)
     assert METHODS[name].skip(2) is METHODS[name].skip(3) is None
 
 
@@ -312,7 +313,7 @@ def layers_with_gradient(gradient):
 
 def test_static_loss_is_the_last_layers():
     exits = all_exits()
-    loss = METHODS["static"].loss(exits, LABELS, {})
+    loss = METHODS["static"].loss(exits, TrainingBatch(LABELS))
     assert loss.item() == pytest.approx(by_layer(exits)[2], rel=1e-6)
     loss.backward()
     assert layers_with_gradient(exits.logits.grad) == [False, False, True]
@@ -320,12 +321,12 @@ def test_static_loss_is_the_last_layers():
 
 def test_static_loss_of_regression_is_the_squared_error():
     exits = ExitOutputs(torch.tensor([[[9.0], [1.0]], [[9.0], [2.0]]]))
-    assert METHODS["static"].loss(exits, torch.tensor([0.5, 4.0]), {}).item() == (0.25 + 4) / 2
+    assert METHODS["static"].loss(exits, TrainingBatch(torch.tensor([0.5, 4.0]))).item() == (0.25 + 4) / 2
 
 
 def test_deebert_loss_sums_all_but_the_last():
     exits = all_exits()
-    loss = METHODS["deebert"].loss(exits, LABELS, {})
+    loss = METHODS["deebert"].loss(exits, TrainingBatch(LABELS))
     assert loss.item() == pytest.approx(sum(by_layer(exits)[:2]), rel=1e-6)
     loss.backward()
     assert layers_with_gradient(exits.logits.grad) == [True, True, False]
@@ -334,7 +335,7 @@ def test_deebert_loss_sums_all_but_the_last():
 def test_pabee_loss_weights_layers_by_depth():
     exits = all_exits()
     one, two, three = by_layer(exits)
-    loss = METHODS["pabee"].loss(exits, LABELS, {})
+    loss = METHODS["pabee"].loss(exits, TrainingBatch(LABELS))
     assert loss.item() == pytest.approx((one + 2 * two + 3 * three) / 6, rel=1e-6)
     loss.backward()
     assert layers_with_gradient(exits.logits.grad) == [True, True, True]
@@ -358,26 +359,26 @@ def hand_dact(exits):
 def test_dact_loss_is_equation_1(tau):
     exits = all_exits(halting=True)
     losses, h, p = hand_dact(exits)
-    eq_1 = METHODS["dact"].loss(exits, LABELS, {"tau": tau, "penalty": "h"}).item()
-    original = METHODS["dact"].loss(exits, LABELS, {"tau": tau, "penalty": "p"}).item()
+    eq_1 = METHODS["dact"].loss(exits, TrainingBatch(LABELS, {"tau": tau, "penalty": "h"})).item()
+    original = METHODS["dact"].loss(exits, TrainingBatch(LABELS, {"tau": tau, "penalty": "p"})).item()
     assert eq_1 == pytest.approx((losses + tau * h.sum(axis=1)).mean(), rel=1e-6)
     assert original == pytest.approx((losses + tau * p.sum(axis=1)).mean(), rel=1e-6)
 
 
 def test_the_last_halting_value_is_penalised_but_never_reaches_the_answer():
     exits = all_exits(halting=True)
-    METHODS["dact"].loss(exits, LABELS, {"tau": 0.5, "penalty": "h"}).backward()
+    METHODS["dact"].loss(exits, TrainingBatch(LABELS, {"tau": 0.5, "penalty": "h"})).backward()
     assert layers_with_gradient(exits.logits.grad) == [True, True, True]
     assert exits.halting.grad[:, 2].tolist() == pytest.approx([0.25, 0.25])  # tau / n and nothing else
     exits = all_exits(halting=True)
-    METHODS["dact"].loss(exits, LABELS, {"tau": 0.0, "penalty": "h"}).backward()
+    METHODS["dact"].loss(exits, TrainingBatch(LABELS, {"tau": 0.0, "penalty": "h"})).backward()
     assert layers_with_gradient(exits.halting.grad) == [True, True, False]
 
 
 def test_dact_loss_of_a_hopeless_answer_is_finite():
     logits = torch.tensor([[[-200.0, 200.0]] * 3]).requires_grad_()
     exits = ExitOutputs(logits, torch.full((1, 3), 0.5))
-    loss = METHODS["dact"].loss(exits, torch.tensor([0]), {"tau": 0.5, "penalty": "h"})
+    loss = METHODS["dact"].loss(exits, TrainingBatch(torch.tensor([0]), {"tau": 0.5, "penalty": "h"}))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()

@@ -1,5 +1,7 @@
 """What each stage trains and what it leaves alone; order, initialisation and precision; loops that diverge."""
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,9 @@ from methods import discover
 
 METHODS = discover()
 TRAINED = [name for name, method in METHODS.items() if method.trained_by is None]
+#: What reaches no loss: the last halting value where layer L takes whatever is left.
+LAST_HALTING = {"exits.4.halting_unit.weight", "exits.4.halting_unit.bias"}
+NEVER_USED = defaultdict(set, act=LAST_HALTING, pondernet=LAST_HALTING)
 RECIPE = Recipe(epochs=2, learning_rate=1e-3, batch_size=8)
 
 
@@ -30,10 +35,11 @@ def changed(before, after):
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def fit(model, name, data, recipe=RECIPE, seed=0, precision="float32"):
+def fit(model, name, data, recipe=RECIPE, seed=0, precision="float32", teacher=None):
     """Train with a method's first variant; returns the parameters."""
     method = METHODS[name]
-    train(model, method, full_variant(method, method.variants[0]), data, recipe, ("task", seed), precision=precision)
+    variant = full_variant(method, method.variants[0])
+    train(model, method, variant, data, recipe, ("task", seed), precision=precision, teacher=teacher)
     return state(model)
 
 
@@ -48,24 +54,41 @@ def stage1(make_model, data):
     return fit(make_model(METHODS["static"]), "static", data)
 
 
+@pytest.fixture(scope="module")
+def teacher_of(make_model, stage1):
+    """`teacher_of(name)`: the stage-1 model that a method learns from; None for methods without a teacher."""
+    return lambda name: make_model(METHODS["static"], start=stage1) if METHODS[name].has_teacher else None
+
+
 # --- who is trained
 
 
-def test_deebert_changes_every_exit_below_the_last_and_not_a_bit_else(make_model, stage1, data):
-    model = make_model(METHODS["deebert"], start=stage1)
+@pytest.mark.parametrize("name", ["deebert", "fastbert"])
+def test_a_frozen_backbone_and_last_head_keep_every_bit(name, make_model, stage1, data):
+    model = make_model(METHODS[name], start=stage1)
     before, trained = state(model), {name for name, p in model.named_parameters() if p.requires_grad}
-    moved = changed(before, fit(model, "deebert", data))
-    assert moved == trained == {name for name in before if name.startswith(("exits.1.", "exits.2.", "exits.3."))}
+    moved = changed(before, fit(model, name, data))
+    below_last = {name for name in before if name.startswith(("exits.1.", "exits.2.", "exits.3."))}
+    assert trained == below_last
+    assert moved == below_last - {name for name in moved ^ below_last if "key.bias" in name}  # softmax is blind to it
 
 
-@pytest.mark.parametrize("name", ["static", "pabee", "dact"])
+def test_a_teacher_keeps_every_bit(make_model, stage1, data, teacher_of):
+    student, teacher = make_model(METHODS["pkd"], start=stage1), teacher_of("pkd")
+    before, taught = state(student), state(teacher)
+    moved = changed(before, fit(student, "pkd", data, teacher=teacher))
+    assert not changed(taught, state(teacher)) and not teacher.training
+    assert {name for name in before if name.startswith("exits.") or "output.dense.weight" in name} <= moved
+
+
+@pytest.mark.parametrize("name", ["static", "pabee", "dact", "berxit", "shallow-deep", "act", "pondernet"])
 def test_the_others_change_embeddings_and_every_layer(name, make_model, data):
     model = make_model(METHODS[name])
     before = state(model)
     moved = changed(before, fit(model, name, data))
     for part in ("embeddings.word_embeddings", *(f"encoder.layer.{i}.output.dense" for i in range(4))):
         assert f"backbone.encoder.{part}.weight" in moved
-    assert {n for n in before if n.startswith("exits.")} <= moved
+    assert {n for n in before if n.startswith("exits.") and "temperature" not in n} <= moved | NEVER_USED[name]
 
 
 @pytest.mark.parametrize("name", ["deebert", "dact"])
@@ -127,11 +150,11 @@ def test_seeds_are_the_same_on_every_machine():
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_two_trainings_are_bit_identical(name, make_model, stage1, data):
+def test_two_trainings_are_bit_identical(name, make_model, stage1, data, teacher_of):
     start = stage1 if METHODS[name].starts_from else None
-    one = fit(make_model(METHODS[name], start=start), name, data)
+    one = fit(make_model(METHODS[name], start=start), name, data, teacher=teacher_of(name))
     torch.rand(7)  # whatever ran in between
-    assert not changed(one, fit(make_model(METHODS[name], start=start), name, data))
+    assert not changed(one, fit(make_model(METHODS[name], start=start), name, data, teacher=teacher_of(name)))
 
 
 def test_another_seed_is_another_training(make_model, data):
@@ -150,7 +173,7 @@ def test_frozen_features_train_like_the_whole_model(family, make_model, make_dat
     assert changed(state(make_model(method, family)), kept)
 
 
-def test_the_order_of_the_data_does_not_depend_on_the_method(make_model, stage1, data, monkeypatch):
+def test_the_order_of_the_data_does_not_depend_on_the_method(make_model, stage1, data, teacher_of, monkeypatch):
     orders, epochs = [], training.epochs
 
     def spy(*arguments):
@@ -159,7 +182,8 @@ def test_the_order_of_the_data_does_not_depend_on_the_method(make_model, stage1,
 
     monkeypatch.setattr(training, "epochs", spy)
     for name in TRAINED:
-        fit(make_model(METHODS[name], start=stage1 if METHODS[name].starts_from else None), name, data)
+        start = stage1 if METHODS[name].starts_from else None
+        fit(make_model(METHODS[name], start=start), name, data, teacher=teacher_of(name))
     assert len(orders) == len(TRAINED)
     assert all(order == orders[0] for order in orders)
     assert orders[0][:3] != orders[0][3:]  # another order in each epoch
@@ -198,9 +222,9 @@ class Diverging(type(METHODS["static"])):
     def __init__(self, bad_step):
         self.step, self.bad_step = 0, bad_step
 
-    def loss(self, exits, labels, variant):
+    def loss(self, exits, batch):
         self.step += 1
-        return super().loss(exits, labels, variant) * (np.nan if self.step == self.bad_step else 1)
+        return super().loss(exits, batch) * (np.nan if self.step == self.bad_step else 1)
 
 
 @pytest.mark.parametrize(("bad_step", "noticed"), [(1, 1), (3, 6), (6, 6)])
@@ -211,10 +235,10 @@ def test_a_training_that_diverges_stops(bad_step, noticed, make_model, data):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_mixed_precision_trains_float32_weights(name, make_model, data, examples):
+def test_mixed_precision_trains_float32_weights(name, make_model, data, examples, teacher_of):
     model = make_model(METHODS[name])
     before = state(model)
-    after = fit(model, name, data, precision="bfloat16")
+    after = fit(model, name, data, precision="bfloat16", teacher=teacher_of(name))
     assert changed(before, after)
     assert {tensor.dtype for tensor in after.values()} == {torch.float32}
     trace = record(model, examples(20), data, precision="bfloat16")
@@ -223,7 +247,7 @@ def test_mixed_precision_trains_float32_weights(name, make_model, data, examples
 
 
 def test_regression_trains(make_model, make_data):
-    for name in ("static", "pabee"):
+    for name in ("static", "pabee", "berxit", "act", "pondernet"):
         model = make_model(METHODS[name], num_labels=1)
         assert changed(state(model), fit(model, name, make_data(20, num_labels=1)))
 

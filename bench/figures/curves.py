@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures.look import MARKS, PAPER, TRUNCATED, Look, family, looks, metric, panels, plot_points, swept, title
+from bench.figures.look import (
+    MARKS,
+    OTHER_MARKS,
+    PAPER,
+    REFERENCES,
+    TRUNCATED,
+    Look,
+    family,
+    looks,
+    metric,
+    panels,
+    plot_points,
+    swept,
+    title,
+)
 from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
 from bench.statistics import interpolate, t_interval
 
@@ -33,8 +49,9 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         for method, look in drawn.items():
             if method in by_method:
                 plot_points(ax, by_method[method], look)
-                draw_curve(ax, curve_of(curves, by_method[method]), look)
-        _draw_marks(ax, by_method)
+                for curve, _ in curves_of(curves, by_method[method]):
+                    draw_curve(ax, curve, look)
+        _draw_marks(ax, by_method, MARKS)
         low, high = rows["value"].min(), rows["value"].max()
         pad = 0.06 * max(high - low, 0.05)
         ax.set(title=title(rows.iloc[0]), ylabel=metric(rows), ylim=(low - pad, high + pad))
@@ -67,8 +84,8 @@ def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
         for method, look in drawn.items():
             here = rows[rows["method"] == method]
-            if len(here):
-                draw_curve(ax, with_heights(curve_of(curves, here), here), look)
+            for curve, points_of_it in curves_of(curves, here) if len(here) else ():
+                draw_curve(ax, with_heights(curve, points_of_it), look)
         ax.axhline(0, color="black", linewidth=0.6)
         ax.set(title=title(rows.iloc[0]), ylabel=f"Δ {metric(rows)}")
         layer_axis(ax)
@@ -86,12 +103,13 @@ def with_heights(curve: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return curve.assign(mean=mean, low=low, high=high)
 
 
-def multiples(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
+def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFrame) -> Figure | None:
     """Small multiples on one backbone: a row per method, a column per task; the other methods in grey behind it.
 
     Args:
         points: rows of points.csv of one backbone.
         curves: curves.csv.
+        references: rows of references.csv of the same backbone.
 
     Returns:
         The figure; None without a method that has a curve.
@@ -99,20 +117,33 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     drawn = swept(points)
     if not drawn:
         return None
-    columns = list(panels(points[points["method"].isin([*drawn, *MARKS])]))
+    columns = list(panels(points[points["method"].isin([*drawn, *MARKS, *OTHER_MARKS])]))
     size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(columns) + 0.4)), 0.85 * len(drawn) + 0.9)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(drawn), len(columns), squeeze=False, sharex=True, sharey="col")
-    for column, (_, _, rows) in zip(axes.T, columns, strict=True):
+    for column, (task, split, rows) in zip(axes.T, columns, strict=True):
+        beside = references[(references["task"] == task) & (references["split"] == split)]
         column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
         for ax, (method, look) in zip(column, drawn.items(), strict=True):
             _draw_one(ax, rows, curves, method, look, [other for other in drawn if other != method])
+            _draw_references(ax, beside[beside["method"] == method])
     for ax in axes[-1]:
         ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
         ax.set_ylabel(look.label.replace(", ", ",\n"))
     figure.suptitle(f"{family(points['backbone'].iloc[0])}: every method, the others in grey", weight="bold")
-    note = "Vertical: the metric above each column. Points: single runs; diamond: static, star: distilled. Line: mean; "
+    marks = {
+        "static": "diamond: static",
+        "distilbert": "star: distilled",
+        "pkd": "plus: PKD",
+        "tinybert": "cross: TinyBERT",
+    }
+    named = ", ".join(text for method, text in marks.items() if method in set(points["method"]))
+    note = f"Vertical: the metric above each column. Points: single runs; {named}. Line: mean; "
+    note += (
+        "black line: truncated depth at equal cost, dots: the same exits dealt at random, circle: oracle of the same "
+    )
+    note += "model, dash at 0: constant answer; "
     note += f"{band_note(points[points['method'].isin(drawn)])} {source(points)}"
     annotate(figure, note)
     return figure
@@ -121,24 +152,34 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
 def _draw_one(ax: Axes, rows: pd.DataFrame, curves: pd.DataFrame, method: str, look: Look, others: list[str]) -> None:
     by_method = dict(list(rows.groupby("method")))
     for other in others:
-        if other in by_method:
-            ax.plot(*curve_of(curves, by_method[other])[["x", "mean"]].to_numpy().T, **TRUNCATED)
+        for curve, _ in curves_of(curves, by_method[other]) if other in by_method else ():
+            ax.plot(*curve[["x", "mean"]].to_numpy().T, **TRUNCATED)
     if method in by_method:
         plot_points(ax, by_method[method], look)
-        draw_curve(ax, curve_of(curves, by_method[method]), look)
-    _draw_marks(ax, by_method)
+        for curve, _ in curves_of(curves, by_method[method]):
+            draw_curve(ax, curve, look)
+    _draw_marks(ax, by_method, MARKS | OTHER_MARKS)
     low, high = rows["value"].min(), rows["value"].max()
     ax.set_ylim(low - 0.03, high + 0.03)
     layer_axis(ax)
     ax.set_xlabel("")
 
 
-def curve_of(curves: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The mean curve, on the grid, of the method and panel that rows of points.csv belong to."""
+def _draw_references(ax: Axes, references: pd.DataFrame) -> None:
+    """The references of one method and panel, each setting's mean over seeds; what lies beyond the frame is cut."""
+    for name, style in REFERENCES.items():
+        rows = references[references["reference"] == name]
+        means = rows.groupby(["variant", "knob_value"], dropna=False)[["layer_fraction", "value"]].mean()
+        ax.plot(*means.sort_values("layer_fraction").to_numpy().T, zorder=1.6, **style)
+
+
+def curves_of(curves: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """The mean curves, on the grid, of the method and panel that rows of points.csv belong to, each with its rows."""
     here = curves["resolution"] == "grid"
     for key in ("backbone", "task", "split", "method"):
         here &= curves[key] == rows[key].iloc[0]
-    return curves[here].sort_values("x")
+    for variant, curve in curves[here].groupby("variant", sort=False):
+        yield curve.sort_values("x"), rows[rows["variant"] == variant] if variant else rows
 
 
 def draw_curve(ax: Axes, curve: pd.DataFrame, look: Look) -> None:
@@ -159,7 +200,7 @@ def _draw_truncated(ax: Axes, by_method: dict[str, pd.DataFrame]) -> None:
         ax.plot(*depth.to_numpy().T, **TRUNCATED)
 
 
-def _draw_marks(ax: Axes, by_method: dict[str, pd.DataFrame]) -> None:
-    for method, marker in MARKS.items():
+def _draw_marks(ax: Axes, by_method: dict[str, pd.DataFrame], marks: dict[str, dict]) -> None:
+    for method, marker in marks.items():
         if method in by_method:
             ax.plot(*by_method[method][["layer_fraction", "value"]].mean(), **marker)

@@ -42,7 +42,9 @@ PLOTS = {
         figure2, ("points", "curves"), "Performance against computation, as the paper's Figure 2 draws it."
     ),
     "figure3": Plot(figure3, ("knobs", "exits"), "How many examples use each layer (the paper's Figure 3).", True),
-    "methods": Plot(multiples, ("points", "curves"), "Every method on its own, the others in grey.", True),
+    "methods": Plot(
+        multiples, ("points", "curves", "references"), "Every method on its own, the others in grey.", True
+    ),
     "difference": Plot(
         difference, ("points", "curves"), "What early exit costs or gains: difference to full depth, paired by seed."
     ),

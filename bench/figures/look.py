@@ -28,6 +28,15 @@ LABELS = {
     "static": "static",
     "distilbert": "distilled",
     "truncated": "truncated depth",
+    "dact-eps": "DACT, slack",
+    "fastbert": "FastBERT",
+    "berxit": "BERxiT",
+    "shallow-deep": "Shallow-Deep",
+    "act": "ACT",
+    "pondernet": "PonderNet",
+    "pkd": "PKD",
+    "tinybert": "TinyBERT",
+    "shallow": "shallow",
 }
 COLORS = sns.color_palette("colorblind", 10)
 MARKERS = "os^dv<>pX"  # fewer than colours, so that the two do not repeat together
@@ -35,6 +44,18 @@ DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)))
 MARKS = {
     "static": {"color": "black", "marker": "D", "linestyle": "none", "markersize": 4, "zorder": 4},
     "distilbert": {"color": "black", "marker": "*", "linestyle": "none", "markersize": 7, "zorder": 4},
+}
+#: Marks of the other static models, which Figure 2 leaves out.
+OTHER_MARKS = {
+    "pkd": {"color": "black", "marker": "P", "linestyle": "none", "markersize": 5, "zorder": 4},
+    "tinybert": {"color": "black", "marker": "X", "linestyle": "none", "markersize": 5, "zorder": 4},
+}
+#: What the choice of exits is measured against, in the small multiples.
+REFERENCES = {
+    "truncated": {"color": "black", "linewidth": 0.6},
+    "random": {"color": "black", "marker": ".", "linestyle": "none", "markersize": 1.5},
+    "oracle": {"color": "black", "marker": "o", "linestyle": "none", "markersize": 3, "markerfacecolor": "none"},
+    "constant": {"color": "black", "marker": "_", "linestyle": "none", "markersize": 5},
 }
 TRUNCATED = {"color": "0.6", "linewidth": 0.7, "zorder": 1.5}
 

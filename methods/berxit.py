@@ -1,0 +1,88 @@
+"""BERxiT: all layers fine-tuned in alternation, halting where a learned unit expects a right answer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from methods.base import (
+    ExitOutputs,
+    ExitSpec,
+    HaltingRule,
+    Knob,
+    Method,
+    PoolerExit,
+    TrainingBatch,
+    normal_linear,
+    prediction,
+    prediction_loss,
+)
+
+
+class LearnedExit(PoolerExit):
+    """The shared exit; beside it the learning-to-exit unit, linear and sigmoid on the pooled state."""
+
+    def __init__(self, spec: ExitSpec) -> None:
+        super().__init__(spec)
+        self.exit_unit = normal_linear(spec.hidden_size, 1, spec.initializer_range)
+
+    def forward(self, cls: Tensor) -> ExitOutputs:
+        """Classify the [CLS] states [n, H] and say how wrong the answer is expected to be."""
+        pooled = torch.tanh(self.pooler(cls))
+        return ExitOutputs(self.classifier(self.dropout(pooled)), torch.sigmoid(self.exit_unit(pooled)[:, 0]))
+
+
+class LearnedRule(HaltingRule):
+    """Score: minus u_l, the error that the unit expects."""
+
+    def step(self, layer, exits, state):
+        """The answer is the layer's logits; see `HaltingRule.step`."""
+        return exits.logits, -exits.halting, state
+
+
+class Berxit(Method):
+    """J. Xin et al., "BERxiT: Early Exiting for BERT with Better Fine-Tuning and Extension to Regression", EACL 2021.
+
+    One stage from the pre-trained checkpoint, all parameters: even steps train on the loss of layer L, odd steps on the
+    sum of all layers' losses. In every step the learning-to-exit unit, one for all layers, is trained as well: mean
+    over the layers of (u_l - e_l)^2 with e_l = 1 for a wrong answer, else 0; for regression e_l = tanh|y_l - y|. Halts
+    at the first layer with u_l < t, strictly. Knob: t = 0, .05, .. 1.
+    """
+
+    name = "berxit"
+    recipe = "joint"
+    starts_from = None
+
+    def exit(self, spec: ExitSpec) -> nn.Module:
+        """The shared exit with a learning-to-exit unit."""
+        return LearnedExit(spec)
+
+    def tie(self, exits: list[nn.Module]) -> list[nn.Module]:
+        """One learning-to-exit unit for all layers."""
+        for module in exits:
+            module.exit_unit = exits[0].exit_unit
+        return exits
+
+    def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
+        """Layer L in even steps, all layers in odd ones, and always the error of the learning-to-exit unit."""
+        num_layers = exits.logits.shape[1]
+        layers = [num_layers - 1] if batch.step % 2 == 0 else range(num_layers)
+        task = sum(prediction_loss(exits.logits[:, i], batch.labels) for i in layers)
+        return task + F.mse_loss(exits.halting.float(), observed_error(exits.logits, batch.labels))
+
+    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+        """Halts where the unit expects an error below t."""
+        return LearnedRule(num_layers)
+
+    def knob(self, num_layers: int, num_labels: int) -> Knob:
+        """Expected error t in steps of .05 from 0 to 1."""
+        return Knob("lte", tuple(round(0.05 * i, 2) for i in range(21)), strict=True, sign=-1)
+
+
+def observed_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """How wrong each layer is, float32 [n, L]: 1 or 0 for logits [n, L, C]; tanh of the absolute error where C = 1."""
+    answers = prediction(logits.detach().float())
+    if logits.shape[-1] == 1:
+        return torch.tanh((answers - labels[:, None]).abs())
+    return (answers != labels[:, None]).float()

@@ -1,0 +1,93 @@
+"""Shallow-Deep Networks: all exits trained jointly with growing weights, halting by confidence."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, PoolerExit, TrainingBatch, prediction_loss
+
+#: The share of the training rows that temperatures are fitted on.
+HELD_OUT = 0.1
+
+
+class ScaledExit(PoolerExit):
+    """The shared exit with a temperature that divides its logits; 1 until it is fitted."""
+
+    def __init__(self, spec: ExitSpec) -> None:
+        super().__init__(spec)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, cls: Tensor) -> ExitOutputs:
+        """Classify the [CLS] states [n, H]."""
+        return ExitOutputs(super().forward(cls).logits / self.temperature)
+
+
+class ConfidenceRule(HaltingRule):
+    """Score: the probability of the most probable class."""
+
+    def step(self, layer, exits, state):
+        """The answer is the layer's logits; see `HaltingRule.step`."""
+        return exits.logits, torch.softmax(exits.logits, dim=-1).amax(dim=-1), state
+
+
+class ShallowDeep(Method):
+    """Y. Kaya et al., "Shallow-Deep Networks: Understanding and Mitigating Network Overthinking", ICML 2019.
+
+    One stage from the pre-trained checkpoint, all parameters, loss CE_L + sum_{l<L} w_l CE_l. The weight of layer l
+    grows with the share s of the training that is done, w_l = min(l / L, .01 + s l / L): up to its share of the
+    computation (released code, where s grows by epoch). Halts at the first layer with max softmax(logits_l) >= t.
+    Knob: t = 1 / C, .. 1.
+
+    Variants may set `temperature=fitted`: every tenth training row is held out, and after training the temperature of
+    each exit minimises its cross entropy there (C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
+    """
+
+    name = "shallow-deep"
+    recipe = "joint"
+    starts_from = None
+    parameters: ClassVar = {"temperature": ("none", "fitted")}
+
+    def skip(self, num_labels: int) -> str | None:
+        """Confidence is a probability of a class."""
+        return "the confidence rule needs classes, this task is a regression" if num_labels == 1 else None
+
+    def exit(self, spec: ExitSpec) -> nn.Module:
+        """The shared exit with a temperature."""
+        return ScaledExit(spec)
+
+    def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
+        """The loss of layer L, and those of the others with weights that grow while training."""
+        num_layers, done = exits.logits.shape[1], (batch.step + 1) / batch.steps
+        losses = [prediction_loss(exits.logits[:, i], batch.labels) for i in range(num_layers)]
+        shares = [(i + 1) / num_layers for i in range(num_layers - 1)]
+        return losses[-1] + sum(min(c, 0.01 + done * c) * loss for c, loss in zip(shares, losses, strict=False))
+
+    def held_out(self, variant: dict) -> float:
+        """A tenth, where temperatures are wanted."""
+        return HELD_OUT if variant["temperature"] == "fitted" else 0.0
+
+    def calibrate(self, exits: list[nn.Module], logits: Tensor, labels: Tensor) -> None:
+        """Give each exit its temperature."""
+        for i, module in enumerate(exits):
+            module.temperature.fill_(fitted_temperature(logits[:, i], labels))
+
+    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+        """Halts where the confidence reaches t."""
+        return ConfidenceRule(num_layers)
+
+    def knob(self, num_layers: int, num_labels: int) -> Knob:
+        """1 / C and the steps of .05 above it, then .99, .999 and 1: most of what happens is close to certainty."""
+        steps = (round(0.05 * i, 2) for i in range(1, 20))
+        return Knob("confidence", (1 / num_labels, *(t for t in steps if t > 1 / num_labels), 0.99, 0.999, 1.0))
+
+
+def fitted_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature between 1/20 and 20 that minimises the cross entropy of logits [n, C]: convex in its inverse."""
+    from scipy.optimize import minimize_scalar
+
+    logits = logits.double()
+    found = minimize_scalar(lambda inverse: prediction_loss(logits * inverse, labels).item(), bounds=(0.05, 20))
+    return 1 / found.x
