@@ -15,8 +15,16 @@ from transformers.utils import logging as transformers_logging
 from bench.checkpoints import Checkpoint
 from bench.errors import UserError, one_line
 
-#: Where each family of encoders keeps its layers. BERT and RoBERTa share one shape.
-LAYER_PATHS = {"bert": "encoder.layer", "roberta": "encoder.layer", "distilbert": "transformer.layer"}
+#: Where each family of encoders keeps its layers. ALBERT's are groups that several layers share.
+LAYER_PATHS = {
+    "bert": "encoder.layer",
+    "roberta": "encoder.layer",
+    "distilbert": "transformer.layer",
+    "albert": "encoder.albert_layer_groups",
+    "electra": "encoder.layer",
+}
+#: Where ALBERT and ELECTRA bring embeddings of another width to that of the layers.
+PROJECTIONS = ("encoder.embedding_hidden_mapping_in", "embeddings_project")
 
 Batch = dict[str, Tensor]
 
@@ -28,16 +36,22 @@ class Layerwise(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.config = encoder.config
+        self.projection = next((name for name, _ in encoder.named_modules() if name in PROJECTIONS), None)
 
     @property
-    def layers(self) -> nn.ModuleList:
-        """The L layers; a property, so that their parameters belong to the encoder only."""
-        return self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
+    def layers(self) -> list[nn.Module]:
+        """The L layers; a property, so that their parameters belong to the encoder only.
+
+        ALBERT's share weights: layer i of L is group i G // L of its G groups, counting from 0.
+        """
+        stored = self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
+        num_layers = self.config.num_hidden_layers
+        return [stored[i * len(stored) // num_layers] for i in range(num_layers)]
 
     @property
     def num_layers(self) -> int:
         """L."""
-        return len(self.layers)
+        return self.config.num_hidden_layers
 
     @property
     def hidden_size(self) -> int:
@@ -50,12 +64,12 @@ class Layerwise(nn.Module):
         return getattr(self.config, "hidden_dropout_prob", None) or getattr(self.config, "dropout", 0.0)
 
     def parts(self) -> list[tuple[int, nn.Parameter]]:
-        """Every parameter with the layer it belongs to; 0 is the embeddings."""
-        prefix = LAYER_PATHS[self.config.model_type] + "."
-        return [
-            (int(name[len(prefix) :].split(".")[0]) + 1 if name.startswith(prefix) else 0, parameter)
-            for name, parameter in self.encoder.named_parameters()
-        ]
+        """Every parameter with the layer it belongs to, the first of those that share it; 0 is the embeddings."""
+        first: dict[nn.Parameter, int] = {}
+        for number, layer in enumerate(self.layers, 1):
+            for parameter in layer.parameters():
+                first.setdefault(parameter, number)
+        return [(first.get(parameter, 0), parameter) for parameter in self.encoder.parameters()]
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Embeddings [n, T, H] of a batch, and the attention mask that its layers take (None: nothing is masked)."""
@@ -64,6 +78,8 @@ class Layerwise(nn.Module):
         if "token_type_ids" in batch and getattr(self.config, "type_vocab_size", 1) > 1:
             inputs["token_type_ids"] = batch["token_type_ids"]
         hidden = self.encoder.embeddings(**inputs)
+        if self.projection:
+            hidden = self.encoder.get_submodule(self.projection)(hidden)
         mask = create_bidirectional_mask(self.config, hidden, batch["attention_mask"])
         return hidden, mask
 

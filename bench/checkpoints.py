@@ -12,7 +12,7 @@ from bench import embedded
 from bench.errors import UserError, one_line
 
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
-MODEL_TYPES = ("bert", "roberta", "distilbert")
+MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 

@@ -14,7 +14,7 @@ from bench.plan import Grid, known_methods
 from bench.suite import PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
 from bench.tsv import Folder
-from methods import DEFAULT, discover, from_file
+from methods import discover, from_file
 from methods.base import Method
 
 
@@ -101,8 +101,8 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
     """
     known = discover()
     if text is None or text == "all":
-        names = DEFAULT if text is None else known
-        return {name: known[name] for name in names}, {}
+        wanted = (m for m in known.values() if not m.reference and (m.default or text == "all"))
+        return {method.name: method for method in wanted}, {}
     chosen: dict[str, Method] = {}
     files: dict[str, str] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from methods.base import Method
 
-#: What runs when nobody names methods, in the order of the tables.
+#: The order of the tables: the methods that run when nobody names any, before all others.
 DEFAULT = ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
 
 

@@ -123,6 +123,8 @@ class Method(ABC):
     checkpoint: ClassVar[str] = "backbone"
     #: Whether every layer has an exit, or layer L only.
     every_layer: ClassVar[bool] = True
+    #: Whether it runs when nobody names methods; the others must be named, or `all`.
+    default: ClassVar[bool] = True
     #: A reference curve: replayed wherever the traces that it needs exist, whatever methods were named.
     reference: ClassVar[bool] = False
     #: What a variant may set: the name and the default number, or all allowed words, the default first.

@@ -49,6 +49,7 @@ def dact_margins(name, y, h):
 
 def test_defaults_are_found_in_their_order():
     assert list(METHODS)[: len(DEFAULT)] == list(DEFAULT)
+    assert [name for name, m in METHODS.items() if m.default and not m.reference] == list(DEFAULT)
 
 
 def test_five_tau():

@@ -222,6 +222,18 @@ def test_mixed_precision_trains_float32_weights(name, make_model, data, examples
     assert np.isfinite(trace.logits[:, -1]).all()
 
 
+@pytest.mark.parametrize("family", ["albert", "electra"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_one_step_on_every_family(name, family, make_model, make_data):
+    model = make_model(METHODS[name], family)
+    before = state(model)
+    moved = changed(before, fit(model, name, make_data(8, family), Recipe(epochs=1, learning_rate=1e-3, batch_size=8)))
+    assert moved
+    frozen = name.endswith("-frozen") or name == "deebert"
+    shared = [n for n in moved if "albert_layer_groups.1" in n or "encoder.layer.3" in n]
+    assert bool(shared) != frozen
+
+
 def test_regression_trains(make_model, make_data):
     for name in ("static", "pabee"):
         model = make_model(METHODS[name], num_labels=1)
