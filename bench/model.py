@@ -38,9 +38,10 @@ class EarlyExitModel(nn.Module):
         """Outputs of all exits, logits [n, L, C], for the [CLS] states [n, L, H] of all layers."""
         outputs = [self.exit(layer, cls[:, layer - 1]) for layer in range(1, self.num_layers + 1)]
         logits = torch.stack([output.logits for output in outputs], dim=1)
-        if outputs[-1].halting is None:
-            return ExitOutputs(logits)
-        return ExitOutputs(logits, torch.stack([output.halting for output in outputs], dim=1))
+        halting = None
+        if outputs[-1].halting is not None:
+            halting = torch.stack([output.halting for output in outputs], dim=1)
+        return ExitOutputs(logits, halting, outputs[-1].ramp)
 
     def forward(self, batch: Batch) -> ExitOutputs:
         """Outputs of all exits for a batch, computed to full depth."""
@@ -68,6 +69,7 @@ def build_model(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("exit", *seed_parts, layer))
             exits[layer] = method.exit(backbone.hidden_size, num_labels, backbone.dropout, std)
+    method.connect(exits)
     model = EarlyExitModel(backbone, exits, num_labels)
     if start is not None:
         load_start(model, start)

@@ -24,7 +24,7 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     shared = folder.shared()
     if not shared:
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
-    known = discover()
+    known = discover(shared["compat"])
     for file in sorted({file for file in shared["methods"].values() if file}):
         known |= {method.name: method for method in load_method_file(file)}
     tables = collect(folder, known)

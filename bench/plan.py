@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
@@ -102,13 +102,13 @@ class Grid:
         return {
             "suite": suite.name,
             "title": suite.title,
-            "compat": "equal",
+            "compat": suite.compat,
             "precision": suite.precision,
             "seed_scope": suite.seed_scope,
             "max_length": suite.max_length,
             "limit": self.limit,
             "engine": ENGINE_VERSION,
-            "recipes": {name: asdict(recipe) for name, recipe in suite.recipes.items()},
+            "recipes": {name: recipe.spec() for name, recipe in suite.recipes.items()},
             "data": {task.id: fingerprint(self.source, task) for task in self.tasks},
             "checkpoints": checkpoints,
         }
@@ -154,9 +154,9 @@ class Grid:
             "limit": self.limit,
             "checkpoint": shared["checkpoints"].get(f"{backbone} student" if student else backbone),
             "max_length": suite.max_length,
-            "recipe": asdict(suite.recipe(method.name, method.recipe)),
+            "recipe": suite.recipe_of(method.name, method.recipe, backbone).spec(),
             "precision": suite.precision,
-            "compat": "equal",
+            "compat": suite.compat,
             "start": None,
         }
         skip = method.skip(task.num_labels) or (None if path else f"no {method.checkpoint} checkpoint")

@@ -11,7 +11,7 @@ from bench.data import Embedded, Source
 from bench.errors import UserError, check_name, nearest
 from bench.hub import Hub
 from bench.plan import Grid, known_methods
-from bench.suite import PRECISIONS, STAGES, Suite, load_suite
+from bench.suite import COMPATS, PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
 from bench.tsv import Folder
 from methods import discover, from_file
@@ -53,6 +53,10 @@ def resolve_suite(options: Namespace) -> Suite:
         check_name("backbone", name, suite.backbones)
     if options.precision:
         suite = replace(suite, precision=check_name("precision", options.precision, PRECISIONS))
+    if options.compat:
+        suite = replace(suite, compat=check_name("compat", options.compat, COMPATS))
+    if options.recipe:
+        suite = suite.with_recipe(options.recipe)
     return suite.with_checkpoints(backbones, students)
 
 
@@ -60,7 +64,7 @@ def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
     """Refuse variants and recipes for methods that do not exist."""
     for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
         choices = [*known, *STAGES] if table == "recipes" else list(known)
-        for name in names:
+        for name in (name.rpartition("/")[2] for name in names):
             if name not in choices:
                 hint = nearest(name, choices)
                 raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")

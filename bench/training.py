@@ -35,10 +35,13 @@ def train(
     seed_parts: tuple,
     device: str = "cpu",
     precision: str = "float32",
+    compat: str = "equal",
 ) -> int:
     """Train a model in place with the method's loss.
 
     The order of the data depends on `seed_parts` (task, seed) alone, so methods of one seed see the same batches.
+    A batch is computed in `recipe.accumulation` parts, whose gradients add up to the batch's. float16 scales the
+    loss, so that small gradients do not vanish, and leaves out a step whose gradients overflow.
 
     Returns:
         The number of examples seen.
@@ -54,15 +57,19 @@ def train(
     )
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
-    read = reader(model, data, device, precision)
+    scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
+    read = reader(model, data, device, precision, keep_dropout=compat == "released")
     for step, rows in enumerate(epochs(data, recipe, rng)):
-        with autocast(device, precision):
-            loss = method.loss(read(rows), data.targets(rows, device), variant)
-        if step % CHECK_EVERY == 0 or step == steps - 1:
-            check_finite(loss, step)
-        loss.backward()
+        for part in np.array_split(rows, min(recipe.accumulation, len(rows))):
+            with autocast(device, precision):
+                loss = method.loss(read(part), data.targets(part, device), variant)
+            if step % CHECK_EVERY == 0 or step == steps - 1:
+                check_finite(loss, step)
+            scaler.scale(loss * (len(part) / len(rows))).backward()
+        scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, recipe.clip, foreach=True)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
     model.eval()
@@ -75,13 +82,16 @@ def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[
         yield from shuffled_batches(data.lengths, recipe.batch_size, rng)
 
 
-def reader(model: EarlyExitModel, data: Encoded, device: str, precision: str) -> Callable[[np.ndarray], ExitOutputs]:
+def reader(
+    model: EarlyExitModel, data: Encoded, device: str, precision: str, keep_dropout: bool = False
+) -> Callable[[np.ndarray], ExitOutputs]:
     """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features.
 
-    A frozen backbone runs without dropout, so its [CLS] states are the same in every epoch: computed once.
+    A frozen backbone runs without dropout, so its [CLS] states are the same in every epoch: computed once. With
+    `keep_dropout` its dropout stays on, as in released code, and every step computes it anew.
     """
     model.train()
-    if any(parameter.requires_grad for parameter in model.backbone.parameters()):
+    if keep_dropout or any(parameter.requires_grad for parameter in model.backbone.parameters()):
         return lambda rows: model(data.batch(rows, device))
     model.backbone.eval()
     if 4 * len(data) * model.num_layers * model.backbone.hidden_size > FEATURE_BYTES:

@@ -15,8 +15,12 @@ from methods.base import Method
 DEFAULT = ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
 
 
-def discover() -> dict[str, Method]:
+def discover(compat: str = "equal") -> dict[str, Method]:
     """All methods of this folder by name: the default ones in their order, then the others by name.
+
+    Args:
+        compat: "equal", or "released" for the quirks of released code: a class derived from a method that says
+            `released = True` takes the method's place.
 
     Raises:
         ValueError: two files define methods of the same name.
@@ -27,6 +31,9 @@ def discover() -> dict[str, Method]:
             if method.name in found:
                 raise ValueError(f"two methods are named '{method.name}': rename the one in methods/{info.name}.py")
             found[method.name] = method
+    if compat == "released":
+        stand_ins = [c for method in found.values() for c in type(method).__subclasses__() if "released" in vars(c)]
+        found |= {stand_in.name: stand_in() for stand_in in stand_ins}
     order = {name: i for i, name in enumerate(DEFAULT)}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 

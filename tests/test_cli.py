@@ -52,7 +52,7 @@ def run(tmp_path, capsys):
         (["--glue-dir", "."], "--glue-dir: suite 'embedded' reads embedded data; use --suite glue-local"),
         (
             ["--precision", "float23"],
-            "unknown precision 'float23': expected one of float32, bfloat16; did you mean 'float32'?",
+            "unknown precision 'float23': expected one of float32, bfloat16, float16; did you mean 'float32'?",
         ),
         (["--seeds", "0"], "no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2"),
         (["--seed-list", "1,x"], "--seed-list: expected whole numbers such as 0,1,2, got '1,x'"),
