@@ -7,9 +7,9 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from bench.checkpoints import resolve as resolve_checkpoint
 from bench.files import make_writable
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
+from bench.pins import read_pins, write_pins
 from bench.plan import Grid, Work, trained_methods
 from bench.resolve import resolve_grid, resolve_workers
 from bench.runner import Todo, find_todo
@@ -35,8 +35,8 @@ def run(options: Namespace) -> int:
         return compare_and_draw(options.compare, folder, figures)
     if options.collect:
         return collect_and_draw(folder, figures)
-    grid, files = resolve_grid(options)
-    return prepare(grid) if options.prepare else run_grid(grid, files, folder, figures, options)
+    grid, files = resolve_grid(options, read_pins(folder.path))
+    return prepare(grid, folder) if options.prepare else run_grid(grid, files, folder, figures, options)
 
 
 def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path, options: Namespace) -> int:
@@ -58,6 +58,7 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
+    write_pins(folder.path, grid.revisions())
     run_todo(todo, folder, grid, device, jobs, files, options.fail_fast)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
@@ -99,16 +100,20 @@ def check_loadable(todo: Todo, max_length: int) -> None:
         check_length(checkpoint, max_length)
 
 
-def prepare(grid: Grid) -> int:
-    """Fetch data and checkpoints into the libraries' caches, and say what was fetched."""
+def prepare(grid: Grid, folder: RunFolder) -> int:
+    """Fetch data and checkpoints into the hub's caches, pin their revisions in the results folder, and say which."""
     from bench.backbones import load_encoder, load_tokenizer
 
     shared = grid.shared()
     for family in grid.backbones:
-        for path in filter(None, (grid.suite.backbones[family].checkpoint, grid.suite.backbones[family].student)):
-            load_tokenizer(resolve_checkpoint(path))
-            load_encoder(resolve_checkpoint(path))
+        for name in filter(None, (grid.suite.backbones[family].checkpoint, grid.suite.backbones[family].student)):
+            load_tokenizer(grid.checkpoint(name))
+            load_encoder(grid.checkpoint(name))
+    folder.create()
+    write_pins(folder.path, grid.revisions())
     for kind in ("data", "checkpoints"):
         for name, fingerprint in shared[kind].items():
             print(f"{kind} {name}: {fingerprint}")
+    for repo, commit in grid.revisions().items():
+        print(f"pinned {repo} at {commit}")
     return 0

@@ -109,9 +109,8 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
     transformers_logging.disable_progress_bar()
     try:
         encoder, info = AutoModel.from_pretrained(
-            checkpoint.path,
+            checkpoint.folder(),
             config=config,
-            revision=checkpoint.revision or "main",
             use_safetensors=True,
             trust_remote_code=False,
             attn_implementation="sdpa",
@@ -152,9 +151,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """
     where = f"checkpoint '{checkpoint.path}'"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint.path, revision=checkpoint.revision or "main", trust_remote_code=False
-        )
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder(), trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{where} has no usable tokenizer: {one_line(error)}") from error
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # the library makes up an empty one where files are missing

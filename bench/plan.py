@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
 from bench.errors import UserError, nearest
+from bench.hub import revision
 from bench.store import RunFolder
 from bench.suite import Suite
 from bench.tasks import Task
@@ -85,6 +86,19 @@ class Grid:
     seeds: Sequence[int]
     source: Source
     limit: int | None = None
+    pins: dict[str, str] = field(default_factory=dict)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """A checkpoint of the suite, at the commit that `pins` or else the hub says."""
+        return resolve(name, self.pins).pinned()
+
+    def revisions(self) -> dict[str, str]:
+        """The commits of everything that comes from the hub: repository -> commit, data as "datasets/REPOSITORY"."""
+        families = (self.suite.backbones[family] for family in self.backbones)
+        named = [name for family in families for name in (family.checkpoint, family.student) if name]
+        found = {c.path: c.revision for c in map(self.checkpoint, named) if c.revision}
+        commit = revision(self.source, self.tasks[0])
+        return {**found, f"datasets/{self.source.repo}": commit} if commit else found
 
     def shared(self) -> dict:
         """What all cells of a results folder share, and what may only grow: the content of run.json.
@@ -94,7 +108,7 @@ class Grid:
         """
         suite = self.suite
         checkpoints = {
-            f"{family}{kind}": resolve(path).fingerprint()
+            f"{family}{kind}": self.checkpoint(path).fingerprint()
             for family in self.backbones
             for kind, path in (("", suite.backbones[family].checkpoint), (" student", suite.backbones[family].student))
             if path
@@ -163,8 +177,8 @@ class Grid:
         if method.starts_from is not None:
             start = self.cell(known_methods(self.methods)[method.starts_from], backbone, task, "", seed, shared)
             spec["start"] = start.key
-        checkpoint = resolve(path) if path else None
-        panel = resolve(family.checkpoint) if family.checkpoint else None
+        checkpoint = self.checkpoint(path) if path else None
+        panel = self.checkpoint(family.checkpoint) if family.checkpoint else None
         return Cell(spec, checkpoint, panel, spec["start"], skip)
 
 

@@ -18,8 +18,12 @@ from methods import discover, from_file
 from methods.base import Method
 
 
-def resolve_grid(options: Namespace) -> tuple[Grid, dict[str, str]]:
+def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[str, str]]:
     """The axes of the plan that a command line asks for, and the files of methods from outside the project.
+
+    Args:
+        options: the command line.
+        pins: commits of hub repositories that the results folder has fixed.
 
     Raises:
         UserError: an unknown name or a value out of range.
@@ -35,8 +39,9 @@ def resolve_grid(options: Namespace) -> tuple[Grid, dict[str, str]]:
         backbones=resolve_backbones(options.backbones, suite),
         methods=methods,
         seeds=resolve_seeds(options),
-        source=resolve_source(suite, options.glue_dir),
+        source=resolve_source(suite, options.glue_dir, pins),
         limit=options.limit,
+        pins=pins,
     )
     return grid, files
 
@@ -151,8 +156,8 @@ def resolve_seeds(options: Namespace) -> list[int]:
     return seeds
 
 
-def resolve_source(suite: Suite, glue_dir: str | None) -> Source:
-    """Where the suite's data comes from."""
+def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> Source:
+    """Where the suite's data comes from; the hub's at the commit that was pinned."""
     if glue_dir is not None and suite.source != "folder":
         raise UserError(f"--glue-dir: suite '{suite.name}' reads {suite.source} data; use --suite glue-local")
     if suite.source == "folder":
@@ -161,7 +166,7 @@ def resolve_source(suite: Suite, glue_dir: str | None) -> Source:
         if not Path(glue_dir).is_dir():
             raise UserError(f"--glue-dir: '{glue_dir}' is not a folder")
         return Folder(Path(glue_dir))
-    return Embedded() if suite.source == "embedded" else Hub()
+    return Embedded() if suite.source == "embedded" else Hub(revision=pins.get(f"datasets/{Hub.repo}"))
 
 
 def resolve_workers(options: Namespace) -> tuple[int, str]:

@@ -58,7 +58,9 @@ class RunFolder:
         if key in GROWING:
             different = [name for name in value if known.get(name, value[name]) != value[name]]
             if different:
-                raise UserError(f"results folder '{self.path}' was made with other {key} for '{different[0]}'{OTHER}")
+                name = different[0]
+                change = f"for '{name}' ({known[name][:12]}.., not {value[name][:12]}..)"
+                raise UserError(f"results folder '{self.path}' was made with other {key} {change}{OTHER}")
         elif known != value:
             raise UserError(f"results folder '{self.path}' was made with {key} {known!r}, not {value!r}{OTHER}")
 

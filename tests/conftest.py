@@ -115,13 +115,13 @@ def make_trace():
     return make
 
 
-def random_encoder(family: str, positions: int = 40):
-    """A library encoder of 4 layers and width 32; wide initialisation, so that layers differ."""
+def random_encoder(family: str, positions: int = 40, layers: int = 4):
+    """A library encoder of width 32; wide initialisation, so that layers differ."""
     size = {"vocab_size": 5 + len(WORDS), "max_position_embeddings": positions, "initializer_range": 0.2}
     if family == "distilbert":
-        config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=4, n_heads=2, pad_token_id=0, **size)
+        config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=layers, n_heads=2, pad_token_id=0, **size)
         return DistilBertModel(config)
-    size |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
+    size |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": layers, "num_attention_heads": 2}
     if family == "bert":
         return BertModel(BertConfig(pad_token_id=0, **size))
     if family == "albert":  # two groups of weights for four layers
