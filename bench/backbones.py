@@ -124,8 +124,18 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise UserError(f"checkpoint '{checkpoint.path}' lacks weights of its encoder, first '{missing[0]}'")
+    return without_pooler(encoder)
+
+
+def empty_encoder(config: PreTrainedConfig) -> Layerwise:
+    """An encoder of a configuration with weights that somebody else will fill in."""
+    return without_pooler(AutoModel.from_config(config, attn_implementation="sdpa", dtype=torch.float32))
+
+
+def without_pooler(encoder: nn.Module) -> Layerwise:
+    """The layerwise view of a library encoder, whose pooler goes: every exit brings its own."""
     if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # every exit brings its own
+        encoder.pooler = None
     return Layerwise(encoder)
 
 

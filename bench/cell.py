@@ -29,8 +29,10 @@ from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
 from bench.plan import Cell, Work, full_variant
 from bench.replay import replay
+from bench.saved import EarlyExitClassifier, describe
 from bench.store import record_of
 from bench.suite import Recipe
+from bench.sweep import point_rows, sweep
 from bench.tasks import TASKS, Task
 from bench.trace import Trace, record
 from bench.training import INFERENCE_BATCH, train
@@ -122,7 +124,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
         write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict()))
     panel = load_config(cell.panel_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
-    return {
+    found = {
         "splits": list(full_depth),
         "layers": model.num_layers,
         "panel_layers": panel.num_hidden_layers,
@@ -137,6 +139,19 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
         "full_depth": full_depth,
         "constant_label": constant_label(task, examples.labels),
     }
+    if work.save_models:
+        save_model(cell, work, model, method, found)
+    return found
+
+
+def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, found: dict) -> None:
+    """Keep a trained model for others to use, with the curve of its first validation split."""
+    split, shared, record = found["splits"][0], work.folder.shared(), record_of(cell, "ok") | found
+    rows = point_rows(sweep(method, record, split, shared["suite"], work.folder.trace_path(cell.key, split)))
+    base = "@".join(filter(None, (Path(cell.checkpoint.path).name, cell.checkpoint.revision)))
+    about = describe(record, shared, rows, method, base)
+    saved = EarlyExitClassifier(model.cpu(), method, tokenizer(cell.checkpoint), about)
+    saved.save_pretrained(work.folder.model_path(cell.spec))
 
 
 def trace_split(

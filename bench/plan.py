@@ -67,12 +67,14 @@ class Work:
         source: where the rows come from.
         device: "cpu" or "cuda".
         method_files: files of methods from outside the project.
+        save_models: whether trained models are kept in a form that others can load.
     """
 
     folder: RunFolder
     source: Source
     device: str
     method_files: tuple[str, ...] = ()
+    save_models: bool = False
 
 
 @dataclass(frozen=True)

@@ -181,4 +181,4 @@ def resolve_workers(options: Namespace) -> tuple[int, str]:
     if options.jobs is not None and options.jobs < 1:
         raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return options.jobs or (1 if device == "cuda" else cores), device
+    return options.jobs or (torch.cuda.device_count() if device == "cuda" else cores), device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -169,7 +170,13 @@ def test_the_plan_lists_the_cells_and_runs_nothing(run, tmp_path, capsys):
     )
     lines = capsys.readouterr().out.splitlines()
     # static, distilbert, pabee, deebert and five tau, two seeds; the others replay their traces
-    assert len(lines) == 2 * 9 + 1 and lines[-1] == "18 cells, 18 to run, 0 done or skipped"
+    assert len(lines) == 2 * 9 + 3 and lines[-1] == "18 cells, 18 to run, 0 done or skipped"
+    assert re.fullmatch(
+        r"about \d+\.\d\d core-hours: [\d:]+ with \d+ at a time, until \d{4}-\d\d-\d\d \d\d:\d\d if started now "
+        r"\(from the FLOP count, at 0\.4 of the \d+ GFLOP/s of a matrix product\)",
+        lines[-3],
+    )
+    assert re.fullmatch(r"about \d+ MB of traces and \d+ MB of models on disk", lines[-2])
     assert not (tmp_path / "r").exists()
 
 

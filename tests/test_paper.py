@@ -1,4 +1,4 @@
-"""`--suite paper` from end to end, offline: tiny checkpoints under the real names, a miniature GLUE in the hub's layout."""
+"""`--suite paper` from end to end, offline: tiny checkpoints under the real names, miniature GLUE in parquet files."""
 
 import json
 import os
