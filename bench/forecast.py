@@ -54,8 +54,8 @@ class Forecast:
         wall, unit = self.seconds / jobs, "GPU-hours" if device == "cuda" else "core-hours"
         ends = (datetime.now() + timedelta(seconds=wall)).strftime("%Y-%m-%d %H:%M")
         return [
-            f"about {self.seconds / 3600:.2f} {unit}: {clock_time(wall)} with {jobs} at a time, until {ends} if started "
-            f"now ({self.source})",
+            f"about {self.seconds / 3600:.2f} {unit}: {clock_time(wall)} with {jobs} at a time, until {ends} if "
+            f"started now ({self.source})",
             f"about {self.trace_bytes / 1e6:.0f} MB of traces and {self.model_bytes / 1e6:.0f} MB of models on disk",
         ]
 
