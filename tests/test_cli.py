@@ -85,6 +85,27 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
             "unknown source 'embeded': expected one of embedded, folder, hub; did you mean 'embedded'?",
         ),
         (
+            ('title = "generated', 'extends = "papers"\ntitle = "generated'),
+            "unknown suite to extend 'papers': expected one of {suites}; did you mean 'paper'?",
+        ),
+        (
+            ("max_length = 48", 'max_length = 48\ncompat = "release"'),
+            "unknown compat 'release': expected one of equal, released; did you mean 'released'?",
+        ),
+        (
+            ("max_length = 48", 'max_length = 48\nrecipe = "trainer-default"'),
+            "unknown recipe 'trainer-default': expected one of trainer-defaults, deebert-scripts, pabee-scripts; "
+            "did you mean 'trainer-defaults'?",
+        ),
+        (("epochs = 1", "accumulation = 0\nepochs = 1"), "[recipes.stage1]: accumulation must be positive, got 0"),
+        (
+            (
+                "[recipes.joint]",
+                "[recipes.bert.stage3]\nepochs = 1\nlearning_rate = 1.0\nbatch_size = 1\n[recipes.joint]",
+            ),
+            "[recipes] names no stage or method with 'stage3'; did you mean 'stage2'?",
+        ),
+        (
             ("epochs = 1", "epoch = 1"),
             "unknown key in [recipes.stage1] 'epoch'; did you mean 'epochs'?",
         ),
@@ -99,6 +120,9 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
 def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
     file = tmp_path / "embedded-broken.toml"
     file.write_text(tiny_suite.read_text().replace(*change, 1))
+    from bench.suite import available
+
+    line = line.replace("{suites}", ", ".join(available()))
     assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'embedded-broken': {line}"])
 
 

@@ -210,16 +210,61 @@ def test_a_training_that_diverges_stops(bad_step, noticed, make_model, data):
         train(make_model(method), method, {}, data, RECIPE, ("task", 0))
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("name", TRAINED)
-def test_mixed_precision_trains_float32_weights(name, make_model, data, examples):
+def test_mixed_precision_trains_float32_weights(name, precision, make_model, data, examples):
     model = make_model(METHODS[name])
     before = state(model)
-    after = fit(model, name, data, precision="bfloat16")
+    after = fit(model, name, data, precision=precision)
     assert changed(before, after)
     assert {tensor.dtype for tensor in after.values()} == {torch.float32}
-    trace = record(model, examples(20), data, precision="bfloat16")
+    assert all(torch.isfinite(tensor).all() for tensor in after.values())
+    trace = record(model, examples(20), data, precision=precision)
     assert trace.logits.dtype == np.float32
     assert np.isfinite(trace.logits[:, -1]).all()
+
+
+class Scaled(type(METHODS["static"])):
+    """The static loss times a factor."""
+
+    factor = 1.0
+
+    def loss(self, *arguments):
+        return super().loss(*arguments) * self.factor
+
+
+@pytest.mark.parametrize(("factor", "moves"), [(1e-9, True), (1.0, True), (1e6, False)])
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_float16_scales_the_loss_and_leaves_out_steps_that_overflow(factor, moves, make_model, data):
+    """Gradients of 1e-9 would be 0 in float16; those of a loss of 1e6 overflow whatever three halvings do."""
+    method = type("Method", (Scaled,), {"factor": factor})()
+    model = make_model(METHODS["static"])
+    before = state(model)
+    train(model, method, {}, data, Recipe(epochs=1, learning_rate=1e-3, batch_size=8), ("task", 0), precision="float16")
+    name = "exits.4.pooler.weight"
+    assert (name in changed(before, state(model))) == moves
+    assert all(torch.isfinite(tensor).all() for tensor in state(model).values())
+
+
+@pytest.mark.parametrize("name", ["static", "deebert", "dact"])
+def test_accumulated_parts_train_like_the_whole_batch(name, make_model, data):
+    def trained(parts):
+        model = make_model(METHODS[name])
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        recipe = Recipe(epochs=2, learning_rate=1e-3, batch_size=8, accumulation=parts)
+        return fit(model, name, data, recipe)
+
+    whole, parts, one_by_one = (trained(parts) for parts in (1, 3, 99))
+    for other in (parts, one_by_one):
+        assert all(torch.allclose(whole[key], other[key], rtol=0, atol=2e-5) for key in whole)
+    assert "exits.4.pooler.weight" in changed(state(make_model(METHODS["dact"])), trained(1)) or name == "deebert"
+
+
+def test_accumulation_stands_in_keys_only_where_it_is_used():
+    assert "accumulation" not in RECIPE.spec()
+    assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, accumulation=2).spec()["accumulation"] == 2
 
 
 @pytest.mark.parametrize("family", ["albert", "electra"])
