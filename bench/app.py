@@ -65,7 +65,7 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
     write_pins(folder.path, grid.revisions())
-    work = Work(folder, grid.source, device, tuple(sorted(set(files.values()))), options.save_models)
+    work = Work(folder, grid.pinned_source(), device, tuple(sorted(set(files.values()))), options.save_models)
     run_todo(todo, work, grid, jobs, options.fail_fast)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")

@@ -88,9 +88,8 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise too_little(
-            work.device, needed_bytes(cell, work, smaller), recipe.batch_size, smaller.accumulation
-        ) from error
+        needed = needed_bytes(cell, work, smaller)
+        raise too_little(work.device, needed, recipe.batch_size, smaller.accumulation) from error
 
 
 def needed_bytes(cell: Cell, work: Work, recipe: Recipe) -> int:

@@ -138,8 +138,9 @@ def token_counts(source: Source, task: str, split: str, limit: int | None, max_l
 
 
 @cache
-def product_speed(device: str, precision: str, size: int = 1024) -> float:
+def product_speed(device: str, precision: str, size: int | None = None) -> float:
     """Multiply-adds per second of a product of square matrices on one thread, or on the GPU."""
+    size = size or (4096 if device == "cuda" else 1024)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     matrix = torch.ones(size, size, device=device, dtype=getattr(torch, precision))

@@ -10,12 +10,13 @@ import torch
 from bench.errors import UserError
 
 GIB = 2**30
+#: The CPU's allocator, the CUDA driver and cuBLAS raise plain errors; only their words tell.
+SAID_BY = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device's or the machine's memory was not enough."""
-    # the CPU's allocator raises a plain RuntimeError
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in str(error) for words in SAID_BY)
 
 
 def make_room() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
@@ -101,6 +101,11 @@ class Grid:
         found = {c.path: c.revision for c in map(self.checkpoint, named) if c.revision}
         commit = revision(self.source, self.tasks[0])
         return {**found, f"datasets/{self.source.repo}": commit} if commit else found
+
+    def pinned_source(self) -> Source:
+        """Where the rows come from, at the very commit that was fingerprinted."""
+        commit = revision(self.source, self.tasks[0])
+        return replace(self.source, revision=commit) if commit else self.source
 
     def shared(self) -> dict:
         """What all cells of a results folder share, and what may only grow: the content of run.json.

@@ -76,6 +76,7 @@ def world(name, family, num_labels, make_model, make_data, examples):
 
 
 CASES = [(family, 2, name) for family in ("bert", "roberta", "distilbert") for name in METHODS]
+CASES += [("albert", 2, "deebert"), ("electra", 2, "dact")]
 CASES += [("bert", 3, name) for name in METHODS] + [("bert", 1, name) for name in METHODS if not METHODS[name].skip(1)]
 
 

@@ -247,19 +247,30 @@ def test_float16_scales_the_loss_and_leaves_out_steps_that_overflow(factor, move
 
 
 @pytest.mark.parametrize("name", ["static", "deebert", "dact"])
-def test_accumulated_parts_train_like_the_whole_batch(name, make_model, data):
-    def trained(parts):
+def test_the_gradients_of_parts_add_up_to_the_batchs(name, make_model, data, monkeypatch):
+    """Seen where they are clipped, in the first step: Adam would make much of differences in the last bit."""
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def gradients(parts):
+        seen = []
+
+        def spy(parameters, *arguments, **options):
+            seen.append([p.grad.clone() for p in parameters if p.grad is not None])
+            return clip(parameters, *arguments, **options)
+
+        monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spy)
         model = make_model(METHODS[name])
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        recipe = Recipe(epochs=2, learning_rate=1e-3, batch_size=8, accumulation=parts)
-        return fit(model, name, data, recipe)
+        fit(model, name, data, Recipe(epochs=1, learning_rate=1e-3, batch_size=8, accumulation=parts))
+        assert len(seen) == 3  # one step a batch, whatever the parts
+        return seen[0]
 
-    whole, parts, one_by_one = (trained(parts) for parts in (1, 3, 99))
-    for other in (parts, one_by_one):
-        assert all(torch.allclose(whole[key], other[key], rtol=0, atol=2e-5) for key in whole)
-    assert "exits.4.pooler.weight" in changed(state(make_model(METHODS["dact"])), trained(1)) or name == "deebert"
+    whole = gradients(1)
+    for parts in (3, 99):
+        for ours, expected in zip(gradients(parts), whole, strict=True):
+            assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_accumulation_stands_in_keys_only_where_it_is_used():
