@@ -24,6 +24,7 @@ LABELS = {
     "deebert": "DeeBERT",
     "pabee": "PABEE",
     "dact-exact": "DACT, exact bound",
+    "dact-frozen": "DACT, frozen backbone",
     "pabee-frozen": "PABEE, frozen",
     "static": "static",
     "distilbert": "distilled",
