@@ -24,11 +24,11 @@ LABELS = {
     "deebert": "DeeBERT",
     "pabee": "PABEE",
     "dact-exact": "DACT, exact bound",
-    "dact-frozen": "DACT, frozen backbone",
     "pabee-frozen": "PABEE, frozen",
     "static": "static",
     "distilbert": "distilled",
     "truncated": "truncated depth",
+    "dact-frozen": "DACT, frozen backbone",
 }
 COLORS = sns.color_palette("colorblind", 10)
 MARKERS = "os^dv<>pX"  # fewer than colours, so that the two do not repeat together
