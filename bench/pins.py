@@ -20,7 +20,7 @@ def read_pins(folder: Path) -> dict[str, str]:
     path = folder / NAME
     try:
         return json.loads(path.read_text(encoding="utf8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise UserError(f"'{path}' cannot be read ({error}); remove it to take the newest revisions") from error
