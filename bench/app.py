@@ -7,16 +7,16 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from bench.checkpoints import resolve as resolve_checkpoint
 from bench.files import make_writable
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
-from bench.plan import Grid, Work, trained_methods
+from bench.pins import read_pins, write_pins
+from bench.plan import Cell, Grid, Work, trained_methods
 from bench.resolve import resolve_grid, resolve_methods, resolve_workers
 from bench.runner import Todo, find_todo
 from bench.runner import run as run_cells
 from bench.stamp import is_collected
 from bench.store import RunFolder
-from bench.suite import KINDS, load_suite
+from bench.suite import load_suite
 
 #: Options that change no number.
 WHERE_AND_HOW = {
@@ -30,6 +30,7 @@ WHERE_AND_HOW = {
     "collect",
     "compare",
     "check_method",
+    "save_models",
 }
 
 
@@ -50,8 +51,8 @@ def run(options: Namespace) -> int:
         return compare_and_draw(options.compare, folder, figures)
     if options.collect:
         return collect_and_draw(folder, figures)
-    grid, files = resolve_grid(options)
-    return prepare(grid) if options.prepare else run_grid(grid, files, folder, figures, options)
+    grid, files = resolve_grid(options, read_pins(folder.path))
+    return prepare(grid, folder) if options.prepare else run_grid(grid, files, folder, figures, options)
 
 
 def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path, options: Namespace) -> int:
@@ -59,25 +60,38 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     jobs, device = resolve_workers(options)
     shared = grid.shared()
     cells = grid.cells(shared)
-    todo = find_todo(cells, folder, options.force)
+    todo = find_todo(cells, folder, options.force, options.save_models)
     if options.plan:
-        to_run = {cell.key for cell in todo.pending}
-        for cell in cells:
-            state = f"skipped: {cell.skip}" if cell.skip else "to run" if cell.key in to_run else "done"
-            print(f"{cell.key[:12]}  {cell.label:50}  {state}")
-        print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
-        return 0
+        return print_plan(cells, todo, grid, folder, jobs, device, options.save_models)
     check_loadable(todo, grid.suite.max_length)
     folder.create()
     make_writable(figures, "figures")
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
-    run_todo(todo, folder, grid, device, jobs, files, options.fail_fast)
+    write_pins(folder.path, grid.revisions())
+    work = Work(folder, grid.pinned_source(), device, tuple(sorted(set(files.values()))), options.save_models)
+    run_todo(todo, work, grid, jobs, options.fail_fast)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
     return collect_and_draw(folder, figures)
+
+
+def print_plan(
+    cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, jobs: int, device: str, save_models: bool
+) -> int:
+    """Every cell with what will become of it, then what is left to pay."""
+    from bench.forecast import forecast
+
+    to_run = {cell.key for cell in todo.pending}
+    for cell in cells:
+        state = f"skipped: {cell.skip}" if cell.skip else "to run" if cell.key in to_run else "done"
+        print(f"{cell.key[:12]}  {cell.label:50}  {state}")
+    if todo.pending:
+        print(*forecast(grid, todo, folder, device, jobs, save_models).lines(jobs, device), sep="\n")
+    print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
+    return 0
 
 
 def command_of(options: Namespace) -> str:
@@ -89,16 +103,12 @@ def command_of(options: Namespace) -> str:
     return shlex.join(parts)
 
 
-def run_todo(
-    todo: Todo, folder: RunFolder, grid: Grid, device: str, jobs: int, files: dict[str, str], fail_fast: bool
-) -> None:
+def run_todo(todo: Todo, work: Work, grid: Grid, jobs: int, fail_fast: bool) -> None:
     """Run what is left and say how it went."""
     title = f"suite '{grid.suite.name}' ({grid.suite.title})"
-    print(
-        f"{title}: {len(todo.pending)} cells to run, {len(todo.finished)} done or skipped, {jobs} at a time on {device}"
-    )
+    counts = f"{len(todo.pending)} cells to run, {len(todo.finished)} done or skipped"
+    print(f"{title}: {counts}, {jobs} at a time on {work.device}")
     started = time.monotonic()
-    work = Work(folder, grid.source, device, tuple(sorted(set(files.values()))))
     failed = run_cells(todo, work, jobs, fail_fast)
     if todo.pending:
         print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
@@ -114,16 +124,19 @@ def check_loadable(todo: Todo, max_length: int) -> None:
         check_length(checkpoint, max_length)
 
 
-def prepare(grid: Grid) -> int:
-    """Fetch data and checkpoints into the libraries' caches, and say what was fetched."""
+def prepare(grid: Grid, folder: RunFolder) -> int:
+    """Fetch data and checkpoints into the hub's caches, pin their revisions in the results folder, and say which."""
     from bench.backbones import load_encoder, load_tokenizer
 
     shared = grid.shared()
-    for family in grid.backbones:
-        for path in filter(None, (grid.suite.backbones[family].path(kind) for kind in KINDS)):
-            load_tokenizer(resolve_checkpoint(path))
-            load_encoder(resolve_checkpoint(path))
+    for checkpoint in grid.checkpoints().values():
+        load_tokenizer(checkpoint)
+        load_encoder(checkpoint)
+    folder.create()
+    write_pins(folder.path, grid.revisions())
     for kind in ("data", "checkpoints"):
         for name, fingerprint in shared[kind].items():
             print(f"{kind} {name}: {fingerprint}")
+    for repo, commit in grid.revisions().items():
+        print(f"pinned {repo} at {commit}")
     return 0

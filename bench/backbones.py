@@ -17,8 +17,16 @@ from transformers.utils import logging as transformers_logging
 from bench.checkpoints import Checkpoint
 from bench.errors import UserError, one_line
 
-#: Where each family of encoders keeps its layers. BERT and RoBERTa share one shape.
-LAYER_PATHS = {"bert": "encoder.layer", "roberta": "encoder.layer", "distilbert": "transformer.layer"}
+#: Where each family of encoders keeps its layers. ALBERT's are groups that several layers share.
+LAYER_PATHS = {
+    "bert": "encoder.layer",
+    "roberta": "encoder.layer",
+    "distilbert": "transformer.layer",
+    "albert": "encoder.albert_layer_groups",
+    "electra": "encoder.layer",
+}
+#: Where ALBERT and ELECTRA bring embeddings of another width to that of the layers.
+PROJECTIONS = ("encoder.embedding_hidden_mapping_in", "embeddings_project")
 
 Batch = dict[str, Tensor]
 
@@ -30,16 +38,22 @@ class Layerwise(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.config = encoder.config
+        self.projection = next((name for name, _ in encoder.named_modules() if name in PROJECTIONS), None)
 
     @property
-    def layers(self) -> nn.ModuleList:
-        """The L layers; a property, so that their parameters belong to the encoder only."""
-        return self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
+    def layers(self) -> list[nn.Module]:
+        """The L layers; a property, so that their parameters belong to the encoder only.
+
+        ALBERT's share weights: layer i of L is group i G // L of its G groups, counting from 0.
+        """
+        stored = self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
+        num_layers = self.config.num_hidden_layers
+        return [stored[i * len(stored) // num_layers] for i in range(num_layers)]
 
     @property
     def num_layers(self) -> int:
         """L."""
-        return len(self.layers)
+        return self.config.num_hidden_layers
 
     @property
     def hidden_size(self) -> int:
@@ -52,12 +66,12 @@ class Layerwise(nn.Module):
         return getattr(self.config, "hidden_dropout_prob", None) or getattr(self.config, "dropout", 0.0)
 
     def parts(self) -> list[tuple[int, nn.Parameter]]:
-        """Every parameter with the layer it belongs to; 0 is the embeddings."""
-        prefix = LAYER_PATHS[self.config.model_type] + "."
-        return [
-            (int(name[len(prefix) :].split(".")[0]) + 1 if name.startswith(prefix) else 0, parameter)
-            for name, parameter in self.encoder.named_parameters()
-        ]
+        """Every parameter with the layer it belongs to, the first of those that share it; 0 is the embeddings."""
+        first: dict[nn.Parameter, int] = {}
+        for number, layer in enumerate(self.layers, 1):
+            for parameter in layer.parameters():
+                first.setdefault(parameter, number)
+        return [(first.get(parameter, 0), parameter) for parameter in self.encoder.parameters()]
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Embeddings [n, T, H] of a batch, and the attention mask that its layers take (None: nothing is masked)."""
@@ -66,6 +80,8 @@ class Layerwise(nn.Module):
         if "token_type_ids" in batch and getattr(self.config, "type_vocab_size", 1) > 1:
             inputs["token_type_ids"] = batch["token_type_ids"]
         hidden = self.encoder.embeddings(**inputs)
+        if self.projection:
+            hidden = self.encoder.get_submodule(self.projection)(hidden)
         mask = create_bidirectional_mask(self.config, hidden, batch["attention_mask"])
         return hidden, mask
 
@@ -74,9 +90,20 @@ class Layerwise(nn.Module):
         return self.layers[layer - 1](hidden, mask)
 
     def cut(self, depth: int) -> None:
-        """Keep the first `depth` layers only."""
-        del self.layers[depth:]
+        """Keep the first `depth` layers only.
+
+        Raises:
+            UserError: they share weights in a way that a model of that depth cannot have.
+        """
+        kept, num_layers = self.layers[:depth], self.num_layers
+        stored = self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
+        del stored[-(-depth * len(stored) // num_layers) :]
         self.config.num_hidden_layers = depth
+        if self.config.model_type == "albert":
+            self.config.num_hidden_groups = len(stored)
+        if any(ours is not theirs for ours, theirs in zip(self.layers, kept, strict=True)):
+            shared = f"{num_layers} layers share weights in groups"
+            raise UserError(f"a backbone whose {shared} cannot be cut to {depth}: {depth} must be whole groups")
 
     def sequences(self, batch: Batch) -> Iterator[Tensor]:
         """The states [n, T, H] of all tokens after layer 1, 2, .. L, one layer after the other."""
@@ -102,9 +129,8 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
     transformers_logging.disable_progress_bar()
     try:
         encoder, info = AutoModel.from_pretrained(
-            checkpoint.path,
+            checkpoint.folder(),
             config=config,
-            revision=checkpoint.revision or "main",
             use_safetensors=True,
             trust_remote_code=False,
             attn_implementation="sdpa",
@@ -118,8 +144,18 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise UserError(f"checkpoint '{checkpoint.path}' lacks weights of its encoder, first '{missing[0]}'")
+    return without_pooler(encoder)
+
+
+def empty_encoder(config: PreTrainedConfig) -> Layerwise:
+    """An encoder of a configuration with weights that somebody else will fill in."""
+    return without_pooler(AutoModel.from_config(config, attn_implementation="sdpa", dtype=torch.float32))
+
+
+def without_pooler(encoder: nn.Module) -> Layerwise:
+    """The layerwise view of a library encoder, whose pooler goes: every exit brings its own."""
     if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # every exit brings its own
+        encoder.pooler = None
     return Layerwise(encoder)
 
 
@@ -145,9 +181,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """
     where = f"checkpoint '{checkpoint.path}'"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint.path, revision=checkpoint.revision or "main", trust_remote_code=False
-        )
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder(), trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{where} has no usable tokenizer: {one_line(error)}") from error
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # the library makes up an empty one where files are missing

@@ -6,6 +6,7 @@ import copy
 import resource
 import time
 import traceback
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -16,21 +17,25 @@ from transformers import PreTrainedTokenizerBase
 
 from bench.backbones import Layerwise, load_config, load_encoder, load_tokenizer
 from bench.checkpoints import Checkpoint
+from bench.costs import model_macs, training_bytes
 from bench.data import Examples, Source, load_split
 from bench.encoding import Encoded, encode
 from bench.environment import environment
 from bench.errors import UserError
 from bench.files import write_bytes, write_json
 from bench.glue_metric import GlueMetric
+from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
 from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
 from bench.plan import Cell, Work, full_variant
 from bench.replay import replay
+from bench.saved import EarlyExitClassifier, describe
 from bench.store import record_of
 from bench.suite import Recipe
+from bench.sweep import point_rows, sweep
 from bench.tasks import TASKS, Task
 from bench.trace import Trace, record
-from bench.training import train
+from bench.training import INFERENCE_BATCH, train
 from methods import discover, from_file
 from methods.base import Method
 
@@ -60,36 +65,76 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
 
 
 def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
-    """The work of a cell; what it returns goes into the record."""
+    """The work of a cell; what it returns goes into the record.
+
+    Where memory does not suffice it is tried once more, every batch in twice as many parts.
+
+    Raises:
+        UserError: that does not suffice either.
+    """
     if work.device == "cpu":
         torch.set_num_threads(1)  # sums in another order would change the numbers
+    forget_peak(work.device)
+    recipe = Recipe(**cell.spec["recipe"])
+    smaller = replace(recipe, accumulation=2 * recipe.accumulation)
+    try:
+        return attempt(cell, work, keep_model, recipe)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    make_room()  # only here: the error holds on to everything that the attempt had made
+    try:
+        return attempt(cell, work, keep_model, smaller)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        needed = needed_bytes(cell, work, smaller)
+        raise too_little(work.device, needed, recipe.batch_size, smaller.accumulation) from error
+
+
+def needed_bytes(cell: Cell, work: Work, recipe: Recipe) -> int:
+    """An estimate of the memory that a cell's training takes with a recipe."""
+    method = all_methods(work.method_files, cell.spec["compat"])[cell.spec["method"]]
+    backbone = _pretrained(cell.checkpoint)
+    is_trained = method.trains("backbone", backbone.num_layers, backbone.num_layers)
+    rows, length = -(-recipe.batch_size // recipe.accumulation), int(rows_of(cell, work, "train")[1].lengths.max())
+    return training_bytes(backbone, is_trained, rows, length, cell.spec["precision"])
+
+
+def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
+    """Train and trace a cell with a recipe."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
-    method = all_methods(work.method_files)[spec["method"]]
+    method = all_methods(work.method_files, spec["compat"])[spec["method"]]
     clock = time.perf_counter()
     examples, data = rows_of(cell, work, "train")
-    recipe, variant = Recipe(**spec["recipe"]), full_variant(method, spec["variant"])
+    variant = full_variant(method, spec["variant"])
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
     backbone = fresh_backbone(cell.checkpoint)
     model = build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
     teacher = None
     if method.has_teacher:
-        starting = all_methods(work.method_files)[method.starts_from]
+        starting = all_methods(work.method_files, spec["compat"])[method.starts_from]
         teacher = build_model(starting, fresh_backbone(cell.checkpoint), task.num_labels, names, start).to(work.device)
     loaded = time.perf_counter()
 
-    order = (task.id, spec["seed"])
-    seen = train(model, method, variant, data, recipe, order, work.device, spec["precision"], teacher)
+    order, how = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
+    seen = train(model, method, variant, data, recipe, order, *how, teacher)
     trained = time.perf_counter()
 
-    full_depth = {split: trace_split(cell, work, model, method, split) for split in task.splits if split != "train"}
+    splits = [split for split in task.splits if split != "train"]
+    full_depth = {split: trace_split(cell, work, model, method, split, recipe.accumulation) for split in splits}
     if keep_model:
         write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict()))
+    panel = load_config(cell.panel_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
-    return {
+    found = {
         "splits": list(full_depth),
         "layers": model.num_layers,
-        "panel_layers": load_config(cell.panel_checkpoint).num_hidden_layers,
+        "panel_layers": panel.num_hidden_layers,
+        "macs": model_macs(model, panel),
+        "accumulation": recipe.accumulation,
+        "peak_gpu_memory_mb": peak_mb(work.device),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "examples_seen": seen,
         "examples_per_second": round(seen / seconds["train"], 1),
@@ -98,12 +143,27 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
         "full_depth": full_depth,
         "constant_label": constant_label(task, examples.labels),
     }
+    if work.save_models:
+        save_model(cell, work, model, method, found)
+    return found
 
 
-def trace_split(cell: Cell, work: Work, model: EarlyExitModel, method: Method, split: str) -> dict[str, float]:
+def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, found: dict) -> None:
+    """Keep a trained model for others to use, with the curve of its first validation split."""
+    split, shared, record = found["splits"][0], work.folder.shared(), record_of(cell, "ok") | found
+    rows = point_rows(sweep(method, record, split, shared["suite"], work.folder.trace_path(cell.key, split)))
+    base = "@".join(filter(None, (Path(cell.checkpoint.path).name, cell.checkpoint.revision)))
+    about = describe(record, shared, rows, method, base)
+    saved = EarlyExitClassifier(model.cpu(), method, tokenizer(cell.checkpoint), about)
+    saved.save_pretrained(work.folder.model_path(cell.spec))
+
+
+def trace_split(
+    cell: Cell, work: Work, model: EarlyExitModel, method: Method, split: str, parts: int
+) -> dict[str, float]:
     """Trace a trained model on a split; gives its GLUE metrics without early exit, by the `evaluate` library."""
     examples, data = rows_of(cell, work, split)
-    trace = record(model, examples, data, work.device, cell.spec["precision"])
+    trace = record(model, examples, data, work.device, cell.spec["precision"], -(-INFERENCE_BATCH // parts))
     trace.save(work.folder.trace_path(cell.key, split))
     return full_depth_values(method, trace, TASKS[cell.spec["task"]])
 
@@ -160,9 +220,9 @@ def fresh_backbone(checkpoint: Checkpoint) -> Layerwise:
 
 
 @cache
-def all_methods(files: tuple[str, ...]) -> dict[str, Method]:
+def all_methods(files: tuple[str, ...], compat: str) -> dict[str, Method]:
     """The methods of the project and of files outside it."""
-    return {**discover(), **{method.name: method for file in files for method in from_file(Path(file))}}
+    return {**discover(compat), **{method.name: method for file in files for method in from_file(Path(file), compat)}}
 
 
 @cache

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from bench import embedded
 from bench.errors import UserError, one_line
 
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
-MODEL_TYPES = ("bert", "roberta", "distilbert")
+MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")
+#: What of a hub repository is fetched: config, tokenizer and weights in safetensors, nothing that could hold code.
+HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+WAYS = (
+    "--prepare on a machine with network fills the cache",
+    "name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)",
+)
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -23,26 +30,51 @@ class Checkpoint:
     path: str
     revision: str | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine."""
+        return Path(self.path).is_dir()
+
     def fingerprint(self) -> str:
         """What identifies the weights, config and tokenizer: a hash of a folder's files, or the hub's commit.
 
         Raises:
             UserError: see `check_folder`; or neither a folder nor known to the hub or its cache.
         """
-        folder = Path(self.path)
-        if folder.is_dir():
-            check_folder(folder)
-            return folder_hash(folder)
+        if self.is_local:
+            check_folder(Path(self.path))
+            return folder_hash(Path(self.path))
         return hub_commit(self.path, self.revision)
 
+    def pinned(self) -> Checkpoint:
+        """The same at the very commit that its revision means now; a folder is what it is."""
+        return self if self.is_local else replace(self, revision=self.fingerprint())
 
-def resolve(name: str) -> Checkpoint:
-    """The checkpoint that a suite or the command line names: embedded, a folder, or a hub repository."""
+    def folder(self) -> Path:
+        """Where its files are on this machine, downloaded if need be.
+
+        Raises:
+            UserError: they cannot be had, or see `check_folder`.
+        """
+        return Path(self.path) if self.is_local else hub_folder(self.path, self.fingerprint())
+
+
+def resolve(name: str, pins: dict[str, str] | None = None) -> Checkpoint:
+    """The checkpoint that a suite or the command line names: embedded, a folder, or a hub repository.
+
+    Args:
+        name: a name of the embedded suite, a folder, REPOSITORY or REPOSITORY@REVISION.
+        pins: commits of repositories, for those named without a revision.
+    """
     if name in embedded.CHECKPOINTS:
         return Checkpoint(str(embedded.checkpoint(name)))
-    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return Checkpoint(str(folder))
+    if name.startswith((".", "/", "~")):
         raise UserError(f"checkpoint folder '{name}' does not exist")
-    return Checkpoint(str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name)
+    repo, _, revision = name.partition("@")
+    return Checkpoint(repo, revision or (pins or {}).get(repo))
 
 
 def check_folder(folder: Path) -> None:
@@ -89,21 +121,55 @@ def hub_commit(repo: str, revision: str | None) -> str:
         UserError: neither knows it; the line says which flag takes a folder instead.
     """
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    reason = "the hub is switched off"
+    if re.fullmatch("[0-9a-f]{40}", revision or ""):
+        return revision
+    failure: Exception | None = None
     try:
         if not constants.HF_HUB_OFFLINE:
             return HfApi().model_info(repo, revision=revision, timeout=20).sha
     except Exception as error:  # the client's transport errors share no public base class
-        reason = one_line(error)
+        failure = error
     try:
         cached = try_to_load_from_cache(repo, "config.json", revision=revision)
     except HFValidationError:
         cached = None  # no name that the hub could know
-    if isinstance(cached, str):
+    known_to_be_wrong = isinstance(failure, (RepositoryNotFoundError, RevisionNotFoundError))
+    if isinstance(cached, str) and not known_to_be_wrong:
         return Path(cached).parent.name
-    raise UserError(
+    raise no_checkpoint(repo, revision, failure)
+
+
+@cache
+def hub_folder(repo: str, commit: str) -> Path:
+    """The folder of the hub's cache with the files of a repository at a commit, downloaded if need be.
+
+    Raises:
+        UserError: they cannot be had, or see `check_folder`.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(repo, revision=commit, allow_patterns=HUB_FILES, ignore_patterns="*/*")
+    except Exception as error:  # see `hub_commit`
+        raise no_checkpoint(repo, commit, error) from None
+    check_folder(Path(folder))
+    return Path(folder)
+
+
+def no_checkpoint(repo: str, revision: str | None, failure: Exception | None) -> UserError:
+    """The error of a hub checkpoint that cannot be had: which one, why, and the ways out."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(failure, GatedRepoError):
+        return UserError(f"checkpoint '{repo}' is gated: accept its terms on the hub and log in, or {WAYS[1]}")
+    if isinstance(failure, RevisionNotFoundError):
+        return UserError(f"checkpoint '{repo}' has no revision '{revision}' on the hub")
+    reason = one_line(failure) if failure else "the hub is switched off"
+    if isinstance(failure, RepositoryNotFoundError):
+        reason = "the hub knows no such repository, or it is private"
+    return UserError(
         f"checkpoint '{repo}' is neither a local folder nor to be had from the hub or its cache ({reason}): "
-        "name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)"
+        f"{WAYS[0]}, or {WAYS[1]}"
     )

@@ -43,7 +43,7 @@ from bench.transfer import CHOICES, transfer_rows, transfer_table
 from bench.versus import paired_table
 from methods.base import Method
 
-POINTS = [*KEYS, "layer_fraction", "metric", "value", *METRICS, "n"]
+POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]
 FAILURES = ["cell", "suite", "task", "backbone", "method", "variant", "seed", "status", "reason"]
 #: The tables that come from traces, panel by panel, with their columns.
 FROM_TRACES = {

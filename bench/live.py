@@ -53,6 +53,8 @@ def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float,
         answer, score, state = rule.step(layer, outputs, state)
         done = knob.reached(score, value)
         if layer == model.num_layers:
+            if (ramp := rule.ramp(outputs)) is not None:
+                answer = torch.where(knob.reached(ramp[1], value)[:, None], ramp[0], answer)
             done = torch.ones_like(done)
         answers[running[done]] = answer[done]
         layers[running[done]] = layer

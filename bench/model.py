@@ -67,7 +67,7 @@ def join(outputs: list[ExitOutputs], cls: Tensor) -> ExitOutputs:
     logits = torch.stack([output.logits for output in outputs], dim=1)
     has_halting = outputs[-1].halting is not None
     halting = torch.stack([output.halting for output in outputs], dim=1) if has_halting else None
-    return ExitOutputs(logits, halting, cls)
+    return ExitOutputs(logits, halting, cls, outputs[-1].ramp)
 
 
 def build_model(
@@ -90,8 +90,20 @@ def build_model(
         start: the state of a trained stage-1 model: its backbone, and its head for layer L.
         variant: what is trained, for methods whose depth depends on it.
     """
-    num_layers = method.depth(backbone.num_layers, variant or {})
-    backbone.cut(num_layers)
+    backbone.cut(method.depth(backbone.num_layers, variant or {}))
+    model = with_exits(method, backbone, num_labels, seed_parts)
+    if start is not None:
+        load_start(model, start)
+    for layer, parameter in backbone.parts():
+        parameter.requires_grad_(method.trains("backbone", layer, model.num_layers))
+    for layer, module in model.exits.items():
+        module.requires_grad_(method.trains("exit", int(layer), model.num_layers))
+    return model
+
+
+def with_exits(method: Method, backbone: Layerwise, num_labels: int, seed_parts: tuple) -> EarlyExitModel:
+    """A method's new exits on all layers of a backbone that has its depth already; see `build_model`."""
+    num_layers = backbone.num_layers
     std = getattr(backbone.config, "initializer_range", 0.02)
     exits = {}
     for layer in range(1 if method.every_layer else num_layers, num_layers + 1):
@@ -99,15 +111,8 @@ def build_model(
             torch.manual_seed(derive_seed("exit", *seed_parts, layer))
             spec = ExitSpec(backbone.hidden_size, num_labels, backbone.dropout, std, layer, num_layers)
             exits[layer] = method.exit(spec)
-    exits = dict(zip(exits, method.tie(list(exits.values())), strict=True))
-    model = EarlyExitModel(backbone, exits, num_labels)
-    if start is not None:
-        load_start(model, start)
-    for layer, parameter in backbone.parts():
-        parameter.requires_grad_(method.trains("backbone", layer, num_layers))
-    for layer, module in exits.items():
-        module.requires_grad_(method.trains("exit", layer, num_layers))
-    return model
+    method.connect(exits)
+    return EarlyExitModel(backbone, exits, num_labels)
 
 
 def load_start(model: EarlyExitModel, start: dict[str, Tensor]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 
 from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
 from bench.errors import UserError, nearest
+from bench.hub import revision
 from bench.store import RunFolder
 from bench.suite import KINDS, Suite
 from bench.tasks import Task
@@ -66,12 +67,14 @@ class Work:
         source: where the rows come from.
         device: "cpu" or "cuda".
         method_files: files of methods from outside the project.
+        save_models: whether trained models are kept in a form that others can load.
     """
 
     folder: RunFolder
     source: Source
     device: str
     method_files: tuple[str, ...] = ()
+    save_models: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,31 @@ class Grid:
     seeds: Sequence[int]
     source: Source
     limit: int | None = None
+    pins: dict[str, str] = field(default_factory=dict)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """A checkpoint of the suite, at the commit that `pins` or else the hub says."""
+        return resolve(name, self.pins).pinned()
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """All checkpoints of the families that run, under the names of run.json: `bert`, `bert student`."""
+        return {
+            entry_name(family, kind): self.checkpoint(path)
+            for family in self.backbones
+            for kind in KINDS
+            if (path := self.suite.backbones[family].path(kind))
+        }
+
+    def revisions(self) -> dict[str, str]:
+        """The commits of everything that comes from the hub: repository -> commit, data as "datasets/REPOSITORY"."""
+        found = {c.path: c.revision for c in self.checkpoints().values() if c.revision}
+        commit = revision(self.source, self.tasks[0])
+        return {**found, f"datasets/{self.source.repo}": commit} if commit else found
+
+    def pinned_source(self) -> Source:
+        """Where the rows come from, at the very commit that was fingerprinted."""
+        commit = revision(self.source, self.tasks[0])
+        return replace(self.source, revision=commit) if commit else self.source
 
     def shared(self) -> dict:
         """What all cells of a results folder share, and what may only grow: the content of run.json.
@@ -93,24 +121,18 @@ class Grid:
             UserError: a task's data or a checkpoint cannot be read.
         """
         suite = self.suite
-        checkpoints = {
-            entry_name(family, kind): resolve(path).fingerprint()
-            for family in self.backbones
-            for kind in KINDS
-            if (path := suite.backbones[family].path(kind))
-        }
         return {
             "suite": suite.name,
             "title": suite.title,
-            "compat": "equal",
+            "compat": suite.compat,
             "precision": suite.precision,
             "seed_scope": suite.seed_scope,
             "max_length": suite.max_length,
             "limit": self.limit,
             "engine": ENGINE_VERSION,
-            "recipes": {name: asdict(recipe) for name, recipe in suite.recipes.items()},
+            "recipes": {name: recipe.spec() for name, recipe in suite.recipes.items()},
             "data": {task.id: fingerprint(self.source, task) for task in self.tasks},
-            "checkpoints": checkpoints,
+            "checkpoints": {name: checkpoint.fingerprint() for name, checkpoint in self.checkpoints().items()},
         }
 
     def cells(self, shared: dict) -> list[Cell]:
@@ -153,17 +175,17 @@ class Grid:
             "limit": self.limit,
             "checkpoint": shared["checkpoints"].get(entry_name(backbone, method.checkpoint)),
             "max_length": suite.max_length,
-            "recipe": asdict(suite.recipe(method.name, method.recipe)),
+            "recipe": suite.recipe_of(method.name, method.recipe, backbone).spec(),
             "precision": suite.precision,
-            "compat": "equal",
+            "compat": suite.compat,
             "start": None,
         }
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
         if method.starts_from is not None:
             start = self.cell(known_methods(self.methods)[method.starts_from], backbone, task, "", seed, shared)
             spec["start"] = start.key
-        checkpoint = resolve(path) if path else None
-        panel = resolve(family.checkpoint) if family.checkpoint else None
+        checkpoint = self.checkpoint(path) if path else None
+        panel = self.checkpoint(family.checkpoint) if family.checkpoint else None
         return Cell(spec, checkpoint, panel, spec["start"], skip)
 
 

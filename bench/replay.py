@@ -22,11 +22,23 @@ class Replay:
         predictions: [n, L], the class (or value, for regression) answered if the example halted at each layer.
         scores: float64 [n, L].
         answers: float64 [n, L, C].
+        ramp: predictions [n] and scores [n] of a second exit on layer L that is asked before the first, or None.
     """
 
     predictions: np.ndarray
     scores: np.ndarray
     answers: np.ndarray
+    ramp: tuple[np.ndarray, np.ndarray] | None = None
+
+    def decide(self, knob: Knob, values: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The layer at which every example halts and what it answers there, for each knob value: two of [K, n]."""
+        layers = self.exit_layers(knob, values)
+        predictions = self.predictions_at(layers)
+        if self.ramp is not None:
+            answers, scores = self.ramp
+            reached = torch.stack([knob.reached(torch.from_numpy(scores), value) for value in values]).numpy()
+            predictions = np.where(reached & (layers == self.scores.shape[1]), answers, predictions)
+        return layers, predictions
 
     def exit_layers(self, knob: Knob, values: tuple[float, ...]) -> np.ndarray:
         """The layer (1..L) at which every example halts for each knob value, [K, n]."""
@@ -36,7 +48,7 @@ class Replay:
         return reached.argmax(axis=2) + 1
 
     def predictions_at(self, layers: np.ndarray) -> np.ndarray:
-        """What is answered by examples that halt at `layers` [K, n]: predictions [K, n]."""
+        """What the exits of `layers` [K, n] answer: predictions [K, n]."""
         return self.predictions[np.arange(layers.shape[1])[None, :], layers - 1]
 
 
@@ -44,7 +56,7 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
     """Step a rule once through all layers of a trace."""
     logits = torch.from_numpy(trace.logits)
     halting = None if trace.halting is None else torch.from_numpy(trace.halting)
-    outputs = ExitOutputs(logits, halting).double()
+    outputs = ExitOutputs(logits, halting, None if trace.ramp is None else torch.from_numpy(trace.ramp)).double()
     n, num_layers, num_labels = logits.shape
     state = rule.start(n, num_labels)
     answers, scores = [], []
@@ -53,7 +65,11 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
         answers.append(answer)
         scores.append(score)
     answers = torch.stack(answers, dim=1)  # [n, L, C]
-    return Replay(prediction(answers).numpy(), torch.stack(scores, dim=1).numpy(), answers.numpy())
+    ramp = None
+    if trace.ramp is not None:
+        last = rule.ramp(ExitOutputs(outputs.logits[:, -1], ramp=outputs.ramp))
+        ramp = None if last is None else (prediction(last[0]).numpy(), last[1].numpy())
+    return Replay(prediction(answers).numpy(), torch.stack(scores, dim=1).numpy(), answers.numpy(), ramp)
 
 
 @dataclass(frozen=True)
@@ -74,15 +90,22 @@ def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCur
 
     An example halts at the first layer whose score reaches the threshold, hence only layers whose score exceeds all
     earlier ones can be exits. Lowering the threshold past such a record moves the example from its next record's
-    layer (or L) to this one; sums over the sorted moves give every point.
+    layer (or L) to this one; sums over the sorted moves give every point. A second exit on layer L is one more
+    place to answer, between the layers before and the head of L, that costs as much as L.
     """
     n, num_layers = result.scores.shape
-    best = np.maximum.accumulate(result.scores[:, :-1], axis=1)
+    scores, predictions, depth = result.scores, result.predictions, np.arange(1, num_layers + 1)
+    if result.ramp is not None:
+        scores = np.insert(scores, num_layers - 1, result.ramp[1], axis=1)
+        predictions = np.insert(predictions, num_layers - 1, result.ramp[0], axis=1)
+        depth = np.append(depth, num_layers)
+    places = len(depth)
+    best = np.maximum.accumulate(scores[:, :-1], axis=1)
     is_record = np.ones_like(best, dtype=bool)
     is_record[:, 1:] = best[:, 1:] > best[:, :-1]
     rows, source, target, thresholds = [], [], [], []
-    later = np.full(n, num_layers - 1)  # the exit that each example would otherwise take, 0-based
-    for layer in range(num_layers - 2, -1, -1):
+    later = np.full(n, places - 1)  # the exit that each example would otherwise take, 0-based
+    for layer in range(places - 2, -1, -1):
         moved = np.flatnonzero(is_record[:, layer])
         rows.append(moved)
         source.append(later[moved])
@@ -97,10 +120,10 @@ def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCur
 
     change = np.zeros((len(rows), num_labels, num_labels), dtype=np.int64)
     moves = np.arange(len(rows))
-    np.subtract.at(change, (moves, labels[rows], result.predictions[rows, source]), 1)
-    np.add.at(change, (moves, labels[rows], result.predictions[rows, target]), 1)
+    np.subtract.at(change, (moves, labels[rows], predictions[rows, source]), 1)
+    np.add.at(change, (moves, labels[rows], predictions[rows, target]), 1)
     full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
-    np.add.at(full, (0, labels, result.predictions[:, -1]), 1)
+    np.add.at(full, (0, labels, predictions[:, -1]), 1)
     confusion = np.concatenate([full, full + np.cumsum(change, axis=0)[last_of_tie]])
-    layers = n * num_layers + np.concatenate([[0], np.cumsum(target - source)[last_of_tie]])
+    layers = n * num_layers + np.concatenate([[0], np.cumsum(depth[target] - depth[source])[last_of_tie]])
     return ExactCurve(layers / (n * num_layers), confusion)

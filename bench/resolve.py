@@ -12,15 +12,19 @@ from bench.errors import UserError, check_name, nearest
 from bench.hub import Hub
 from bench.plan import Grid, known_methods
 from bench.store import RunFolder
-from bench.suite import PRECISIONS, STAGES, Suite, load_suite
+from bench.suite import COMPATS, PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
 from bench.tsv import Folder
 from methods import DEFAULT, discover, from_file
 from methods.base import Method
 
 
-def resolve_grid(options: Namespace) -> tuple[Grid, dict[str, str]]:
+def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[str, str]]:
     """The axes of the plan that a command line asks for, and the files of methods from outside the project.
+
+    Args:
+        options: the command line.
+        pins: commits of hub repositories that the results folder has fixed.
 
     Raises:
         UserError: an unknown name or a value out of range.
@@ -36,8 +40,9 @@ def resolve_grid(options: Namespace) -> tuple[Grid, dict[str, str]]:
         backbones=resolve_backbones(options.backbones, suite),
         methods=methods,
         seeds=resolve_seeds(options),
-        source=resolve_source(suite, options.glue_dir),
+        source=resolve_source(suite, options.glue_dir, pins),
         limit=options.limit,
+        pins=pins,
     )
     return grid, files
 
@@ -55,6 +60,10 @@ def resolve_suite(options: Namespace) -> Suite:
         check_name("backbone", name, suite.backbones)
     if options.precision:
         suite = replace(suite, precision=check_name("precision", options.precision, PRECISIONS))
+    if options.compat:
+        suite = replace(suite, compat=check_name("compat", options.compat, COMPATS))
+    if options.recipe:
+        suite = suite.with_recipe(options.recipe)
     return suite.with_checkpoints(named)
 
 
@@ -62,7 +71,7 @@ def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
     """Refuse variants and recipes for methods that do not exist."""
     for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
         choices = [*known, *STAGES] if table == "recipes" else list(known)
-        for name in names:
+        for name in (name.rpartition("/")[2] for name in names):
             if name not in choices:
                 hint = nearest(name, choices)
                 raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
@@ -104,30 +113,28 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
     known = discover()
     chosen: dict[str, Method] = {}
     files: dict[str, str] = {}
-    if text is None:
-        return {name: known[name] for name in DEFAULT}, {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    for entry in filter(None, (part.strip() for part in ("default" if text is None else text).split(","))):
         if entry.endswith(".py"):
             found = load_method_file(entry)
             files |= {method.name: str(Path(entry).resolve()) for method in found}
             chosen |= {method.name: method for method in found}
-        elif entry == "all":
-            chosen |= known
+        elif entry in ("default", "all"):
+            chosen |= known if entry == "all" else {name: known[name] for name in DEFAULT}
         else:
-            check_name("method", entry, ["all", *known])
+            check_name("method", entry, ["default", "all", *known])
             chosen[entry] = known[entry]
     if not chosen:
         raise UserError("--methods: expected at least one name")
     return chosen, files
 
 
-def load_method_file(entry: str) -> list[Method]:
-    """The methods of a file named on the command line."""
+def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
+    """The methods of a file named on the command line; `compat` as for `methods.discover`."""
     path = Path(entry)
     if not path.is_file():
         raise UserError(f"method file '{entry}' does not exist")
     try:
-        found = from_file(path)
+        found = from_file(path, compat)
     except Exception as error:
         raise UserError(f"method file '{entry}' cannot be imported: {type(error).__name__}: {error}") from error
     if not found:
@@ -137,9 +144,11 @@ def load_method_file(entry: str) -> list[Method]:
 
 def methods_of(folder: RunFolder) -> dict[str, Method]:
     """All methods of the project and those from outside it that a run folder reports."""
-    known = discover()
-    for file in sorted({file for file in folder.shared().get("methods", {}).values() if file}):
-        known |= {method.name: method for method in load_method_file(file)}
+    shared = folder.shared()
+    compat = shared.get("compat", "equal")
+    known = discover(compat)
+    for file in sorted({file for file in shared.get("methods", {}).values() if file}):
+        known |= {method.name: method for method in load_method_file(file, compat)}
     return known
 
 
@@ -158,8 +167,8 @@ def resolve_seeds(options: Namespace) -> list[int]:
     return seeds
 
 
-def resolve_source(suite: Suite, glue_dir: str | None) -> Source:
-    """Where the suite's data comes from."""
+def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> Source:
+    """Where the suite's data comes from; the hub's at the commit that was pinned."""
     if glue_dir is not None and suite.source != "folder":
         raise UserError(f"--glue-dir: suite '{suite.name}' reads {suite.source} data; use --suite glue-local")
     if suite.source == "folder":
@@ -168,7 +177,7 @@ def resolve_source(suite: Suite, glue_dir: str | None) -> Source:
         if not Path(glue_dir).is_dir():
             raise UserError(f"--glue-dir: '{glue_dir}' is not a folder")
         return Folder(Path(glue_dir))
-    return Embedded() if suite.source == "embedded" else Hub()
+    return Embedded() if suite.source == "embedded" else Hub(revision=pins.get(f"datasets/{Hub.repo}"))
 
 
 def resolve_workers(options: Namespace) -> tuple[int, str]:
@@ -183,4 +192,4 @@ def resolve_workers(options: Namespace) -> tuple[int, str]:
     if options.jobs is not None and options.jobs < 1:
         raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return options.jobs or (1 if device == "cuda" else cores), device
+    return options.jobs or (torch.cuda.device_count() if device == "cuda" else cores), device

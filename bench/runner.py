@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from joblib.externals.loky import ProcessPoolExecutor
 
+from bench.devices import claim_device, visible_devices
 from bench.files import write_json
 from bench.plan import Cell, Work
 from bench.progress import Estimator, Progress
@@ -41,8 +42,8 @@ class Todo:
     starts: dict[str, set[str]] = field(default_factory=dict)
 
 
-def prepare_worker() -> None:
-    """Set up a worker process once."""
+def prepare_worker(devices: Sequence[str], jobs: int) -> None:
+    """Set up a worker process once; on a GPU machine it gets one device and sees no other."""
     import signal
 
     from joblib.externals.loky import process_executor
@@ -50,6 +51,7 @@ def prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends its workers
     # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
     process_executor._USE_PSUTIL = False
+    claim_device(devices, jobs)
 
 
 def run_in_worker(cell: Cell, work: Work, keep_model: bool) -> dict:
@@ -59,10 +61,17 @@ def run_in_worker(cell: Cell, work: Work, keep_model: bool) -> dict:
     return run_cell(cell, work, keep_model)
 
 
-def find_todo(cells: Sequence[Cell], folder: RunFolder, force: bool = False) -> Todo:
-    """Which cells of a plan must run: unfinished ones, and starting models that are needed and no longer kept."""
+def find_todo(cells: Sequence[Cell], folder: RunFolder, force: bool = False, save_models: bool = False) -> Todo:
+    """Which cells of a plan must run: unfinished ones, and starting models that are needed and no longer kept.
+
+    With `save_models`, a cell whose model was not saved is unfinished.
+    """
+
+    def is_done(cell: Cell) -> bool:
+        return not force and folder.is_finished(cell.key) and (not save_models or folder.has_model(cell))
+
     todo = Todo()
-    unfinished = {cell.key for cell in cells if not cell.skip and (force or not folder.is_finished(cell.key))}
+    unfinished = {cell.key for cell in cells if not cell.skip and not is_done(cell)}
     for cell in cells:
         if cell.key in unfinished and cell.start:
             todo.starts.setdefault(cell.start, set()).add(cell.key)
@@ -150,8 +159,13 @@ class Scheduler:
     def submit(self, cell: Cell) -> None:
         """Hand a cell to the pool."""
         if self.pool is None:
+            devices = visible_devices() if self.work.device == "cuda" else []
             self.pool = ProcessPoolExecutor(
-                max_workers=self.jobs, env=WORKER_ENVIRONMENT, timeout=None, initializer=prepare_worker
+                max_workers=self.jobs,
+                env=WORKER_ENVIRONMENT,
+                timeout=None,
+                initializer=prepare_worker,
+                initargs=(devices, self.jobs),
             )
         self.progress.start(cell)
         future = self.pool.submit(run_in_worker, cell, self.work, cell.key in self.starts)

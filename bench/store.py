@@ -58,7 +58,9 @@ class RunFolder:
         if key in GROWING:
             different = [name for name in value if known.get(name, value[name]) != value[name]]
             if different:
-                raise UserError(f"results folder '{self.path}' was made with other {key} for '{different[0]}'{OTHER}")
+                name = different[0]
+                change = f"for '{name}' ({known[name][:12]}.., not {value[name][:12]}..)"
+                raise UserError(f"results folder '{self.path}' was made with other {key} {change}{OTHER}")
         elif known != value:
             raise UserError(f"results folder '{self.path}' was made with {key} {known!r}, not {value!r}{OTHER}")
 
@@ -92,6 +94,13 @@ class RunFolder:
         found = (self.record(path.stem) for path in sorted((self.path / "cells").glob("*.json")))
         return [record for record in found if record is not None]
 
+    def environment(self, name: str) -> dict | None:
+        """The description of an environment, or None where it has none that can be read."""
+        try:
+            return json.loads((self.path / "environments" / f"{name}.json").read_text(encoding="utf8"))
+        except (OSError, ValueError):
+            return None
+
     def trace_path(self, key: str, split: str) -> Path:
         """Where the trace of a cell on a split is."""
         return self.path / "traces" / f"{key}.{split}.npz"
@@ -99,6 +108,19 @@ class RunFolder:
     def checkpoint_path(self, key: str) -> Path:
         """Where the trained model of a cell that others start from is kept."""
         return self.path / "checkpoints" / f"{key}.safetensors"
+
+    def model_path(self, spec: dict) -> Path:
+        """Where the trained model of a cell is kept for others to use (`--save-models`)."""
+        parts = [spec["backbone"], spec["task"], spec["method"], spec["variant"], f"seed{spec['seed']}"]
+        return self.path / "models" / "-".join(filter(None, parts))
+
+    def has_model(self, cell: Cell) -> bool:
+        """Whether the model of a cell was saved, and not that of another cell of the same name."""
+        try:
+            about = json.loads((self.model_path(cell.spec) / "early_exit.json").read_text(encoding="utf8"))
+        except (OSError, ValueError):
+            return False
+        return about.get("cell") == cell.key
 
     def is_finished(self, key: str) -> bool:
         """Whether a cell is ok, with all of its traces."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from bench.errors import UserError, check_name, nearest
 
 SUITES = Path(__file__).parent / "suites"
 SOURCES = ("embedded", "folder", "hub")
-PRECISIONS = ("float32", "bfloat16")
+RECIPES = Path(__file__).parent / "recipes.toml"
+PRECISIONS = ("float32", "bfloat16", "float16")
 SEED_SCOPES = ("full", "heads")
+COMPATS = ("equal", "released")
 STAGES = ("stage1", "stage2", "joint")
 #: What a method may train (`Method.checkpoint`) -> the key of a family's table that names it.
 KINDS = {"backbone": "checkpoint", "student": "student", "tinybert": "tinybert"}
@@ -20,20 +22,28 @@ KINDS = {"backbone": "checkpoint", "student": "student", "tinybert": "tinybert"}
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a stage is trained: one table `[recipes.NAME]`, where NAME is a stage or a method."""
+    """How a stage is trained: one table `[recipes.NAME]`, where NAME is a stage or a method.
+
+    `accumulation` is the number of parts that a batch is computed in, one after the other, to save memory.
+    """
 
     epochs: int
     learning_rate: float
     batch_size: int
     weight_decay: float = 0.0
     clip: float = 1.0
+    accumulation: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "learning_rate", "batch_size", "clip"):
+        for name in ("epochs", "learning_rate", "batch_size", "clip", "accumulation"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} must be positive, got {getattr(self, name)}")
         if self.weight_decay < 0:
             raise UserError(f"weight_decay must not be negative, got {self.weight_decay}")
+
+    def spec(self) -> dict:
+        """What of it stands in keys: everything, but one part a batch is not worth another key."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("accumulation", 1)}
 
 
 @dataclass(frozen=True)
@@ -59,10 +69,12 @@ class Suite:
         source: "embedded", "folder" (needs --glue-dir) or "hub".
         max_length: inputs are cut to this many tokens.
         backbones: families by name, `bert` and `roberta` in the suites that come with the project.
-        recipes: by stage ("stage1", "stage2", "joint"); a recipe named like a method goes before its stage's.
+        recipes: by stage ("stage1", "stage2", "joint") or method; "FAMILY/NAME" holds for one backbone family only.
         variants: variants to train instead of a method's own, by method.
-        precision: "float32" or "bfloat16".
+        precision: "float32", "bfloat16" or "float16".
         seed_scope: "full" varies everything with the seed; "heads" starts every seed from stage 1 of seed 0.
+        compat: "equal" gives every method the same exits and training; "released" the quirks of its released code.
+        recipe: name of a set in recipes.toml whose tables go over the suite's; empty: none.
     """
 
     name: str
@@ -74,10 +86,19 @@ class Suite:
     variants: dict[str, tuple[str, ...]] = field(default_factory=dict)
     precision: str = "float32"
     seed_scope: str = "full"
+    compat: str = "equal"
+    recipe: str = ""
 
-    def recipe(self, method: str, stage: str) -> Recipe:
-        """The recipe of a method: its own where the suite has one, else its stage's."""
-        return self.recipes.get(method) or self.recipes[stage]
+    def recipe_of(self, method: str, stage: str, family: str) -> Recipe:
+        """The recipe of a method on a backbone family: its own where the suite has one, else its stage's."""
+        names = (f"{family}/{method}", method, f"{family}/{stage}", stage)
+        return next(self.recipes[name] for name in names if name in self.recipes)
+
+    def with_recipe(self, name: str) -> Suite:
+        """The suite with the tables of a named set of recipes over its own."""
+        sets = tomllib.loads(RECIPES.read_text(encoding="utf8"))
+        check_name("recipe", name, sets)
+        return replace(self, recipe=name, recipes=self.recipes | parse_recipes({"recipes": sets[name]}, self.backbones))
 
     def with_checkpoints(self, checkpoints: dict[str, dict[str, str]]) -> Suite:
         """The suite with checkpoints named on the command line, by kind and family.
@@ -104,16 +125,30 @@ def load_suite(name: str) -> Suite:
         UserError: no such suite, no valid TOML, an unknown or missing key, or a value out of range.
     """
     path = Path(name) if name.endswith(".toml") else SUITES / f"{check_name('suite', name, available())}.toml"
+    table = read_table(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf8"))
+        if "extends" in table:
+            base = check_name("suite to extend", table.pop("extends"), available())
+            table = merged(read_table(SUITES / f"{base}.toml"), table)
+        return parse(path.stem, table)
+    except UserError as error:
+        raise UserError(f"suite '{path.stem}': {error}") from error
+
+
+def read_table(path: Path) -> dict:
+    """The content of a suite file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf8"))
     except OSError as error:
         raise UserError(f"suite file '{path}' cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"suite file '{path}' is not valid TOML: {error}") from error
-    try:
-        return parse(path.stem, table)
-    except UserError as error:
-        raise UserError(f"suite '{path.stem}': {error}") from error
+
+
+def merged(base: dict, change: dict) -> dict:
+    """A suite's table with what another changes in it, table by table and key by key."""
+    both = {key: merged(base[key], value) for key, value in change.items() if isinstance(base.get(key), dict)}
+    return {**base, **change, **both}
 
 
 def parse(name: str, table: dict) -> Suite:
@@ -122,7 +157,7 @@ def parse(name: str, table: dict) -> Suite:
         raise UserError("a suite's file name may hold letters, digits, '-' and '_' only")
     check_keys(table, Suite, "key", leave_out=("name",))
     families = {family: build(Family, f"backbones.{family}", value) for family, value in tables(table, "backbones")}
-    recipes = {stage: build(Recipe, f"recipes.{stage}", value) for stage, value in tables(table, "recipes")}
+    recipes = parse_recipes(table, families)
     variants = table.get("variants", {})
     if not isinstance(variants, dict) or not all(is_list_of_text(names) for names in variants.values()):
         raise UserError('[variants] must hold lists of text, such as dact = ["tau=0.005"]')
@@ -134,9 +169,22 @@ def parse(name: str, table: dict) -> Suite:
         raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
     check_name("precision", suite.precision, PRECISIONS)
     check_name("seed_scope", suite.seed_scope, SEED_SCOPES)
+    check_name("compat", suite.compat, COMPATS)
     if missing := [stage for stage in STAGES if stage not in recipes]:
         raise UserError(f"no recipe for stage '{missing[0]}': expected a table [recipes.{missing[0]}]")
-    return suite
+    return suite.with_recipe(suite.recipe) if suite.recipe else suite
+
+
+def parse_recipes(table: dict, families: dict[str, Family]) -> dict[str, Recipe]:
+    """The recipes of a table: `[recipes.NAME]` for every family, `[recipes.FAMILY.NAME]` for one."""
+    recipes = {}
+    for name, value in tables(table, "recipes"):
+        if name in families:
+            parts = tables({f"recipes.{name}": value}, f"recipes.{name}")
+            recipes |= {f"{name}/{part}": build(Recipe, f"recipes.{name}.{part}", entry) for part, entry in parts}
+        else:
+            recipes[name] = build(Recipe, f"recipes.{name}", value)
+    return recipes
 
 
 def is_list_of_text(value: object) -> bool:

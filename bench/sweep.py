@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.costs import mac_fraction
 from bench.metrics import evaluate_predictions, values_from_confusion
 from bench.replay import Replay, exact_curve, replay
 from bench.tasks import TASKS, Task
@@ -39,7 +40,10 @@ class Sweep:
         constant: the constant answer with the best drawn metric on the training labels.
         exact: `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has one value
             or the task is a regression.
-        by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`.
+        by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`; on layer L by
+            the head, also where a second exit stands beside it.
+        mac_fraction: [K], multiply-adds over those of the panel's static model; NaN where the record has none.
+        accumulation: in how many parts a batch was trained.
     """
 
     keys: dict[str, object]
@@ -52,6 +56,8 @@ class Sweep:
     constant: float
     exact: Rows | None
     by_layer: np.ndarray
+    mac_fraction: np.ndarray | float = np.nan
+    accumulation: int = 1
 
     def rows(self, **columns: object) -> Rows:
         """Rows of K points: the keys and the knob values before other columns."""
@@ -72,11 +78,10 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
     knob = method.knob(num_layers, task.num_labels)
     result = replay(method.halting_rule(num_layers, task.num_labels), trace)
-    layers = result.exit_layers(knob, knob.values)  # [K, n]
+    layers, predictions = result.decide(knob, knob.values)  # [K, n]
     named = {"cell": record["key"], "suite": suite, "split": split, "method": method.name, "knob": knob.name}
     named |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
     many = len(knob.values) > 1 and not task.regression
-    predictions = result.predictions_at(layers)
     return Sweep(
         keys={name: named[name] for name in KEYS[:-1]},
         task=task,
@@ -89,6 +94,8 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         constant=record["constant_label"],
         exact=exact_points(task, trace, result, panel_layers) if many else None,
         by_layer=result.predictions if task.regression else result.predictions.astype(np.int8),
+        mac_fraction=mac_fraction(record.get("macs"), layers, trace.length),
+        accumulation=record.get("accumulation", 1),
     )
 
 
@@ -106,7 +113,9 @@ def point_rows(sweep: Sweep) -> Rows:
     columns = {name: metrics.get(name, np.nan) for name in METRICS}
     x = sweep.layers.mean(axis=1) / sweep.panel_layers
     value = metrics[task.metric]
-    return sweep.rows(layer_fraction=x, metric=task.metric, value=value, **columns, n=sweep.layers.shape[1])
+    costs = {"layer_fraction": x, "mac_fraction": sweep.mac_fraction}
+    size = {"n": sweep.layers.shape[1], "accumulation": sweep.accumulation}
+    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **size)
 
 
 def exit_rows(sweep: Sweep) -> Rows:

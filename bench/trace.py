@@ -30,6 +30,7 @@ class Trace:
         length: int64 [n] in tokens.
         halting: float32 [n, L] of methods that have halting values, else None.
         difficulty: int64 [n] of generated data, else None.
+        ramp: float32 [n, C] of methods with a second exit on layer L, else None.
     """
 
     logits: np.ndarray
@@ -38,6 +39,7 @@ class Trace:
     length: np.ndarray
     halting: np.ndarray | None = None
     difficulty: np.ndarray | None = None
+    ramp: np.ndarray | None = None
 
     def save(self, path: Path) -> None:
         """Write the trace, whole or not at all."""
@@ -53,17 +55,22 @@ class Trace:
 
 
 def record(
-    model: EarlyExitModel, examples: Examples, data: Encoded, device: str = "cpu", precision: str = "float32"
+    model: EarlyExitModel,
+    examples: Examples,
+    data: Encoded,
+    device: str = "cpu",
+    precision: str = "float32",
+    batch_size: int = INFERENCE_BATCH,
 ) -> Trace:
     """Run every example through all layers and keep what each exit says, in the order of the split."""
-    n, num_layers = len(data), model.num_layers
-    logits = np.empty((n, num_layers, model.num_labels), dtype=np.float32)
-    halting = None
+    found: dict[str, np.ndarray] = {}
     with torch.inference_mode(), autocast(device, precision):
-        for rows in sorted_batches(data.lengths, INFERENCE_BATCH):
+        for rows in sorted_batches(data.lengths, batch_size):
             outputs = model(data.batch(rows, device))
-            logits[rows] = outputs.logits.float().cpu().numpy()
-            if outputs.halting is not None:
-                halting = np.empty((n, num_layers), dtype=np.float32) if halting is None else halting
-                halting[rows] = outputs.halting.float().cpu().numpy()
-    return Trace(logits, examples.labels, examples.index, data.lengths, halting, examples.difficulty)
+            for name, values in (("logits", outputs.logits), ("halting", outputs.halting), ("ramp", outputs.ramp)):
+                if values is not None:
+                    if name not in found:
+                        found[name] = np.empty((len(data), *values.shape[1:]), dtype=np.float32)
+                    found[name][rows] = values.float().cpu().numpy()
+    known = {"labels": examples.labels, "index": examples.index, "length": data.lengths}
+    return Trace(**found, **known, difficulty=examples.difficulty)

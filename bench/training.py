@@ -35,11 +35,14 @@ def train(
     seed_parts: tuple,
     device: str = "cpu",
     precision: str = "float32",
+    compat: str = "equal",
     teacher: EarlyExitModel | None = None,
 ) -> int:
     """Train a model in place with the method's loss, then let the method calibrate it on what it held out.
 
     The order of the data depends on `seed_parts` (task, seed) alone, so methods of one seed see the same batches.
+    A batch is computed in `recipe.accumulation` parts, whose gradients add up to the batch's. float16 scales the
+    loss, so that small gradients do not vanish, and leaves out a step whose gradients overflow.
 
     Args:
         model: a model of the method.
@@ -50,6 +53,7 @@ def train(
         seed_parts: what the order of the data and dropout depend on.
         device: where the model is.
         precision: of matrix products.
+        compat: "released" keeps the dropout of a frozen backbone on.
         teacher: the model that the loss learns from, of methods with `has_teacher`.
 
     Returns:
@@ -67,18 +71,22 @@ def train(
     data, held_out = split_off(data, method.held_out(variant))
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
-    read = reader(model, data, device, precision)
+    scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
+    read = reader(model, data, device, precision, keep_dropout=compat == "released")
     taught = None if teacher is None else frozen_reader(teacher.eval().requires_grad_(False), data, device, precision)
     for step, rows in enumerate(epochs(data, recipe, rng)):
-        with autocast(device, precision):
-            lesson = taught(rows) if taught else None
-            batch = TrainingBatch(data.targets(rows, device), variant, step, steps, lesson)
-            loss = method.loss(read(rows), batch)
-        if step % CHECK_EVERY == 0 or step == steps - 1:
-            check_finite(loss, step)
-        loss.backward()
+        for part in np.array_split(rows, min(recipe.accumulation, len(rows))):
+            with autocast(device, precision):
+                lesson = taught(part) if taught else None
+                batch = TrainingBatch(data.targets(part, device), variant, step, steps, lesson)
+                loss = method.loss(read(part), batch)
+            if step % CHECK_EVERY == 0 or step == steps - 1:
+                check_finite(loss, step)
+            scaler.scale(loss * (len(part) / len(rows))).backward()
+        scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, recipe.clip, foreach=True)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
     model.eval()
@@ -111,10 +119,15 @@ def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[
         yield from shuffled_batches(data.lengths, recipe.batch_size, rng)
 
 
-def reader(model: EarlyExitModel, data: Encoded, device: str, precision: str) -> Callable[[np.ndarray], ExitOutputs]:
-    """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features."""
+def reader(
+    model: EarlyExitModel, data: Encoded, device: str, precision: str, keep_dropout: bool = False
+) -> Callable[[np.ndarray], ExitOutputs]:
+    """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features.
+
+    With `keep_dropout` a frozen backbone's dropout stays on, as in released code, and every step computes it anew.
+    """
     model.train()
-    if any(parameter.requires_grad for parameter in model.backbone.parameters()):
+    if keep_dropout or any(parameter.requires_grad for parameter in model.backbone.parameters()):
         return lambda rows: model(data.batch(rows, device))
     model.backbone.eval()
     return frozen_reader(model, data, device, precision)

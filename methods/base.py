@@ -30,19 +30,25 @@ class ExitOutputs:
         logits: [n, C] at one layer, [n, L, C] for all layers; NaN at a layer that has no exit.
         halting: [n] or [n, L], the halting values in (0, 1) of methods that have them, else None.
         states: [n, L, H], the [CLS] states of all layers while training, for losses over them; else None.
+        ramp: [n, C], logits of a second exit that stands on layer L beside the first; None at other layers, and
+            for all methods without one.
     """
 
     logits: Tensor
     halting: Tensor | None = None
     states: Tensor | None = None
+    ramp: Tensor | None = None
 
     def at(self, layer: int) -> ExitOutputs:
         """The outputs of one layer (1..L) of an all-layers record."""
-        return ExitOutputs(self.logits[:, layer - 1], None if self.halting is None else self.halting[:, layer - 1])
+        halting = None if self.halting is None else self.halting[:, layer - 1]
+        ramp = self.ramp if layer == self.logits.shape[1] else None
+        return ExitOutputs(self.logits[:, layer - 1], halting, ramp=ramp)
 
     def double(self) -> ExitOutputs:
         """The same in float64, the precision of all halting arithmetic."""
-        return ExitOutputs(self.logits.double(), None if self.halting is None else self.halting.double())
+        logits, halting, ramp = (None if t is None else t.double() for t in (self.logits, self.halting, self.ramp))
+        return ExitOutputs(logits, halting, ramp=ramp)
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,10 @@ class HaltingRule(ABC):
             answer [n, C] (the output if the example halted here), score [n] (float64), and the next state.
         """
 
+    def ramp(self, exits: ExitOutputs) -> tuple[Tensor, Tensor] | None:
+        """What the second exit of layer L answers [n, C] where its score [n] reaches the knob; None without one."""
+        return None
+
 
 class PoolerExit(nn.Module):
     """The exit that all methods share: a pooler of its own (linear, tanh, on [CLS]), dropout, linear."""
@@ -172,6 +182,8 @@ class Method(ABC):
     every_layer: ClassVar[bool] = True
     #: A reference curve: replayed wherever the traces that it needs exist, whatever methods were named.
     reference: ClassVar[bool] = False
+    #: Stands in for the method whose name it inherits where a suite says `compat = "released"`.
+    released: ClassVar[bool] = False
     #: What a variant may set: the name and the default number, or all allowed words, the default first.
     parameters: ClassVar[dict[str, float | tuple[str, ...]]] = {}
     #: The variants trained unless a suite names others, written "name=value,name=value"; "" is the only one of most.
@@ -192,9 +204,9 @@ class Method(ABC):
         """
         return PoolerExit(spec)
 
-    def tie(self, exits: list[nn.Module]) -> list[nn.Module]:
-        """The new exits of all layers once more, sharing parts where a method wants one unit for all of them."""
-        return exits
+    def connect(self, exits: dict[int, nn.Module]) -> None:
+        """Change the new exits of a model, given by layer, as a whole: let them share parts, or add some."""
+        return None
 
     def trains(self, part: str, layer: int, num_layers: int) -> bool:
         """Whether a part is trained: "backbone" (layer 0 is the embeddings) or "exit" (1..L)."""

@@ -58,11 +58,10 @@ class Berxit(Method):
         """The shared exit with a learning-to-exit unit."""
         return LearnedExit(spec)
 
-    def tie(self, exits: list[nn.Module]) -> list[nn.Module]:
+    def connect(self, exits: dict[int, nn.Module]) -> None:
         """One learning-to-exit unit for all layers."""
-        for module in exits:
-            module.exit_unit = exits[0].exit_unit
-        return exits
+        for module in exits.values():
+            module.exit_unit = exits[1].exit_unit
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Layer L in even steps, all layers in odd ones, and always the error of the learning-to-exit unit."""

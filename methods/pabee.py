@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, prediction, prediction_loss
 
@@ -58,6 +58,20 @@ class Pabee(Method):
     def knob(self, num_layers: int, num_labels: int) -> Knob:
         """Patience 1..L."""
         return Knob("patience", tuple(float(p) for p in range(1, num_layers + 1)))
+
+
+class PabeeReleased(Pabee):
+    """PABEE as its released code has it: the exits of all layers share one pooler, each has a linear unit of its own.
+
+    Source: modeling_pabee_bert.py. The shared pooler starts as the one that layer L would have alone.
+    """
+
+    released = True
+
+    def connect(self, exits: dict[int, nn.Module]) -> None:
+        """One pooler for all layers."""
+        for module in exits.values():
+            module.pooler = exits[max(exits)].pooler
 
 
 class PabeeFrozen(Pabee):

@@ -9,10 +9,14 @@ import torch
 from hypothesis import settings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    AlbertConfig,
+    AlbertModel,
     BertConfig,
     BertModel,
     DistilBertConfig,
     DistilBertModel,
+    ElectraConfig,
+    ElectraModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
@@ -30,7 +34,7 @@ torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
 
-FAMILIES = ("bert", "roberta", "distilbert")
+FAMILIES = ("bert", "roberta", "distilbert", "albert", "electra")
 WORDS = tuple(f"w{i}" for i in range(30))
 BERT_SPECIALS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 ROBERTA_SPECIALS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
@@ -113,15 +117,19 @@ def make_trace():
     return make
 
 
-def random_encoder(family: str):
-    """A library encoder of 4 layers and width 32; wide initialisation, so that layers differ."""
-    size = {"vocab_size": 5 + len(WORDS), "max_position_embeddings": 40, "initializer_range": 0.2}
+def random_encoder(family: str, positions: int = 40, layers: int = 4):
+    """A library encoder of width 32; wide initialisation, so that layers differ."""
+    size = {"vocab_size": 5 + len(WORDS), "max_position_embeddings": positions, "initializer_range": 0.2}
     if family == "distilbert":
-        config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=4, n_heads=2, pad_token_id=0, **size)
+        config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=layers, n_heads=2, pad_token_id=0, **size)
         return DistilBertModel(config)
-    size |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
+    size |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": layers, "num_attention_heads": 2}
     if family == "bert":
         return BertModel(BertConfig(pad_token_id=0, **size))
+    if family == "albert":  # two groups of weights for four layers
+        return AlbertModel(AlbertConfig(pad_token_id=0, embedding_size=16, num_hidden_groups=2, **size))
+    if family == "electra":
+        return ElectraModel(ElectraConfig(pad_token_id=0, embedding_size=16, **size))
     return RobertaModel(RobertaConfig(pad_token_id=1, bos_token_id=0, eos_token_id=2, type_vocab_size=1, **size))
 
 

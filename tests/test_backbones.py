@@ -15,7 +15,7 @@ from bench.data import Examples
 from bench.encoding import encode
 from bench.errors import UserError
 
-FAMILIES = ("bert", "roberta", "distilbert")
+FAMILIES = ("bert", "roberta", "distilbert", "albert", "electra")
 
 
 def library_states(path, batch, segments):
@@ -46,7 +46,7 @@ def our_states(backbone, batch):
 def test_hidden_states_are_the_librarys(family, padding, checkpoints, fresh_backbone, make_data):
     data, rows, backbone = make_data(9, family), np.arange(9), fresh_backbone(family).eval()
     batch = data.batch(rows, length=int(data.lengths.max()) + padding)
-    segments = ("token_type_ids",) if family == "bert" else ()
+    segments = ("token_type_ids",) if family in ("bert", "albert", "electra") else ()
     expected, ours = library_states(checkpoints[family], batch, segments), our_states(backbone, batch)
     words = batch["attention_mask"].bool()[:, None].expand(expected.shape[:3])
     assert expected.std() > 0.1
@@ -85,14 +85,19 @@ def test_parts_cover_every_parameter_once(family, fresh_backbone):
     backbone = fresh_backbone(family)
     layers, parameters = zip(*backbone.parts(), strict=True)
     assert [id(p) for p in parameters] == [id(p) for p in backbone.parameters()]
+    if family == "albert":  # two groups of weights, each for two layers
+        assert sorted(set(layers)) == [0, 1, 3]
+        assert backbone.layers[0] is backbone.layers[1] and backbone.layers[2] is backbone.layers[3]
+        return
     assert sorted(set(layers)) == list(range(backbone.num_layers + 1))
     for number in range(1, backbone.num_layers + 1):
         own = [id(p) for p in backbone.layers[number - 1].parameters()]
         assert own == [id(p) for layer, p in backbone.parts() if layer == number]
 
 
-def test_the_librarys_pooler_is_gone(fresh_backbone):
-    assert not [name for name, _ in fresh_backbone("bert").named_parameters() if "pooler" in name]
+@pytest.mark.parametrize("family", ["bert", "albert"])
+def test_the_librarys_pooler_is_gone(family, fresh_backbone):
+    assert not [name for name, _ in fresh_backbone(family).named_parameters() if "pooler" in name]
 
 
 def test_a_real_backbone_layer_by_layer(shared_data):
@@ -211,10 +216,11 @@ def test_code_of_its_own_is_refused(folder):
 def test_a_decoder_is_refused(folder):
     GPT2Config().save_pretrained(folder)
     assert refused(check_folder, folder) == (
-        f"checkpoint folder '{folder}' holds a 'gpt2' model: expected an encoder of type bert, roberta, distilbert"
+        f"checkpoint folder '{folder}' holds a 'gpt2' model: expected an encoder of type "
+        "bert, roberta, distilbert, albert, electra"
     )
     assert refused(load_encoder, Checkpoint(str(folder))) == (
-        f"checkpoint '{folder}' is a 'gpt2' model: expected bert, roberta, distilbert"
+        f"checkpoint '{folder}' is a 'gpt2' model: expected bert, roberta, distilbert, albert, electra"
     )
 
 

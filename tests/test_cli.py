@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def run(tmp_path, capsys):
         (["--glue-dir", "."], "--glue-dir: suite 'embedded' reads embedded data; use --suite glue-local"),
         (
             ["--precision", "float23"],
-            "unknown precision 'float23': expected one of float32, bfloat16; did you mean 'float32'?",
+            "unknown precision 'float23': expected one of float32, bfloat16, float16; did you mean 'float32'?",
         ),
         (["--seeds", "0"], "no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2"),
         (["--seed-list", "1,x"], "--seed-list: expected whole numbers such as 0,1,2, got '1,x'"),
@@ -84,6 +85,27 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
             "unknown source 'embeded': expected one of embedded, folder, hub; did you mean 'embedded'?",
         ),
         (
+            ('title = "generated', 'extends = "papers"\ntitle = "generated'),
+            "unknown suite to extend 'papers': expected one of {suites}; did you mean 'paper'?",
+        ),
+        (
+            ("max_length = 48", 'max_length = 48\ncompat = "release"'),
+            "unknown compat 'release': expected one of equal, released; did you mean 'released'?",
+        ),
+        (
+            ("max_length = 48", 'max_length = 48\nrecipe = "trainer-default"'),
+            "unknown recipe 'trainer-default': expected one of trainer-defaults, deebert-scripts, pabee-scripts; "
+            "did you mean 'trainer-defaults'?",
+        ),
+        (("epochs = 1", "accumulation = 0\nepochs = 1"), "[recipes.stage1]: accumulation must be positive, got 0"),
+        (
+            (
+                "[recipes.joint]",
+                "[recipes.bert.stage3]\nepochs = 1\nlearning_rate = 1.0\nbatch_size = 1\n[recipes.joint]",
+            ),
+            "[recipes] names no stage or method with 'stage3'; did you mean 'stage2'?",
+        ),
+        (
             ("epochs = 1", "epoch = 1"),
             "unknown key in [recipes.stage1] 'epoch'; did you mean 'epochs'?",
         ),
@@ -98,6 +120,9 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
 def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
     file = tmp_path / "embedded-broken.toml"
     file.write_text(tiny_suite.read_text().replace(*change, 1))
+    from bench.suite import available
+
+    line = line.replace("{suites}", ", ".join(available()))
     assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'embedded-broken': {line}"])
 
 
@@ -169,7 +194,13 @@ def test_the_plan_lists_the_cells_and_runs_nothing(run, tmp_path, capsys):
     )
     lines = capsys.readouterr().out.splitlines()
     # static, distilbert, pabee, deebert and five tau, two seeds; the others replay their traces
-    assert len(lines) == 2 * 9 + 1 and lines[-1] == "18 cells, 18 to run, 0 done or skipped"
+    assert len(lines) == 2 * 9 + 3 and lines[-1] == "18 cells, 18 to run, 0 done or skipped"
+    assert re.fullmatch(
+        r"about \d+\.\d\d core-hours: [\d:]+ with \d+ at a time, until \d{4}-\d\d-\d\d \d\d:\d\d if started now "
+        r"\(from the FLOP count, at 0\.4 of the \d+ GFLOP/s of a matrix product\)",
+        lines[-3],
+    )
+    assert re.fullmatch(r"about \d+ MB of traces and \d+ MB of models on disk", lines[-2])
     assert not (tmp_path / "r").exists()
 
 

@@ -86,6 +86,7 @@ def world(name, family, num_labels, make_model, make_data, examples):
 
 CASES = [("bert", 2, name) for name in METHODS]
 CASES += [(family, 2, name) for family in ("roberta", "distilbert") for name in (*PAPER, "fastbert", "static")]
+CASES += [("albert", 2, "deebert"), ("electra", 2, "dact")]
 CASES += [("bert", 3, name) for name in METHODS] + [("bert", 1, name) for name in METHODS if not METHODS[name].skip(1)]
 
 

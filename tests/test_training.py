@@ -234,16 +234,87 @@ def test_a_training_that_diverges_stops(bad_step, noticed, make_model, data):
         train(make_model(method), method, {}, data, RECIPE, ("task", 0))
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("name", TRAINED)
-def test_mixed_precision_trains_float32_weights(name, make_model, data, examples, teacher_of):
+def test_mixed_precision_trains_float32_weights(name, precision, make_model, data, examples, teacher_of):
     model = make_model(METHODS[name])
     before = state(model)
-    after = fit(model, name, data, precision="bfloat16", teacher=teacher_of(name))
+    after = fit(model, name, data, precision=precision, teacher=teacher_of(name))
     assert changed(before, after)
     assert {tensor.dtype for tensor in after.values()} == {torch.float32}
-    trace = record(model, examples(20), data, precision="bfloat16")
+    assert all(torch.isfinite(tensor).all() for tensor in after.values())
+    trace = record(model, examples(20), data, precision=precision)
     assert trace.logits.dtype == np.float32
     assert np.isfinite(trace.logits[:, -1]).all()
+
+
+class Scaled(type(METHODS["static"])):
+    """The static loss times a factor."""
+
+    factor = 1.0
+
+    def loss(self, *arguments):
+        return super().loss(*arguments) * self.factor
+
+
+@pytest.mark.parametrize(("factor", "moves"), [(1e-9, True), (1.0, True), (1e6, False)])
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_float16_scales_the_loss_and_leaves_out_steps_that_overflow(factor, moves, make_model, data):
+    """Gradients of 1e-9 would be 0 in float16; those of a loss of 1e6 overflow whatever three halvings do."""
+    method = type("Method", (Scaled,), {"factor": factor})()
+    model = make_model(METHODS["static"])
+    before = state(model)
+    train(model, method, {}, data, Recipe(epochs=1, learning_rate=1e-3, batch_size=8), ("task", 0), precision="float16")
+    name = "exits.4.pooler.weight"
+    assert (name in changed(before, state(model))) == moves
+    assert all(torch.isfinite(tensor).all() for tensor in state(model).values())
+
+
+@pytest.mark.parametrize("name", ["static", "deebert", "dact", "fastbert", "berxit", "pkd"])
+def test_the_gradients_of_parts_add_up_to_the_batchs(name, make_model, data, teacher_of, monkeypatch):
+    """Seen where they are clipped, in the first step: Adam would make much of differences in the last bit."""
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def gradients(parts):
+        seen = []
+
+        def spy(parameters, *arguments, **options):
+            seen.append([p.grad.clone() for p in parameters if p.grad is not None])
+            return clip(parameters, *arguments, **options)
+
+        monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spy)
+        model = make_model(METHODS[name])
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        recipe = Recipe(epochs=1, learning_rate=1e-3, batch_size=8, accumulation=parts)
+        fit(model, name, data, recipe, teacher=teacher_of(name))
+        assert len(seen) == 3  # one step a batch, whatever the parts
+        return seen[0]
+
+    whole = gradients(1)
+    for parts in (3, 99):
+        for ours, expected in zip(gradients(parts), whole, strict=True):
+            assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_accumulation_stands_in_keys_only_where_it_is_used():
+    assert "accumulation" not in RECIPE.spec()
+    assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, accumulation=2).spec()["accumulation"] == 2
+
+
+@pytest.mark.parametrize("family", ["albert", "electra"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_one_step_on_every_family(name, family, make_model, make_data):
+    model, teacher = make_model(METHODS[name], family), None
+    if METHODS[name].has_teacher:
+        teacher = make_model(METHODS["static"], family)
+    before, last = state(model), {id(parameter) for parameter in model.backbone.layers[-1].parameters()}
+    last = {name for name, parameter in model.named_parameters() if id(parameter) in last}
+    recipe = Recipe(epochs=1, learning_rate=1e-3, batch_size=8)
+    moved = changed(before, fit(model, name, make_data(8, family), recipe, teacher=teacher))
+    assert moved
+    assert bool(moved & last) != (name in ("deebert", "dact-frozen", "fastbert"))
 
 
 def test_regression_trains(make_model, make_data):

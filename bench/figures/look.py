@@ -37,6 +37,7 @@ LABELS = {
     "pkd": "PKD",
     "tinybert": "TinyBERT",
     "shallow": "shallow",
+    "dact-frozen": "DACT, frozen backbone",
 }
 COLORS = sns.color_palette("colorblind", 10)
 MARKERS = "os^dv<>pX"  # fewer than colours, so that the two do not repeat together

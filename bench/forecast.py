@@ -1,0 +1,178 @@
+"""What a plan will cost before it runs: hours, disk and the time it ends, measured where possible, else counted."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+
+import numpy as np
+import torch
+from transformers import AutoModel, PreTrainedConfig
+
+from bench.backbones import load_config
+from bench.checkpoints import Checkpoint
+from bench.costs import backbone_macs
+from bench.data import Source, load_split
+from bench.environment import processor
+from bench.plan import Cell, Grid, full_variant, known_methods
+from bench.progress import clock_time
+from bench.runner import Todo
+from bench.store import RunFolder
+from bench.suite import Recipe
+from bench.tasks import TASKS
+from methods.base import ExitSpec, Method
+
+#: Lengths are not tokenised for a forecast: English has about this many characters a token.
+CHARACTERS = 4
+#: A backward pass costs two forward passes.
+TRAINED = 3
+#: The share of a matrix product's speed that training reaches, where nothing has been measured here.
+REACHED = 0.4
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The cost of what is left of a plan.
+
+    Attributes:
+        seconds: computing time of all cells together.
+        source: where the time comes from, in words.
+        trace_bytes: of all traces.
+        model_bytes: of the models kept at a time, or with `--save-models` in the end.
+    """
+
+    seconds: float
+    source: str
+    trace_bytes: int
+    model_bytes: int
+
+    def lines(self, jobs: int, device: str) -> list[str]:
+        """What `--plan` prints about it, for so many cells at a time."""
+        wall, unit = self.seconds / jobs, "GPU-hours" if device == "cuda" else "core-hours"
+        ends = (datetime.now() + timedelta(seconds=wall)).strftime("%Y-%m-%d %H:%M")
+        return [
+            f"about {self.seconds / 3600:.2f} {unit}: {clock_time(wall)} with {jobs} at a time, until {ends} if "
+            f"started now ({self.source})",
+            f"about {self.trace_bytes / 1e6:.0f} MB of traces and {self.model_bytes / 1e6:.0f} MB of models on disk",
+        ]
+
+
+def forecast(grid: Grid, todo: Todo, folder: RunFolder, device: str, jobs: int, save_models: bool) -> Forecast:
+    """Predict what is left of a plan.
+
+    Time is predicted from cells of this plan that have run on a processor and device like this one, method by method
+    where there are some of the method; if none has, from the multiply-adds and a matrix product timed now.
+    """
+    cells = [cell for cell in todo.pending if not cell.skip]
+    macs = {cell.key: cell_macs(cell, grid) for cell in cells}
+    speeds = measured_speeds(grid, todo.finished, folder, device)
+    if speeds:
+        seconds = sum(macs[cell.key] / speeds.get(cell.spec["method"], speeds[""]) for cell in cells)
+        source = "from the speed of the cells that have run here"
+    else:
+        speed = REACHED * product_speed(device, grid.suite.precision)
+        seconds = sum(macs.values()) / speed
+        rate = 2 * speed / REACHED / 1e9
+        source = f"from the FLOP count, at {REACHED:g} of the {rate:.0f} GFLOP/s of a matrix product"
+    models = [4 * parameters(cell.checkpoint) for cell in cells]
+    kept = sum(models) if save_models else (jobs + 1) * max(models, default=0)
+    return Forecast(seconds, source, sum(trace_bytes(cell, grid) for cell in cells), kept)
+
+
+def measured_speeds(grid: Grid, finished: Sequence[Cell], folder: RunFolder, device: str) -> dict[str, float]:
+    """Multiply-adds per second of finished cells by method, and of all ("" as their name); empty without any."""
+    here = processor() if device == "cpu" else torch.cuda.get_device_name(0)
+    macs, seconds = defaultdict(float), defaultdict(float)
+    for cell in finished:
+        record = folder.record(cell.key)
+        if record is None or record["status"] != "ok" or ran_on(folder, record, device) != here:
+            continue
+        for name in (cell.spec["method"], ""):
+            macs[name] += cell_macs(cell, grid)
+            seconds[name] += record["seconds"]["all"]
+    return {name: macs[name] / seconds[name] for name in macs if seconds[name] > 0}
+
+
+def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
+    """Name of the processor, or GPU, that a cell ran on; None where it ran on the other kind or is not known."""
+    about = folder.environment(record["environment"])
+    if about is None or (about["device"] == "cpu") != (device == "cpu"):
+        return None
+    return about["processor"] if device == "cpu" else about["device"]
+
+
+def cell_macs(cell: Cell, grid: Grid) -> float:
+    """Multiply-adds of training and tracing a cell."""
+    spec, task = cell.spec, TASKS[cell.spec["task"]]
+    config, recipe = load_config(cell.checkpoint), Recipe(**spec["recipe"])
+    forward = {
+        split: forward_macs(config, token_counts(grid.source, task.id, split, spec["limit"], spec["max_length"]))
+        for split in task.splits
+    }
+    method, layers = known_methods(grid.methods)[spec["method"]], config.num_hidden_layers
+    kept = method.depth(layers, full_variant(method, spec["variant"]))
+    if method.trains("backbone", kept, kept):
+        passes = TRAINED * recipe.epochs
+    else:  # computed once for all epochs, unless dropout makes every pass another one or exits read the sequence
+        anew = spec["compat"] == "released" or reads_sequence(method, config, task.num_labels)
+        passes = recipe.epochs if anew else 1
+    traced = sum(value for split, value in forward.items() if split != "train")
+    return kept / layers * (passes * forward["train"] + traced) + method.has_teacher * forward["train"]
+
+
+def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) -> bool:
+    """Whether a method's exits read the states of all tokens."""
+    exits = (method.exit(ExitSpec(config.hidden_size, num_labels, 0.0, 0.02, layer, 2)) for layer in (1, 2))
+    return any(getattr(module, "reads_sequence", False) for module in exits)
+
+
+def forward_macs(config: PreTrainedConfig, tokens: np.ndarray) -> float:
+    """Multiply-adds of one pass over examples of so many tokens [n], without exits."""
+    macs = backbone_macs(config)
+    layer = macs["token"] * tokens.sum() + macs["pair"] * (tokens**2).sum()
+    return float(macs["embedding"] * tokens.sum() + config.num_hidden_layers * layer)
+
+
+@cache
+def token_counts(source: Source, task: str, split: str, limit: int | None, max_length: int) -> np.ndarray:
+    """About how many tokens each example of a split has, float64 [n]."""
+    rows = load_split(source, TASKS[task], split, limit)
+    characters = np.array([len(text) for text in rows.text_a], dtype=np.float64)
+    if rows.text_b is not None:
+        characters += [len(text) for text in rows.text_b]
+    return np.minimum(characters / CHARACTERS + (2 if rows.text_b is None else 3), max_length)
+
+
+@cache
+def product_speed(device: str, precision: str, size: int | None = None) -> float:
+    """Multiply-adds per second of a product of square matrices on one thread, or on the GPU."""
+    size = size or (4096 if device == "cuda" else 1024)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    matrix = torch.ones(size, size, device=device, dtype=getattr(torch, precision))
+    times = []
+    for _ in range(4):  # the first pays for starting up
+        start = time.perf_counter()
+        (matrix @ matrix)[0, 0].item()
+        times.append(time.perf_counter() - start)
+    torch.set_num_threads(threads)
+    return size**3 / min(times)
+
+
+@cache
+def parameters(checkpoint: Checkpoint) -> int:
+    """Parameters of an encoder, counted without its weights."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in AutoModel.from_config(load_config(checkpoint)).parameters())
+
+
+def trace_bytes(cell: Cell, grid: Grid) -> int:
+    """Size of the traces of a cell: logits and halting values of every layer in float32, and three numbers a row."""
+    spec, task = cell.spec, TASKS[cell.spec["task"]]
+    splits = [split for split in task.splits if split != "train"]
+    rows = sum(len(token_counts(grid.source, task.id, s, spec["limit"], spec["max_length"])) for s in splits)
+    return rows * (4 * load_config(cell.checkpoint).num_hidden_layers * (task.num_labels + 1) + 24)

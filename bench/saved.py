@@ -1,0 +1,241 @@
+"""Early-exit models that leave the suite: saved, loaded and used without it; docs/models.md shows how.
+
+A folder holds `model.safetensors` (backbone and exits), `config.json` and the tokenizer as the library writes them,
+`early_exit.json` (method, labels and the curve measured on the validation set) and `README.md`, the model card.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from transformers import PreTrainedTokenizerBase
+
+from bench.backbones import empty_encoder, load_config, load_tokenizer
+from bench.checkpoints import Checkpoint
+from bench.data import Examples
+from bench.encoding import encode, sorted_batches
+from bench.errors import UserError, check_name, one_line
+from bench.files import write_json, write_text
+from bench.live import run_live
+from bench.model import EarlyExitModel, with_exits
+from bench.tasks import TASKS
+from methods import discover
+from methods.base import Method, prediction
+
+ABOUT = "early_exit.json"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one text.
+
+    Attributes:
+        label: name of the class; for regression the score.
+        layer: the layer (1..L) that answered.
+        answer: what the method answered with, one number per class: logits, or for DACT probabilities.
+    """
+
+    label: str | float
+    layer: int
+    answer: tuple[float, ...]
+
+
+class EarlyExitClassifier:
+    """A trained early-exit model with its method, tokenizer and curve.
+
+    Args:
+        model: the backbone with its exits.
+        method: decides when to halt.
+        tokenizer: of the backbone.
+        about: what early_exit.json holds.
+    """
+
+    def __init__(self, model: EarlyExitModel, method: Method, tokenizer: PreTrainedTokenizerBase, about: dict) -> None:
+        self.model, self.method, self.tokenizer, self.about = model.eval(), method, tokenizer, about
+        self.task = TASKS[about["task"]]
+        self.rule = method.halting_rule(model.num_layers, model.num_labels)
+        self.knob = method.knob(model.num_layers, model.num_labels)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model into a folder of its own, whole or not at all; what was there is replaced."""
+        folder = Path(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            part = Path(temporary) / "model"
+            self.model.backbone.config.save_pretrained(part)
+            self.tokenizer.save_pretrained(part)
+            save_model(self.model, str(part / "model.safetensors"))
+            write_json(part / ABOUT, self.about)
+            write_text(part / "README.md", model_card(self.about, self.method))
+            shutil.rmtree(folder, ignore_errors=True)
+            os.rename(part, folder)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, method: Method | None = None, device: str = "cpu"
+    ) -> EarlyExitClassifier:
+        """Load a saved model.
+
+        Args:
+            folder: where `save_pretrained` wrote it.
+            method: only for a method that is not part of the project: an instance of its class.
+            device: "cpu" or "cuda".
+
+        Raises:
+            UserError: the folder holds no such model, or one of another method or version.
+        """
+        folder = Path(folder)
+        try:
+            about = json.loads((folder / ABOUT).read_text(encoding="utf8"))
+        except (OSError, ValueError) as error:
+            line = f"'{folder}' holds no early-exit model: {ABOUT} cannot be read ({one_line(error)})"
+            raise UserError(line) from error
+        if method is None:
+            known = discover(about["compat"])
+            method = known[check_name(f"method of '{folder}'", about["method"], known)]
+        if (method.name, method.version) != (about["method"], about["version"]):
+            wanted, given = f"{about['method']} {about['version']}", f"{method.name} {method.version}"
+            raise UserError(f"'{folder}' was saved by method and version {wanted}, not {given}")
+        checkpoint = Checkpoint(str(folder))
+        backbone = empty_encoder(load_config(checkpoint))
+        model = with_exits(method, backbone, TASKS[about["task"]].num_labels, ("saved",))
+        try:
+            load_model(model, str(folder / "model.safetensors"))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"'{folder}': model.safetensors cannot be loaded ({one_line(error)})") from error
+        return cls(model.to(device), method, load_tokenizer(checkpoint), about)
+
+    def knob_for(self, budget: float) -> float:
+        """The knob value with the best validation metric among those that use at most a share of the layers.
+
+        Args:
+            budget: mean share of the layers that may be used, above 0 and at most 1.
+
+        Raises:
+            UserError: no setting is that cheap; the line names the cheapest.
+        """
+        curve = self.about["curve"]
+        fitting = [point for point in curve if point["layer_fraction"] <= budget]
+        if not fitting:
+            cheapest = min(point["layer_fraction"] for point in curve)
+            raise UserError(f"budget {budget:g}: the cheapest setting of this model uses {cheapest:.3f} of the layers")
+        return max(fitting, key=lambda point: (point["value"], -point["layer_fraction"]))["knob_value"]
+
+    def predict(
+        self, texts: Sequence[str] | Sequence[tuple[str, str]], knob_value: float, batch_size: int = 32
+    ) -> list[Prediction]:
+        """Classify texts with early exit: each leaves the computation at the layer that answers it.
+
+        Args:
+            texts: n texts, or n pairs for a task on pairs.
+            knob_value: the setting, for example of `knob_for`.
+            batch_size: texts computed at once.
+
+        Raises:
+            UserError: single texts for a task on pairs, or the other way round.
+        """
+        if not texts:
+            return []
+        data = encode(self.tokenizer, self._examples(texts), self.about["max_length"])
+        found: list[Prediction | None] = [None] * len(texts)
+        device = next(self.model.parameters()).device
+        for rows in sorted_batches(data.lengths, batch_size):
+            decided = run_live(self.model, self.rule, self.knob, knob_value, data.batch(rows, str(device)))
+            labels, answers = prediction(decided.answers).tolist(), decided.answers.tolist()
+            for row, label, layer, answer in zip(rows, labels, decided.layers.tolist(), answers, strict=True):
+                name = float(label) if self.task.regression else self.task.labels[int(label)]
+                found[row] = Prediction(name, layer, tuple(answer))
+        return found
+
+    def _examples(self, texts: Sequence) -> Examples:
+        """Texts as the benchmark's own code takes them, with labels that nobody reads."""
+        n, wanted = len(texts), len(self.task.texts)
+        columns = [list(texts)] if isinstance(texts[0], str) else [list(column) for column in zip(*texts, strict=True)]
+        if len(columns) != wanted:
+            what = "pairs of texts" if wanted == 2 else "single texts"
+            raise UserError(f"task '{self.task.id}' takes {what}, got {texts[0]!r}")
+        stripped = [[text.strip() for text in column] for column in columns]
+        return Examples(stripped[0], stripped[1] if wanted == 2 else None, np.zeros(n, np.int64), np.arange(n))
+
+
+def model_card(about: dict, method: Method) -> str:
+    """The README.md of a saved model, with the curve that was measured on the validation set."""
+    citation = (type(method).__doc__ or "").strip().splitlines()[0]
+    shown = [
+        "| {knob_value:g} | {layer_fraction:.3f} | {mac_fraction:.3f} | {value:.4f} |".format(**point)
+        for point in about["curve"]
+    ]
+    seen = f"{about['split']} split, {about['n']} examples"
+    return "\n".join(
+        [
+            "---",
+            "library_name: early-exit-bench",
+            "pipeline_tag: text-classification",
+            "tags: [early-exit]",
+            "---",
+            "",
+            f"# {about['backbone']} on {TASKS[about['task']].title} with {about['method']}",
+            "",
+            f"{citation}",
+            "",
+            f"- base model: {about['base']}",
+            f"- data: {about['data']}",
+            f"- suite {about['suite']}, compat {about['compat']}, variant '{about['variant']}', seed {about['seed']}",
+            f"- labels: {', '.join(about['labels']) or 'a score'}",
+            "",
+            f"One trained model; {about['metric']} on the {seen}, against the share of layers and multiply-adds used:",
+            "",
+            f"| {about['knob'] or 'knob'} | layers | multiply-adds | {about['metric']} |",
+            "| --- | --- | --- | --- |",
+            *shown,
+            "",
+            "```python",
+            "from bench.saved import EarlyExitClassifier",
+            "",
+            "model = EarlyExitClassifier.from_pretrained(FOLDER)",
+            "answers = model.predict(texts, model.knob_for(budget=0.5))",
+            "```",
+            "",
+        ]
+    )
+
+
+def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) -> dict:
+    """What early_exit.json says about the model of a cell.
+
+    Args:
+        record: the cell's record.
+        shared: the content of run.json.
+        rows: of `bench.sweep.point_rows` on the first validation split.
+        method: the cell's method.
+        base: name of the pre-trained checkpoint.
+    """
+    spec = record["spec"]
+    columns = ("layer_fraction", "mac_fraction", "value")
+    points = zip(*(rows[name].tolist() for name in columns), strict=True)
+    # of the knob itself: rows have none for models without one, whose rule still has a value that halts nobody early
+    values = method.knob(record["layers"], TASKS[spec["task"]].num_labels).values
+    curve = [
+        {"knob_value": knob, **dict(zip(columns, point, strict=True))}
+        for knob, point in zip(values, points, strict=True)
+    ]
+    names = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length")
+    return {
+        "cell": record["key"],
+        **{name: spec[name] for name in names},
+        "labels": list(TASKS[spec["task"]].labels),
+        "suite": shared["suite"],
+        "data": shared["title"],
+        "base": base,
+        **{name: rows[name] for name in ("split", "knob", "metric", "n")},
+        "curve": curve,
+    }

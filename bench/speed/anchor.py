@@ -1,0 +1,120 @@
+"""Our static model against plain fine-tuning by the library.
+
+    python -m bench.speed.anchor --glue-dir DIR --backbone DIR
+
+The library's side is its own sequence classifier, tokenizer, collator and Trainer, at the hyper-parameters of stage 1
+of suite glue-local; only the rows come from our loader, so that both sides see the same. Our side is the command line.
+Both run on one machine, one after the other. Exit status 1 where a mean over seeds lies more than two points apart.
+Needs the extra `speed` (the Trainer wants `accelerate`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from bench.data import Examples, load_split
+from bench.metrics import evaluate_predictions
+from bench.suite import Recipe, load_suite
+from bench.tasks import Task, resolve_tasks
+from bench.tsv import Folder
+
+PROGRAM = Path(__file__).parents[2] / "run_all.py"
+SUITE, POINTS = "glue-local", 2.0
+
+
+def rows_of(tokenizer, examples: Examples, max_length: int) -> list[dict]:
+    """A split as the Trainer takes it: token lists and a label for each row."""
+    texts = (examples.text_a,) if examples.text_b is None else (examples.text_a, examples.text_b)
+    columns = tokenizer(*texts, truncation=True, max_length=max_length)
+    return [
+        {**{name: values[i] for name, values in columns.items()}, "labels": int(examples.labels[i])}
+        for i in range(len(examples))
+    ]
+
+
+def library(task: Task, source: Folder, backbone: str, recipe: Recipe, max_length: int, limit: int, seed: int) -> float:
+    """The drawn metric of a classifier that the library's Trainer fine-tuned."""
+    set_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(backbone)
+    model = AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=task.num_labels)
+    train, validation = (load_split(source, task, split, limit) for split in list(task.splits)[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=recipe.epochs,
+            per_device_train_batch_size=recipe.batch_size,
+            per_device_eval_batch_size=128,
+            learning_rate=recipe.learning_rate,
+            train_sampling_strategy="group_by_length",
+            seed=seed,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        )
+        rows = rows_of(tokenizer, train, max_length)
+        trainer = Trainer(model, arguments, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer))
+        trainer.train()
+        logits = trainer.predict(rows_of(tokenizer, validation, max_length)).predictions
+    return float(evaluate_predictions(task, validation.labels, logits.argmax(axis=1)[None])[task.metric][0])
+
+
+def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarray:
+    """The drawn metric of method `static` for each seed, by the command line."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["--suite", SUITE, "--glue-dir", options.glue_dir, "--backbones", f"bert={options.backbone}"]
+        command += ["--tasks", task.id, "--methods", "static", "--limit", str(options.limit)]
+        command += ["--seed-list", ",".join(map(str, seeds)), "--jobs", "1"]
+        command += ["--results", f"{folder}/results", "--figures", f"{folder}/figures"]
+        subprocess.run([sys.executable, str(PROGRAM), *command], check=True)
+        return pd.read_csv(Path(folder) / "results" / "points.csv").groupby("seed")["value"].first().to_numpy()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print both sides' metric and time for each task; see the module for the exit status."""
+    parser = argparse.ArgumentParser(description="Our static model against plain fine-tuning by the library.")
+    parser.add_argument("--glue-dir", required=True, metavar="DIR")
+    parser.add_argument("--backbone", required=True, metavar="DIR")
+    parser.add_argument("--tasks", default="sst2,mrpc", metavar="T,..")
+    parser.add_argument("--limit", type=int, default=10_000, metavar="N")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    options = parser.parse_args(argv)
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)  # as our cells compute
+    suite, source, seeds = load_suite(SUITE), Folder(Path(options.glue_dir)), list(range(options.seeds))
+    recipe, apart = suite.recipes["stage1"], 0
+    for task in resolve_tasks(options.tasks):
+        start = time.perf_counter()
+        how = (source, options.backbone, recipe, suite.max_length, options.limit)
+        theirs = [library(task, *how, seed) for seed in seeds]
+        middle = time.perf_counter()
+        mine = ours(task, options, seeds)
+        end = time.perf_counter()
+        difference = 100 * (np.mean(mine) - np.mean(theirs))
+        apart += abs(difference) > POINTS
+        print(
+            f"{task.id} {task.metric}, {len(seeds)} seeds: Trainer {np.mean(theirs):.4f} in {middle - start:.0f} s, "
+            f"static {np.mean(mine):.4f} in {end - middle:.0f} s, difference {difference:+.2f} points"
+        )
+    return int(apart > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Multiply-adds against the library's counter, by hand, and in the rows of a run; memory that does not suffice."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from conftest import FAMILIES, random_encoder
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench import cell as cell_module
+from bench.backbones import Layerwise
+from bench.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
+from bench.data import Embedded
+from bench.memory import is_out_of_memory
+from bench.plan import Grid, Work
+from bench.store import RunFolder
+from bench.suite import load_suite
+from bench.tasks import TASKS
+from methods import discover
+
+METHODS = discover()
+TRAINED = [name for name, method in METHODS.items() if method.trained_by is None]
+
+
+def counted(model, batch, layer):
+    """Multiply-adds of one example up to a layer, exits included, by the library's counter."""
+    model.backbone.encoder.set_attn_implementation("eager")  # the counter does not know the CPU's fused attention
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.inference_mode():
+        hidden, mask = model.backbone.embed(batch)
+        for number in range(1, layer + 1):
+            hidden = model.backbone.layer(number, hidden, mask)
+            model.exit(number, hidden, batch["attention_mask"])
+    return counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", TRAINED)
+def test_multiply_adds_are_those_of_the_librarys_counter(name, family, make_model, make_data):
+    model, data = make_model(METHODS[name], family, 3), make_data(3, family)
+    macs = model_macs(model, model.backbone.config)
+    for row, layer in ((0, 1), (1, model.num_layers - 1), (2, model.num_layers)):
+        ours = example_macs(macs, np.array([layer]), data.lengths[[row]])
+        assert ours[0] == pytest.approx(counted(model, data.batch(np.array([row])), layer), rel=0.01)
+
+
+@pytest.mark.parametrize("family", ["albert", "electra"])
+def test_embeddings_of_the_layers_own_width(family):
+    """ALBERT projects them even then, ELECTRA does not."""
+    config = copy.deepcopy(random_encoder(family).config)
+    config.embedding_size = config.hidden_size
+    projected = Layerwise(type(random_encoder(family))(config)).projection
+    assert (backbone_macs(config)["embedding"] > 0) == bool(projected) == (family == "albert")
+
+
+def test_by_hand():
+    """Two layers; a layer costs 10 T + T^2, its exit 5; the static model has one exit of 4."""
+    panel = {"embedding": 0, "token": 10, "pair": 1, "layers": 2, "head": [4, 0, 0]}
+    macs = {"embedding": 0, "token": 10, "pair": 1, "exits": [[5, 0, 0], [5, 0, 0]], "panel": panel}
+    lengths = np.array([2, 10])
+    assert example_macs(macs, np.array([1, 2]), lengths).tolist() == [24 + 5, 2 * 200 + 10]
+    full = (2 * 24 + 4) + (2 * 200 + 4)
+    assert mac_fraction(macs, np.array([[1, 2], [2, 2]], np.int8), lengths).tolist() == pytest.approx(
+        [(29 + 410) / full, (58 + 410) / full]
+    )
+
+
+def test_static_costs_one_and_exits_are_not_free(make_model):
+    lengths = np.array([9, 17])
+    for name, expected in (("static", 1.0), ("deebert", None)):
+        model = make_model(METHODS[name])
+        full = mac_fraction(model_macs(model, model.backbone.config), np.full((1, 2), 4), lengths)[0]
+        assert full == expected if expected else full > 1
+
+
+def test_records_of_earlier_versions_have_none():
+    assert np.isnan(mac_fraction(None, np.ones((3, 2)), np.ones(2))).all()
+
+
+# --- memory
+
+
+@pytest.fixture
+def work(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create()
+    return Work(folder, Embedded(), "cpu")
+
+
+@pytest.fixture
+def one_cell(tiny_suite):
+    grid = Grid(
+        load_suite(str(tiny_suite)), [TASKS["rte"]], ["bert"], {"static": METHODS["static"]}, [0], Embedded(), 40
+    )
+    return grid.cells(grid.shared())[0]
+
+
+def failing(times, error, monkeypatch):
+    """Let training fail so many times; gives the recipes that it was called with."""
+    recipes, train = [], cell_module.train
+
+    def fail(model, method, variant, data, recipe, *rest):
+        recipes.append(recipe)
+        if len(recipes) <= times:
+            raise error
+        return train(model, method, variant, data, recipe, *rest)
+
+    monkeypatch.setattr(cell_module, "train", fail)
+    return recipes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: ..."),
+    ],
+)
+def test_a_cell_that_runs_out_of_memory_is_tried_again_in_smaller_parts(error, work, one_cell, monkeypatch):
+    recipes = failing(1, error, monkeypatch)
+    record = cell_module.run_cell(one_cell, work, False)
+    assert (record["status"], record["accumulation"], record["spec"]["recipe"]["batch_size"]) == ("ok", 2, 20)
+    assert [recipe.accumulation for recipe in recipes] == [1, 2]
+    assert record["key"] == one_cell.key
+
+
+def test_a_cell_that_never_fits_says_what_it_needs(work, one_cell, monkeypatch):
+    recipes = failing(2, torch.OutOfMemoryError("CUDA out of memory."), monkeypatch)
+    record = cell_module.run_cell(one_cell, work, False)
+    assert record["status"] == "failed" and len(recipes) == 2
+    assert record["reason"].startswith("out of memory on cpu with ")
+    assert "needed (estimate) for the smallest batch tried, 10 rows at once" in record["reason"]
+    assert "(batch_size = 20, accumulation = 2)" in record["reason"]
+
+
+def test_other_errors_are_not_tried_again(work, one_cell, monkeypatch):
+    recipes = failing(9, RuntimeError("index out of range"), monkeypatch)
+    assert cell_module.run_cell(one_cell, work, False)["reason"] == "RuntimeError: index out of range"
+    assert len(recipes) == 1
+    assert not is_out_of_memory(RuntimeError("out of luck")) and is_out_of_memory(MemoryError())
+
+
+def test_the_estimate_grows_with_what_is_computed_at_once(fresh_backbone):
+    backbone = fresh_backbone("bert")
+    weights = 4 * sum(p.numel() for p in backbone.parameters())
+    small, large = (training_bytes(backbone, True, rows, 10, "float32") for rows in (8, 16))
+    assert large - small == 8 * 10 * 4 * (8 * 32 + 2 * 64) * 4  # rows, tokens, layers, values, bytes
+    assert small - (large - small) == 4 * weights
+    assert training_bytes(backbone, True, 16, 10, "float16") - 4 * weights == (large - 4 * weights) / 2
+    assert training_bytes(backbone, False, 16, 10, "float32") < large / 3

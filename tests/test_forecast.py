@@ -1,0 +1,93 @@
+"""What a plan says before it runs: counted by hand, from measured cells where there are some."""
+
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from bench import forecast as module
+from bench.data import Embedded
+from bench.environment import environment
+from bench.files import write_json
+from bench.forecast import Forecast, cell_macs, forecast, forward_macs, parameters, token_counts, trace_bytes
+from bench.plan import Grid
+from bench.runner import find_todo
+from bench.store import RunFolder, record_of
+from bench.suite import load_suite
+from bench.tasks import TASKS
+from methods import discover
+
+
+@pytest.fixture
+def grid(tiny_suite):
+    methods = {name: discover()[name] for name in ("static", "deebert", "pabee")}
+    return Grid(load_suite(str(tiny_suite)), [TASKS["rte"]], ["bert"], methods, [0], Embedded(), 40)
+
+
+@pytest.fixture
+def cells(grid):
+    return {cell.spec["method"]: cell for cell in grid.cells(grid.shared())}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = RunFolder(tmp_path)
+    made.create()
+    return made
+
+
+def test_the_count(grid, cells):
+    train, validation = (token_counts(Embedded(), "rte", split, 40, 48) for split in ("train", "validation"))
+    assert len(train) == len(validation) == 40 and train.max() <= 48
+    config = module.load_config(cells["static"].checkpoint)
+    hidden, inner = config.hidden_size, config.intermediate_size
+    by_hand = 12 * sum(t * (4 * hidden**2 + 2 * hidden * inner) + 2 * hidden * t**2 for t in train)
+    assert forward_macs(config, train) == pytest.approx(by_hand)
+    once, traced = forward_macs(config, train), forward_macs(config, validation)
+    assert cell_macs(cells["static"], grid) == pytest.approx(3 * once + traced)  # one epoch, there and back
+    assert cell_macs(cells["deebert"], grid) == pytest.approx(once + traced)  # a frozen backbone is read once
+    assert trace_bytes(cells["static"], grid) == 40 * (12 * 3 * 4 + 24)
+
+
+def test_nothing_measured_here(grid, cells, folder, monkeypatch):
+    monkeypatch.setattr(module, "product_speed", lambda device, precision: 2.5e9)
+    todo = find_todo(list(cells.values()), folder)
+    found = forecast(grid, todo, folder, "cpu", 1, False)
+    assert found.seconds == pytest.approx(sum(cell_macs(cell, grid) for cell in cells.values()) / 1e9)
+    assert found.source == "from the FLOP count, at 0.4 of the 5 GFLOP/s of a matrix product"
+    size = 4 * parameters(cells["static"].checkpoint)
+    assert found.model_bytes == 2 * size
+    assert forecast(grid, todo, folder, "cpu", 1, True).model_bytes == 3 * size
+
+
+def test_measured_cells_count_only_where_they_ran_on_such_a_machine(grid, cells, folder):
+    name, about = environment("cpu")
+    record = record_of(cells["static"], "ok") | {"environment": name, "splits": ["validation"], "seconds": {"all": 2.0}}
+    write_json(folder.record_path(cells["static"].key), record)
+    folder.trace_path(cells["static"].key, "validation").write_bytes(b"")
+    folder.checkpoint_path(cells["static"].key).write_bytes(b"")
+    todo = find_todo(list(cells.values()), folder)
+    assert [cell.spec["method"] for cell in todo.finished] == ["static"]
+    write_json(folder.path / "environments" / f"{name}.json", about | {"processor": "another"})
+    assert forecast(grid, todo, folder, "cpu", 1, False).source.startswith("from the FLOP count")
+    write_json(folder.path / "environments" / f"{name}.json", about)
+    found = forecast(grid, todo, folder, "cpu", 1, False)
+    assert found.source == "from the speed of the cells that have run here"
+    work = {method: cell_macs(cell, grid) for method, cell in cells.items()}
+    assert found.seconds == pytest.approx(2 * (work["deebert"] + work["pabee"]) / work["static"])
+
+
+def test_the_lines():
+    found = Forecast(7200.0, "from somewhere", 12_000_000, 900_000_000)
+    hours, disk = found.lines(4, "cuda")
+    assert hours.startswith("about 2.00 GPU-hours: 30:00 with 4 at a time, until ")
+    assert hours.endswith(" if started now (from somewhere)")
+    end = datetime.strptime(hours.split("until ")[1][:16], "%Y-%m-%d %H:%M")
+    assert 28 * 60 < (end - datetime.now()).total_seconds() <= 30 * 60
+    assert disk == "about 12 MB of traces and 900 MB of models on disk"
+    assert found.lines(1, "cpu")[0].startswith("about 2.00 core-hours: 2:00:00 with 1 at a time")
+
+
+def test_a_product_is_timed():
+    speed = module.product_speed("cpu", "float32", 64)
+    assert np.isfinite(speed) and speed > 0

@@ -1,0 +1,147 @@
+"""Models that leave the suite: kept by a run, loaded, asked within a budget, and used by the documented program."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bench.data import Embedded, load_split
+from bench.errors import UserError
+from bench.model import build_model
+from bench.saved import EarlyExitClassifier
+from bench.tasks import TASKS
+from bench.trace import Trace
+from methods import discover
+from run_all import main
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_suite, tmp_path_factory):
+    """A finished run that kept its models, and the command that made it."""
+    folder = tmp_path_factory.mktemp("saved")
+    command = ["--suite", str(tiny_suite), "--tasks", "rte", "--backbones", "bert", "--seeds", "1", "--limit", "40"]
+    command += [
+        "--methods",
+        "deebert,dact,fastbert,pkd,shallow",
+        "--results",
+        str(folder / "r"),
+        "--figures",
+        str(folder / "f"),
+    ]
+    assert main([*command, "--jobs", "1"]) == 0
+    assert not (folder / "r" / "models").exists()
+    assert main([*command, "--jobs", "1", "--save-models"]) == 0
+    return folder / "r", command
+
+
+def test_a_run_keeps_its_models_when_told(run):
+    folder, command = run
+    taus = [f"tau={tau:g}" for tau in (5e-5, 5e-4, 5e-3, 5e-2, 5e-1)]
+    depths = [f"depth={depth:g}" for depth in (0.25, 0.5, 0.75)]
+    variants = {"dact": taus, "shallow": depths}
+    names = {f"bert-rte-{name}-seed0" for name in ("static", "deebert", "fastbert", "pkd")}
+    names |= {f"bert-rte-{name}-{value}-seed0" for name, values in variants.items() for value in values}
+    assert {path.name for path in (folder / "models").iterdir()} == names
+    before = {path: path.stat().st_mtime_ns for path in (folder / "models").rglob("*")}
+    assert main([*command, "--save-models"]) == 0  # nothing is left to do
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "models").rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["static", "deebert", "dact-tau=0.5", "fastbert", "pkd", "shallow-depth=0.25"])
+def test_a_loaded_model_answers_as_in_the_run(name, run):
+    folder, _ = run
+    model = EarlyExitClassifier.from_pretrained(folder / "models" / f"bert-rte-{name}-seed0")
+    trace = Trace.load(folder / "traces" / f"{model.about['cell']}.validation.npz")
+    rows = load_split(Embedded(), TASKS["rte"], "validation", 40)
+    points = pd.read_csv(folder / "points.csv").query("cell == @model.about['cell'] and method == @model.method.name")
+    for point in model.about["curve"][:: max(1, len(model.about["curve"]) // 4)]:
+        found = model.predict(list(zip(rows.text_a, rows.text_b, strict=True)), point["knob_value"], batch_size=7)
+        labels = [TASKS["rte"].labels.index(answer.label) for answer in found]
+        layers = np.array([answer.layer for answer in found])
+        assert layers.mean() / 12 == pytest.approx(point["layer_fraction"], abs=0.01)
+        assert (trace.labels == labels).mean() == pytest.approx(point["value"], abs=0.03)  # one close call
+    if name == "deebert":
+        assert points["layer_fraction"].tolist() == [point["layer_fraction"] for point in model.about["curve"]]
+        assert points["mac_fraction"].tolist() == [point["mac_fraction"] for point in model.about["curve"]]
+
+
+def test_the_setting_for_a_budget(run):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
+    points = [(0.0, 1.0, 0.9), (0.1, 0.6, 0.8), (0.2, 0.4, 0.8), (0.3, 0.2, 0.7)]
+    model.about["curve"] = [
+        dict(zip(("knob_value", "layer_fraction", "value"), point, strict=True)) for point in points
+    ]
+    assert [model.knob_for(budget) for budget in (1, 0.7, 0.5, 0.2)] == [0.0, 0.2, 0.2, 0.3]
+    with pytest.raises(UserError, match=r"budget 0\.1: the cheapest setting of this model uses 0\.200 of the layers"):
+        model.knob_for(0.1)
+
+
+def test_wrong_texts(run):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
+    assert model.predict([], 0.1) == []
+    with pytest.raises(UserError, match="task 'rte' takes pairs of texts, got 'one text'"):
+        model.predict(["one text"], 0.1)
+
+
+def test_the_model_card(run):
+    folder = run[0] / "models" / "bert-rte-deebert-seed0"
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: early-exit-bench\n")
+    assert card.count("\n| 0") == 15 and "J. Xin et al." in card and "generated miniature tasks" in card
+    assert str(run[0]) not in card
+
+
+def test_what_is_no_saved_model(run, tmp_path):
+    with pytest.raises(UserError, match="holds no early-exit model"):
+        EarlyExitClassifier.from_pretrained(tmp_path)
+    source = run[0] / "models" / "bert-rte-deebert-seed0"
+    model = EarlyExitClassifier.from_pretrained(source)
+    model.save_pretrained(tmp_path / "copy")
+    again = EarlyExitClassifier.from_pretrained(tmp_path / "copy")
+    ours, theirs = model.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    about = json.loads((tmp_path / "copy" / "early_exit.json").read_text())
+    for change, line in (
+        ({"version": 99}, "was saved by method and version deebert 99, not deebert 1"),
+        ({"method": "deebrt"}, "did you mean 'deebert'?"),
+    ):
+        (tmp_path / "copy" / "early_exit.json").write_text(json.dumps(about | change))
+        with pytest.raises(UserError, match=line.replace("?", r"\?")):
+            EarlyExitClassifier.from_pretrained(tmp_path / "copy")
+
+
+def test_shared_and_second_exits_survive(run, fresh_backbone, tokenizers, tmp_path):
+    about = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0").about
+    for name, family in (("pabee", "albert"), ("deebert", "electra")):
+        method = discover("released")[name]
+        model = build_model(method, fresh_backbone(family), 2, (family, "task", 0))
+        told = {**about, "method": name, "version": method.version, "compat": "released", "max_length": 24}
+        EarlyExitClassifier(model, method, tokenizers[family], told).save_pretrained(tmp_path / name)
+        again = EarlyExitClassifier.from_pretrained(tmp_path / name)
+        pair = [("w1 w2", "w3")]
+        assert again.predict(pair, 0.3) == EarlyExitClassifier(model, method, tokenizers[family], told).predict(
+            pair, 0.3
+        )
+
+
+def test_the_documented_program(run):
+    folder = run[0] / "models" / "bert-rte-deebert-seed0"
+    example = ROOT / "docs" / "examples" / "classify.py"
+    done = subprocess.run(
+        [sys.executable, str(example), str(folder), "1", "the cat sleeps || the animal sleeps"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second = done.stdout.strip().splitlines()
+    assert first.startswith("deebert, entropy = ")
+    assert second.endswith("of 12: the cat sleeps || the animal sleeps") and "entailment" in second
