@@ -49,7 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--figures", metavar="DIR", help="default: figures/SUITE, figures/compare")
     where.add_argument("--precision", metavar="P", help="float32 or bfloat16; default: the suite's")
     where.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    where.add_argument("--jobs", type=int, metavar="N", help="worker processes; default: one per core, or one on a GPU")
+    where.add_argument("--jobs", type=int, metavar="N", help="cells at a time; default: one per core, or one per GPU")
+    where.add_argument("--backend", default="local", choices=("local", "dask"), help="this machine, or a Dask cluster")
+    where.add_argument("--address", metavar="tcp://..", help="the Dask scheduler")
+    where.add_argument("--shard", metavar="I/N", help="only part I of N of the plan; results merge by copying files")
+    where.add_argument("--cell-timeout", type=float, metavar="S", help="a cell that takes longer has failed")
+    where.add_argument("--retry", default="failed", choices=("failed", "none"), help="cells that failed before")
     where.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
     where.add_argument("--force", action="store_true", help="run finished cells again")
     instead = parser.add_mutually_exclusive_group()
@@ -78,6 +83,9 @@ def main(argv: list[str] | None = None) -> int:
         return run(options)
     except UserError as error:
         print(f"run_all.py: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a file or folder of the user's that cannot be used
+        print(f"run_all.py: {': '.join(filter(None, (error.filename, error.strerror or str(error))))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; the same command again goes on", file=sys.stderr)

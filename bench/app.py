@@ -7,19 +7,24 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from bench.backends import open_backend
 from bench.checkpoints import resolve as resolve_checkpoint
+from bench.claims import alone
 from bench.files import make_writable
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
-from bench.plan import Grid, Work, trained_methods
-from bench.resolve import resolve_grid, resolve_workers
-from bench.runner import Todo, find_todo
+from bench.plan import Grid, trained_methods
+from bench.resolve import check_backend, resolve_grid
+from bench.runner import Todo, find_todo, note_skipped
 from bench.runner import run as run_cells
+from bench.shards import resolve_shard
 from bench.stamp import is_collected
 from bench.store import RunFolder
 from bench.suite import load_suite
+from bench.work import Work
 
 #: Options that change no number.
-WHERE_AND_HOW = {"results", "figures", "jobs", "fail_fast", "force", "plan", "prepare", "collect", "compare"}
+WHERE_AND_HOW = {"results", "figures", "jobs", "backend", "address", "shard", "cell_timeout", "retry", "fail_fast"}
+WHERE_AND_HOW |= {"force", "plan", "prepare", "collect", "compare"}
 
 
 def run(options: Namespace) -> int:
@@ -41,10 +46,10 @@ def run(options: Namespace) -> int:
 
 def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path, options: Namespace) -> int:
     """Plan; then, unless only the plan was asked for, run and collect."""
-    jobs, device = resolve_workers(options)
+    check_backend(options)
     shared = grid.shared()
-    cells = grid.cells(shared)
-    todo = find_todo(cells, folder, options.force)
+    cells = resolve_shard(options.shard).of(grid.cells(shared))
+    todo = find_todo(cells, folder, options.force, options.retry == "failed")
     if options.plan:
         to_run = {cell.key for cell in todo.pending}
         for cell in cells:
@@ -57,8 +62,10 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     make_writable(figures, "figures")
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
-    folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
-    run_todo(todo, folder, grid, device, jobs, files, options.fail_fast)
+    with alone(folder, "run.json"):
+        folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
+    note_skipped(todo, folder)
+    run_todo(todo, folder, grid, files, options)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
@@ -74,19 +81,18 @@ def command_of(options: Namespace) -> str:
     return shlex.join(parts)
 
 
-def run_todo(
-    todo: Todo, folder: RunFolder, grid: Grid, device: str, jobs: int, files: dict[str, str], fail_fast: bool
-) -> None:
+def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace) -> None:
     """Run what is left and say how it went."""
-    title = f"suite '{grid.suite.name}' ({grid.suite.title})"
-    print(
-        f"{title}: {len(todo.pending)} cells to run, {len(todo.finished)} done or skipped, {jobs} at a time on {device}"
-    )
+    what = f"suite '{grid.suite.name}' ({grid.suite.title}): {len(todo.pending)} cells to run"
+    if not todo.pending:
+        print(f"{what}, {len(todo.finished)} done or skipped")
+        return
+    backend = open_backend(options)
+    print(f"{what}, {len(todo.finished)} done or skipped, {backend.place}")
     started = time.monotonic()
-    work = Work(folder, grid.source, device, tuple(sorted(set(files.values()))))
-    failed = run_cells(todo, work, jobs, fail_fast)
-    if todo.pending:
-        print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
+    work = Work(folder, grid.source, backend.device, tuple(sorted(set(files.values()))))
+    failed = run_cells(todo, work, backend, options.fail_fast, options.force)
+    print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 
 
 def check_loadable(todo: Todo, max_length: int) -> None:

@@ -19,18 +19,19 @@ from bench.checkpoints import Checkpoint
 from bench.data import Examples, Source, load_split
 from bench.encoding import Encoded, encode
 from bench.environment import environment
-from bench.errors import UserError
+from bench.errors import FolderError, UserError
 from bench.files import write_bytes, write_json
 from bench.glue_metric import GlueMetric
 from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
-from bench.plan import Cell, Work, full_variant
+from bench.plan import full_variant
 from bench.replay import replay
 from bench.store import record_of
 from bench.suite import Recipe
 from bench.tasks import TASKS, Task
 from bench.trace import Trace, record
 from bench.training import train
+from bench.work import Cell, Work
 from methods import discover, from_file
 from methods.base import Method
 
@@ -45,17 +46,22 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
 
     Returns:
         The record, as written.
+
+    Raises:
+        FolderError: a file cannot be written, which is no fault of the cell.
     """
     started = time.perf_counter()
     try:
         entry = record_of(cell, "ok") | train_and_trace(cell, work, keep_model)
+    except FolderError:
+        raise
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         entry = record_of(cell, "failed", reason.strip().splitlines()[0]) | {"traceback": traceback.format_exc()}
     entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     entry["environment"] = environment_of(work)
-    write_json(work.folder.record_path(cell.key), entry)
+    work.folder.write_record(entry)
     return entry
 
 
@@ -76,12 +82,12 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
     seen = train(model, method, variant, data, recipe, (task.id, spec["seed"]), work.device, spec["precision"])
     trained = time.perf_counter()
 
-    full_depth = {split: trace_split(cell, work, model, method, split) for split in task.splits if split != "train"}
-    if keep_model:
-        write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict()))
+    traced = {split: trace_split(cell, work, model, method, split) for split in task.splits if split != "train"}
+    kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
     return {
-        "splits": list(full_depth),
+        "traces": {split: digest for split, (digest, _) in traced.items()},
+        "model": kept,
         "layers": model.num_layers,
         "panel_layers": load_config(cell.panel_checkpoint).num_hidden_layers,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -89,17 +95,23 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
         "examples_per_second": round(seen / seconds["train"], 1),
         "tokens_per_second": round(recipe.epochs * int(data.lengths.sum()) / seconds["train"], 1),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "full_depth": full_depth,
+        "full_depth": {split: values for split, (_, values) in traced.items()},
         "constant_label": constant_label(task, examples.labels),
     }
 
 
-def trace_split(cell: Cell, work: Work, model: EarlyExitModel, method: Method, split: str) -> dict[str, float]:
-    """Trace a trained model on a split; gives its GLUE metrics without early exit, by the `evaluate` library."""
+def trace_split(
+    cell: Cell, work: Work, model: EarlyExitModel, method: Method, split: str
+) -> tuple[str, dict[str, float]]:
+    """Trace a trained model on a split.
+
+    Returns:
+        The sha256 of the trace, and the GLUE metrics without early exit, by the `evaluate` library.
+    """
     examples, data = rows_of(cell, work, split)
     trace = record(model, examples, data, work.device, cell.spec["precision"])
-    trace.save(work.folder.trace_path(cell.key, split))
-    return full_depth_values(method, trace, TASKS[cell.spec["task"]])
+    digest = trace.save(work.folder.trace_path(cell.key, split))
+    return digest, full_depth_values(method, trace, TASKS[cell.spec["task"]])
 
 
 def full_depth_values(method: Method, trace: Trace, task: Task) -> dict[str, float]:
@@ -163,7 +175,7 @@ def all_methods(files: tuple[str, ...]) -> dict[str, Method]:
 def environment_of(work: Work) -> str:
     """The id of this process's environment, whose description is in environments/."""
     name, description = environment(work.device)
-    path = work.folder.path / "environments" / f"{name}.json"
+    path = work.folder.environment_path(name)
     if not path.is_file():
         write_json(path, description)
     return name

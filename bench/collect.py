@@ -68,7 +68,7 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     shared, tasks = folder.shared(), list(TASKS)
     records = [record for record in folder.records() if record["spec"]["method"] in methods]
     records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
-    finished = [record for record in records if is_current(record, methods)]
+    finished = [record for record in records if is_current(record, methods) and folder.has_traces(record)]
     reported = [m for m in methods.values() if m.name in shared.get("methods", {}) or m.reference]
     parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
     scores = []
@@ -120,7 +120,7 @@ def panels(folder: RunFolder, records: list[dict], reported: list[Method], suite
                 sweep(method, record, split, suite, folder.trace_path(record["key"], split))
                 for method in reported
                 for record in here
-                if split in record["splits"] and record["spec"]["method"] == (method.trained_by or method.name)
+                if split in record["traces"] and record["spec"]["method"] == (method.trained_by or method.name)
             ]
             if sweeps:
                 yield sweeps

@@ -10,6 +10,10 @@ class UserError(Exception):
     """Wrong usage, configuration or input; its text is the one line the user sees (exit status 2)."""
 
 
+class FolderError(UserError):
+    """A file of the run cannot be written (disk full, read-only, gone): no cell's fault, and the end of the run."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Name the valid choice closest to `name`.
 

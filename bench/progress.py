@@ -9,7 +9,7 @@ from statistics import mean
 
 from tqdm import tqdm
 
-from bench.plan import Cell
+from bench.work import Cell
 
 #: Seconds between two lines where the output is no terminal.
 LINE_EVERY = 30.0
@@ -59,6 +59,11 @@ class Progress:
             style = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed} {postfix}"
             self.bar = tqdm(total=self.total, initial=finished, bar_format=style, dynamic_ncols=True)
 
+    def add(self, cell: Cell) -> None:
+        """A finished cell has to be run again: somebody needs its model."""
+        self.waiting[cell.key] = cell
+        self.done -= 1
+
     def start(self, cell: Cell) -> None:
         """A cell was handed to a worker."""
         self.running[cell.key] = (self.waiting.pop(cell.key, cell), time.monotonic())
@@ -91,11 +96,17 @@ class Progress:
             left += predicted
         for cell, started in self.running.values():
             left += max((self.estimator.predict(cell.spec) or 0.0) - (now - started), 0.0)
-        return left / self.jobs
+        return left / max(self.jobs, 1)
 
-    def refresh(self) -> None:
-        """Show the present state; called about once a second."""
+    def refresh(self, elsewhere: int = 0) -> None:
+        """Show the present state; called about twice a second.
+
+        Args:
+            elsewhere: how many cells other runs are working on.
+        """
         state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
+        if elsewhere:
+            state += f"; {elsewhere} in another run"
         if self.bar is not None:
             self.bar.set_postfix_str(state)
         elif time.monotonic() - self.last_line >= LINE_EVERY:

@@ -160,8 +160,24 @@ def resolve_source(suite: Suite, glue_dir: str | None) -> Source:
     return Embedded() if suite.source == "embedded" else Hub()
 
 
+def check_backend(options: Namespace) -> None:
+    """Refuse what no backend can do, before anything is read.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
+    if options.cell_timeout is not None and not 0 < options.cell_timeout < float("inf"):
+        raise UserError(f"--cell-timeout: expected seconds above 0, got {options.cell_timeout:g}")
+    if options.backend == "dask" and options.address is None:
+        raise UserError("--backend dask: name the scheduler with --address tcp://HOST:PORT")
+    if options.backend != "dask" and options.address is not None:
+        raise UserError("--address: only --backend dask has a scheduler")
+
+
 def resolve_workers(options: Namespace) -> tuple[int, str]:
-    """Number of worker processes and the device they compute on."""
+    """Number of worker processes on this machine and the device they compute on."""
     import torch
 
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -169,7 +185,5 @@ def resolve_workers(options: Namespace) -> tuple[int, str]:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if options.jobs is not None and options.jobs < 1:
-        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return options.jobs or (1 if device == "cuda" else cores), device
+    return options.jobs or (torch.cuda.device_count() if device == "cuda" else cores), device
