@@ -75,17 +75,18 @@ def main(argv: list[str] | None = None) -> int:
     """
     options = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from bench.errors import UserError
+    from bench.errors import UserError, printable
 
     try:
         from bench.app import run
 
         return run(options)
     except UserError as error:
-        print(f"run_all.py: {error}", file=sys.stderr)
+        print(f"run_all.py: {printable(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:  # a file or folder of the user's that cannot be used
-        print(f"run_all.py: {': '.join(filter(None, (error.filename, error.strerror or str(error))))}", file=sys.stderr)
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"run_all.py: {printable(said)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; the same command again goes on", file=sys.stderr)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from bench import embedded
-from bench.errors import UserError, one_line
+from bench.errors import UserError, cut, one_line
 
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
 MODEL_TYPES = ("bert", "roberta", "distilbert")
@@ -40,9 +41,10 @@ def resolve(name: str) -> Checkpoint:
     """The checkpoint that a suite or the command line names: embedded, a folder, or a hub repository."""
     if name in embedded.CHECKPOINTS:
         return Checkpoint(str(embedded.checkpoint(name)))
-    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
-        raise UserError(f"checkpoint folder '{name}' does not exist")
-    return Checkpoint(str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name)
+    folder = Path(os.path.expanduser(name))
+    if name.startswith((".", "/", "~")) and not folder.is_dir():
+        raise UserError(f"checkpoint folder '{cut(name)}' does not exist")
+    return Checkpoint(str(folder) if folder.is_dir() else name)
 
 
 def check_folder(folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bench.checkpoints import resolve
 from bench.data import Source, fingerprint
-from bench.errors import UserError, nearest
+from bench.errors import UserError, cut, nearest
 from bench.suite import Suite
 from bench.tasks import Task
 from bench.work import Cell
@@ -145,7 +146,7 @@ def parse_variant(method: Method, text: str) -> dict[str, float | str]:
         if name not in method.parameters:
             expected = ", ".join(method.parameters) or "none"
             raise UserError(
-                f"unknown variant '{text}' of {method.name}: its parameters are {expected}"
+                f"unknown variant '{cut(text)}' of {method.name}: its parameters are {expected}"
                 f"{nearest(name, method.parameters)}"
             )
         given[name] = parse_value(method, text, name, value)
@@ -157,12 +158,15 @@ def parse_value(method: Method, text: str, name: str, value: str) -> float | str
     default = method.parameters[name]
     if isinstance(default, tuple):
         if value not in default:
-            raise UserError(f"variant '{text}' of {method.name}: {name} must be one of {', '.join(default)}")
+            raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be one of {', '.join(default)}")
         return value
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise UserError(f"variant '{text}' of {method.name}: {name} must be a number, got '{value}'") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be a number, got '{cut(value)}'")
+    return number
 
 
 def full_variant(method: Method, text: str) -> dict[str, float | str]:

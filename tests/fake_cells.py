@@ -82,6 +82,11 @@ def content(folder):
     return {path.name: path.read_bytes() for part in parts for path in part if not path.name.startswith(".")}
 
 
+def traces_of(folder):
+    """Every trace of a folder by name."""
+    return {name: data for name, data in content(folder).items() if name.endswith(".npz")}
+
+
 def computed(folder):
     """The keys of the cells that were computed, in the order of their ends."""
     log = folder.path / "computed.log"

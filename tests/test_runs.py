@@ -12,8 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fake_cells import computed, content, make_cell, make_grid, run_cells
-from hypothesis import given
+from fake_cells import computed, content, make_cell, make_grid, run_cells, traces_of
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.claims import Claims
@@ -99,7 +99,7 @@ def test_a_folder_that_vanishes(folder):
     assert all(len(data) > 100 for data in content(RunFolder(folder.path.with_name("gone"))).values())
     folder.path.with_name("gone").rename(folder.path)
     assert run_cells(make_grid(20), folder) == 0
-    assert set(Counter(computed(folder)).values()) == {1} or len(computed(folder)) <= 62
+    assert len(folder.records()) == 60 and not folder.damaged()
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=soak)])
@@ -116,18 +116,20 @@ def test_kill_9_and_resume(folder, undisturbed, kills):
             assert folder.record(path.stem), "a torn record"
     assert run_cells(make_grid(4, 0.02), folder) == 0
     assert len(folder.records()) == 12
-    traces = {name for name in content(folder) if name.endswith(".npz")}
-    assert len(traces) == 12 and not list((folder.path / "checkpoints").glob("*.safetensors"))
+    assert len(traces_of(folder)) == 12 and not list((folder.path / "checkpoints").glob("*.safetensors"))
+
+
+def children_of(pid):
+    """The child processes of a process, whichever of its threads has started them."""
+    return [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
 def test_workers_end_with_their_run(folder):
-    process = start_run(folder, seconds=30.0)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
-        process.kill()
+    if not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists():
         pytest.skip("no list of child processes on this system")
-    wait_until(lambda: len(children.read_text().split()) >= 3)  # two workers and their resource tracker
-    workers = children.read_text().split()
+    process = start_run(folder, seconds=30.0)
+    wait_until(lambda: len(children_of(process.pid)) >= 3)  # two workers and their resource tracker
+    workers = children_of(process.pid)
     process.kill()
     process.wait()
     wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 20.0)
@@ -185,16 +187,17 @@ def test_damage_is_always_noticed(undisturbed, times):
 def test_damaged_files_are_set_aside_and_made_again(folder, capsys):
     grid = make_grid(2)
     assert run_cells(grid, folder) == 0
-    before = content(folder)
+    before = traces_of(folder)
     trace, record = folder.trace_path(grid[0].key, "validation"), folder.record_path(grid[4].key)
     trace.write_bytes(trace.read_bytes()[:-1] + b"!")
     record.write_text(record.read_text().replace('"ok"', '"OK"'))
     assert run_cells(grid, folder) == 0
-    assert content(folder) == before
+    assert traces_of(folder) == before and not folder.damaged()
     assert sorted(path.name for path in (folder.path / "damaged").iterdir()) == sorted([trace.name, record.name])
     assert capsys.readouterr().err.count("not as it was written, set aside as") == 2
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text() | st.lists(st.integers()), min_size=1))
 def test_sealed_files_give_back_what_was_sealed(value):
     assert unsealed(sealed(value).encode()) == value
@@ -217,6 +220,7 @@ def test_what_killed_runs_left_is_swept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [new.name]
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(1, 12))
 def test_shards_are_a_partition_that_keeps_models_together(count, seeds):
     grid = make_grid(seeds)

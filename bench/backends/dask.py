@@ -53,17 +53,23 @@ class DaskBackend:
         except ImportError as error:
             raise UserError("--backend dask: install the extra, pip install 'early-exit-bench[dask]'") from error
         self.address, self.jobs, self.timeout, self.function = address, jobs, timeout, function
+        how = HOW.format(address=address)
         try:
             self.client = Client(address, timeout=PATIENCE, set_as_default=False)
-            self.client.wait_for_workers(1, timeout=PATIENCE)
         except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
-            how = HOW.format(address=address)
-            raise UserError(f"no Dask cluster with a worker at {address} ({one_line(error)}): {how}") from error
-        gpus = sum(self.places("cuda"))
-        if device == "cuda" and not gpus:
+            raise UserError(f"no Dask scheduler at {address} ({one_line(error)}): dask scheduler starts one") from error
+        try:
+            self.client.wait_for_workers(1, timeout=PATIENCE)
+            gpus = sum(self.places("cuda"))
+            if device == "cuda" and not gpus:
+                how = f"CUDA_VISIBLE_DEVICES=0 {how} --resources GPU=1"
+                raise UserError(f"--device cuda: no worker at {address} has the resource GPU: {how}")
+        except OSError as error:
             self.client.close()
-            how = f"CUDA_VISIBLE_DEVICES=0 {HOW.format(address=address)} --resources GPU=1"
-            raise UserError(f"--device cuda: no worker at {address} has the resource GPU: {how}")
+            raise UserError(f"no worker has joined {address} within {PATIENCE} s: {how}") from error
+        except UserError:
+            self.client.close()
+            raise
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
         resources = {"GPU": 1} if self.device == "cuda" else None
         self.executor = self.client.get_executor(pure=False, resources=resources)
