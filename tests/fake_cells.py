@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,7 +56,7 @@ def run_cell(cell, work, keep_model):
         entry["model"] = write_bytes(folder.checkpoint_path(cell.key), content) if keep_model else None
     write_json(folder.environment_path(ENVIRONMENT), {})
     folder.write_record(entry)
-    with (folder.path / "computed.log").open("a") as log:
+    with suppress(OSError), (folder.path / "computed.log").open("a") as log:  # the disk may be full
         log.write(f"{cell.key}\n")
     return entry
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_cells import computed, content, make_cell, make_grid, run_cells, traces_of
@@ -100,6 +101,45 @@ def test_a_folder_that_vanishes(folder):
     folder.path.with_name("gone").rename(folder.path)
     assert run_cells(make_grid(20), folder) == 0
     assert len(folder.records()) == 60 and not folder.damaged()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """`small_disk.remount(options)`: a file system of 300 kB, where this process may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(options):
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    if not mount("size=300k"):
+        pytest.skip("no file system can be mounted here")
+    yield SimpleNamespace(place=place, remount=lambda options: mount(f"remount,{options}"))
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk(small_disk):
+    folder = RunFolder(small_disk.place / "results")
+    with pytest.raises(FolderError, match="cannot be written: No space left on device; what is finished is kept"):
+        run_cells(make_grid(20), folder)
+    done = len(folder.records())
+    assert 0 < done < 60 and not folder.damaged()
+    small_disk.remount("size=4m")
+    assert run_cells(make_grid(20), folder) == 0
+    assert len(folder.records()) == 60 and not folder.damaged()
+
+
+def test_a_disk_that_becomes_read_only(small_disk):
+    small_disk.remount("size=4m")
+    folder = RunFolder(small_disk.place / "results")
+    assert run_cells(make_grid(1), folder) == 0
+    assert small_disk.remount("ro")
+    with pytest.raises(UserError, match=r"results folder '.*' cannot be written: Read-only file system"):
+        run_cells(make_grid(2), folder)
+    assert not find_todo(make_grid(1), folder).pending, "reading still works"
+    assert small_disk.remount("rw")
+    assert run_cells(make_grid(2), folder) == 0
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=soak)])
