@@ -108,6 +108,7 @@ def test_one_gpu_per_cell(cluster):
 
 
 def test_what_a_user_can_mend(cluster, monkeypatch):
+    monkeypatch.setattr("bench.backends.dask.CONNECT", 2)
     monkeypatch.setattr("bench.backends.dask.PATIENCE", 2)
     with pytest.raises(UserError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1 "):
         DaskBackend("tcp://127.0.0.1:1", "cpu", None)
@@ -116,13 +117,14 @@ def test_what_a_user_can_mend(cluster, monkeypatch):
     gc.collect()  # now: a client that is collected while another one starts can make Dask wait for ever
     with pytest.raises(UserError, match=f"no worker has joined {cluster.address} within 2 s: dask worker"):
         DaskBackend(cluster.address, "cpu", None)
-    monkeypatch.setattr("bench.backends.dask.PATIENCE", 60)
+    monkeypatch.undo()
     cluster.add()
     with pytest.raises(UserError, match=r"no worker at .* has the resource GPU: CUDA_VISIBLE_DEVICES=0 dask worker"):
         DaskBackend(cluster.address, "cuda", None)
 
 
-def test_a_scheduler_that_goes_away(cluster, tmp_path):
+def test_a_scheduler_that_goes_away(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.backends.dask.CONNECT", 5)
     folder = RunFolder(tmp_path / "results")
     cluster.add()
     backend = DaskBackend(cluster.address, "cpu", None, function=FUNCTION)

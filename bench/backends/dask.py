@@ -12,7 +12,9 @@ import multiprocessing.process
 import platform
 import re
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -25,8 +27,8 @@ from bench.store import RunFolder
 from bench.tasks import TASKS
 from bench.work import Cell, Work
 
-#: Seconds to wait for a scheduler, and for its first worker.
-PATIENCE = 60
+#: Seconds to wait for a scheduler, at first and when it is lost, and for its first worker.
+CONNECT, PATIENCE = 30, 60
 HOW = "dask worker {address} --nthreads 1"
 
 
@@ -50,12 +52,14 @@ class DaskBackend:
     ) -> None:
         try:
             from distributed import Client
+            from distributed.client import ClosedClientError
         except ImportError as error:
             raise UserError("--backend dask: install the extra, pip install 'early-exit-bench[dask]'") from error
         self.address, self.jobs, self.timeout, self.function = address, jobs, timeout, function
+        self.closed = ClosedClientError
         how = HOW.format(address=address)
         try:
-            self.client = Client(address, timeout=PATIENCE, set_as_default=False)
+            self.client = Client(address, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
             raise UserError(f"no Dask scheduler at {address} ({one_line(error)}): dask scheduler starts one") from error
         try:
@@ -79,15 +83,15 @@ class DaskBackend:
 
     def places(self, device: str) -> list[float]:
         """How many cells each worker takes."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self.client.scheduler_info(n_workers=-1).get("workers", {}).values()
         return [w["resources"].get("GPU", 0) if device == "cuda" else w["nthreads"] for w in workers]
 
     def capacity(self) -> int:
         """See `Backend`."""
-        try:
+        with self.scheduler():
+            if self.client.status == "closed":
+                raise self.closed
             places = int(sum(self.places(self.device)))
-        except OSError as error:
-            raise self.gone() from error
         return places if self.jobs is None else min(places, self.jobs)
 
     def submit(self, cell: Cell, work: Work, keep_model: bool) -> Future:
@@ -96,11 +100,12 @@ class DaskBackend:
         if self.proof is None:
             self.proof = work.folder.path / "locks" / f"seen-{uuid4().hex}"
             write_bytes(self.proof, b"")
-        model = None
-        if cell.start and not all(self.client.run(Path.is_file, self.proof).values()):
-            model = self.client.scatter(work.folder.checkpoint_path(cell.start).read_bytes())
-        arguments = (self.function, cell, work, keep_model, self.timeout, self.proof, model, code_hash())
-        future = self.executor.submit(run_on_worker, *arguments)
+        with self.scheduler():
+            model = None
+            if cell.start and not all(self.client.run(Path.is_file, self.proof).values()):
+                model = self.client.scatter(work.folder.checkpoint_path(cell.start).read_bytes())
+            arguments = (self.function, cell, work, keep_model, self.timeout, self.proof, model, code_hash())
+            future = self.executor.submit(run_on_worker, *arguments)
         self.running[future] = (cell, work.folder)
         return future
 
@@ -110,28 +115,32 @@ class DaskBackend:
 
         cell, folder = self.running.pop(future)
         try:
-            record, parcel = future.result()
+            with self.scheduler():
+                record, parcel = future.result()
         except (CellDied, CellHung, UserError):
             raise
         except KilledWorker as error:
             raise CellDied("the Dask workers that ran it died, one after the other") from error
-        except CancelledError as error:
-            raise self.gone() from error
         except Exception as error:
             raise UserError(f"a Dask worker at {self.address} cannot run cells: {one_line(error)}") from error
         if parcel is not None:
             parcel.unpack(cell, folder, record)
         return record
 
-    def gone(self) -> UserError:
-        """What to say when the scheduler does not answer any more."""
-        return UserError(
-            f"the Dask scheduler at {self.address} is gone; what is finished is kept, and the same command goes on"
-        )
+    @contextmanager
+    def scheduler(self) -> Iterator[None]:
+        """Say in one line when the scheduler does not answer any more."""
+        try:
+            yield
+        except (CancelledError, self.closed, OSError) as error:
+            raise UserError(
+                f"the Dask scheduler at {self.address} is gone; what is finished is kept, and the same command goes on"
+            ) from error
 
     def close(self) -> None:
         """See `Backend`. A cell that runs now ends by itself, and where the folder is shared, it is kept."""
-        self.executor.shutdown(wait=False)
+        with suppress(self.closed, OSError):
+            self.executor.shutdown(wait=False)
         self.client.close(timeout=5)
         if self.proof is not None:
             remove(self.proof)
