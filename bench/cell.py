@@ -57,7 +57,8 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        entry = record_of(cell, "failed", reason.strip().splitlines()[0]) | {"traceback": traceback.format_exc()}
+        reason = reason.strip().splitlines()[0].removesuffix(":")
+        entry = record_of(cell, "failed", reason) | {"traceback": traceback.format_exc()}
     entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     entry["environment"] = environment_of(work)
@@ -110,6 +111,8 @@ def trace_split(
     """
     examples, data = rows_of(cell, work, split)
     trace = record(model, examples, data, work.device, cell.spec["precision"])
+    if not np.isfinite(trace.logits[:, -1]).all():
+        raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
     digest = trace.save(work.folder.trace_path(cell.key, split))
     return digest, full_depth_values(method, trace, TASKS[cell.spec["task"]])
 
