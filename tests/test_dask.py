@@ -17,8 +17,9 @@ import pytest
 from fake_cells import FUNCTION, computed, make_cell, make_grid, run_cells, traces_of
 
 from bench.backends.dask import DaskBackend
+from bench.backends.dask_worker import Parcel, run_on_worker
 from bench.errors import UserError
-from bench.store import RunFolder
+from bench.store import RunFolder, record_of
 from run_all import main
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
@@ -132,6 +133,20 @@ def test_a_scheduler_that_goes_away(cluster, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"the Dask scheduler at .* is gone; what is finished is kept"):
         run_cells(make_grid(30, 0.2), folder, backend=backend)
     assert not folder.damaged()
+
+
+def test_a_worker_of_another_version_is_refused():
+    with pytest.raises(UserError, match="runs another version of this program: install the same"):
+        run_on_worker(FUNCTION, make_cell(), None, False, None, Path("nowhere"), None, code="other")
+
+
+def test_no_name_that_came_along_becomes_a_path(tmp_path):
+    folder = RunFolder(tmp_path / "a" / "results")
+    folder.create()
+    before = sorted(tmp_path.rglob("*"))
+    record = record_of(make_cell(), "ok") | {"environment": "../../escape", "key": "../../escape", "traces": {}}
+    Parcel({"../../escape": b"x"}, None, b"x").unpack(make_cell(), folder, record)
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, folder.record_path(make_cell().key)])
 
 
 @pytest.mark.parametrize(
