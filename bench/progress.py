@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from statistics import mean
+from statistics import fmean
 
 from tqdm import tqdm
 
@@ -13,6 +13,8 @@ from bench.work import Cell
 
 #: Seconds between two lines where the output is no terminal.
 LINE_EVERY = 30.0
+#: Seconds between two looks at the state, where it is one.
+LOOK_EVERY = 0.5
 
 
 class Estimator:
@@ -29,7 +31,7 @@ class Estimator:
     def predict(self, spec: dict) -> float | None:
         """Seconds that a cell will take, from the closest group that was measured; None before anything was."""
         known = (self.measured[group] for group in self._groups(spec) if group in self.measured)
-        return next((mean(times) for times in known), None)
+        return next((fmean(times) for times in known), None)
 
     @staticmethod
     def _groups(spec: dict) -> list[tuple]:
@@ -53,7 +55,7 @@ class Progress:
         self.running: dict[str, tuple[Cell, float]] = {}
         self.failed = 0
         self.total, self.done = len(pending) + finished, finished
-        self.started = self.last_line = time.monotonic()
+        self.started = self.last_line = self.last_look = time.monotonic()
         self.bar = None
         if sys.stderr.isatty():
             style = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed} {postfix}"
@@ -99,19 +101,23 @@ class Progress:
         return left / max(self.jobs, 1)
 
     def refresh(self, elsewhere: int = 0) -> None:
-        """Show the present state; called about twice a second.
+        """Show the present state, at most twice a second: the time left is a sum over all cells that wait.
 
         Args:
             elsewhere: how many cells other runs are working on.
         """
+        now = time.monotonic()
+        if now - self.last_look < LOOK_EVERY:
+            return
+        self.last_look = now
         state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
         if elsewhere:
             state += f"; {elsewhere} in another run"
         if self.bar is not None:
             self.bar.set_postfix_str(state)
-        elif time.monotonic() - self.last_line >= LINE_EVERY:
-            self.last_line = time.monotonic()
-            elapsed = clock_time(time.monotonic() - self.started)
+        elif now - self.last_line >= LINE_EVERY:
+            self.last_line = now
+            elapsed = clock_time(now - self.started)
             print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}", file=sys.stderr, flush=True)
 
     def running_now(self) -> str:

@@ -105,11 +105,10 @@ def clear(todo: Todo, folder: RunFolder, claims: Claims, force: bool) -> None:
     What another run works on, or has finished by now, is left alone. Damaged files are kept, in a folder where nothing
     reads them.
     """
-    damaged = {path.name.split(".")[0]: path for path in folder.damaged()}
     for cell in todo.pending:
         if claims.take(cell.key):
-            if cell.key in damaged:
-                place = folder.set_aside(damaged[cell.key])
+            for path in folder.damaged_of(cell.key):
+                place = folder.set_aside(path)
                 print(f"not as it was written, set aside as {place}: {cell.label}", file=sys.stderr)
             if force or not folder.is_finished(cell.key):
                 folder.clear(cell.key)

@@ -165,14 +165,16 @@ class RunFolder:
 
     def damaged(self) -> list[Path]:
         """Records and traces that are not as they were written."""
-        records = {path: self.record(path.stem) for path in sorted((self.path / "cells").glob("*.json"))}
-        found = [path for path, record in records.items() if record is None]
-        for record in filter(None, records.values()):
-            for split, digest in record.get("traces", {}).items():
-                path = self.trace_path(record["key"], split)
-                if sha256_of(path) not in (digest, None):
-                    found.append(path)
-        return found
+        keys = (path.stem for path in sorted((self.path / "cells").glob("*.json")))
+        return [path for key in keys for path in self.damaged_of(key)]
+
+    def damaged_of(self, key: str) -> list[Path]:
+        """The same of one cell. Without its record, nobody knows how its traces were: they are just made again."""
+        record, path = self.record(key), self.record_path(key)
+        if record is None:
+            return [path] if path.exists() else []
+        digests = {self.trace_path(key, split): digest for split, digest in record.get("traces", {}).items()}
+        return [path for path, digest in digests.items() if sha256_of(path) not in (digest, None)]
 
     def clear(self, key: str) -> None:
         """Take an unfinished cell's record away, so that a record found later is a new one."""
