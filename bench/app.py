@@ -14,7 +14,7 @@ from bench.files import make_writable
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.plan import Grid, trained_methods
 from bench.resolve import check_backend, resolve_grid
-from bench.runner import Todo, find_todo, note_skipped
+from bench.runner import Todo, find_todo, tidy
 from bench.runner import run as run_cells
 from bench.shards import resolve_shard
 from bench.stamp import is_collected
@@ -47,8 +47,9 @@ def run(options: Namespace) -> int:
 def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path, options: Namespace) -> int:
     """Plan; then, unless only the plan was asked for, run and collect."""
     check_backend(options)
+    shard = resolve_shard(options.shard)
     shared = grid.shared()
-    cells = resolve_shard(options.shard).of(grid.cells(shared))
+    cells = shard.of(grid.cells(shared))
     todo = find_todo(cells, folder, options.force, options.retry == "failed")
     if options.plan:
         to_run = {cell.key for cell in todo.pending}
@@ -64,7 +65,7 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     with alone(folder, "run.json"):
         folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
-    note_skipped(todo, folder)
+    tidy(todo, folder)
     run_todo(todo, folder, grid, files, options)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")

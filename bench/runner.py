@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bench.backends import Backend
 from bench.claims import Claims
+from bench.files import remove
 from bench.progress import Estimator, Progress
 from bench.scheduler import Scheduler
 from bench.store import RunFolder, record_of
@@ -90,13 +91,15 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
     return progress.failed
 
 
-def note_skipped(todo: Todo, folder: RunFolder) -> None:
-    """Record why the cells are not run that have a reason."""
+def tidy(todo: Todo, folder: RunFolder) -> None:
+    """Record why the cells are not run that have a reason, and drop models that a killed run has left behind."""
     for cell in todo.finished:
         if cell.skip:
             record = record_of(cell, "skipped", cell.skip)
             if folder.record(cell.key) != record:
                 folder.write_record(record)
+        if cell.start and cell.start not in todo.starts:
+            remove(folder.checkpoint_path(cell.start))
 
 
 def clear(todo: Todo, folder: RunFolder, claims: Claims, force: bool) -> None:

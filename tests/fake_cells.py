@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from bench.backends.local import LocalBackend
 from bench.errors import FolderError
 from bench.files import write_bytes, write_json
-from bench.runner import find_todo, run
+from bench.runner import find_todo, run, tidy
 from bench.store import RunFolder, record_of
 from bench.work import Cell, Work
 
@@ -73,6 +73,7 @@ def run_cells(cells, folder, jobs=2, backend=None, fail_fast=False, timeout=None
     """Run a plan as the command line does, without its tables; gives the number of failures."""
     folder.create()
     todo = find_todo(cells, folder, retry=retry)
+    tidy(todo, folder)
     backend = backend or LocalBackend(jobs, "cpu", timeout, FUNCTION)
     return run(todo, Work(folder, None, "cpu"), backend, fail_fast)
 

@@ -20,7 +20,6 @@ from bench.backends.dask import DaskBackend
 from bench.backends.dask_worker import Parcel, run_on_worker
 from bench.errors import UserError
 from bench.store import RunFolder, record_of
-from run_all import main
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 HERE = Path(__file__).parent
@@ -147,15 +146,3 @@ def test_no_name_that_came_along_becomes_a_path(tmp_path):
     record = record_of(make_cell(), "ok") | {"environment": "../../escape", "key": "../../escape", "traces": {}}
     Parcel({"../../escape": b"x"}, None, b"x").unpack(make_cell(), folder, record)
     assert sorted(tmp_path.rglob("*")) == sorted([*before, folder.record_path(make_cell().key)])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["--backend", "dask"], "--backend dask: name the scheduler with --address tcp://HOST:PORT"),
-        (["--address", "tcp://x:1"], "--address: only --backend dask has a scheduler"),
-    ],
-)
-def test_address_and_backend_belong_together(arguments, line, capsys):
-    assert main(arguments) == 2
-    assert capsys.readouterr().err == f"run_all.py: {line}\n"

@@ -17,6 +17,7 @@ from fake_cells import computed, content, make_cell, make_grid, run_cells, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.backends.local import LocalBackend
 from bench.claims import Claims
 from bench.errors import FolderError, UserError
 from bench.files import sealed, sweep_temporaries, unsealed, write_bytes
@@ -79,6 +80,13 @@ def test_whatever_a_cell_does_the_rest_goes_on(folder):
     assert not find_todo(cells, folder, retry=False).pending
 
 
+def test_every_place_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-ab")
+    slots = LocalBackend(3, "cuda").slots
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["4", "GPU-ab", "4"]
+    assert "CUDA_VISIBLE_DEVICES" not in LocalBackend(1, "cpu").slots[0].environment
+
+
 def test_fail_fast_stops_at_the_first_failure(folder):
     cells = [make_cell(0, does="raise"), *make_grid(2)]
     assert run_cells(cells, folder, jobs=1, fail_fast=True) == 1
@@ -99,7 +107,7 @@ def test_a_folder_that_vanishes(folder):
     assert process.wait(60) == 1  # a UserError, which run_all.py turns into one line
     assert all(len(data) > 100 for data in content(RunFolder(folder.path.with_name("gone"))).values())
     folder.path.with_name("gone").rename(folder.path)
-    assert run_cells(make_grid(20), folder) == 0
+    assert run_cells(make_grid(20, 0.1), folder) == 0
     assert len(folder.records()) == 60 and not folder.damaged()
 
 
