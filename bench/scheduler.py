@@ -56,7 +56,7 @@ class Scheduler:
                 done, _ = wait(self.in_flight, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
                 for future in done:
                     self.take(future)
-            elif not self.ready:
+            elif self.elsewhere or self.ready:  # other runs have the rest, or no place for cells is there
                 time.sleep(LOOK_EVERY)
             self.progress.refresh(len(self.elsewhere))
             if self.fail_fast and self.progress.failed:
