@@ -73,7 +73,7 @@ class DaskBackend:
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
         resources = {"GPU": 1} if self.device == "cuda" else None
         self.executor = self.client.get_executor(pure=False, resources=resources)
-        self.place = f"{self.capacity()} places on {self.device} at {address}"
+        self.place = f"{self.capacity()} at a time on {self.device} at {address}"
         self.running: dict[Future, tuple[Cell, RunFolder]] = {}
         self.proof: Path | None = None
 
