@@ -30,7 +30,7 @@ class Claims:
             lock.acquire(blocking=False)
         except Timeout:
             return False
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
             raise _refused(self.folder, error) from error
         self.held[key] = lock
         return True
@@ -52,7 +52,7 @@ def alone(folder: RunFolder, what: str) -> Iterator[None]:
     lock = _lock(folder, what)
     try:
         lock.acquire()
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
         raise _refused(folder, error) from error
     try:
         yield
@@ -69,5 +69,5 @@ def _lock(folder: RunFolder, name: str) -> FileLock:
     return FileLock(Path(place) / f"{name}.lock")
 
 
-def _refused(folder: RunFolder, error: OSError) -> FolderError:
-    return FolderError(f"no lock can be had in '{folder.path / 'locks'}': {error.strerror or error}")
+def _refused(folder: RunFolder, error: Exception) -> FolderError:
+    return FolderError(f"no lock can be had in '{folder.path / 'locks'}': {getattr(error, 'strerror', None) or error}")
