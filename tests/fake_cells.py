@@ -69,13 +69,13 @@ def first_time(folder, key):
     return True
 
 
-def run_cells(cells, folder, jobs=2, backend=None, fail_fast=False, timeout=None, retry=True):
+def run_cells(cells, folder, jobs=2, backend=None, fail_fast=False, timeout=None, retry=True, force=False):
     """Run a plan as the command line does, without its tables; gives the number of failures."""
     folder.create()
-    todo = find_todo(cells, folder, retry=retry)
+    todo = find_todo(cells, folder, force, retry)
     tidy(todo, folder)
     backend = backend or LocalBackend(jobs, "cpu", timeout, FUNCTION)
-    return run(todo, Work(folder, None, "cpu"), backend, fail_fast)
+    return run(todo, Work(folder, None, "cpu"), backend, fail_fast, force)
 
 
 def content(folder):

@@ -79,6 +79,13 @@ def test_whatever_a_cell_does_the_rest_goes_on(folder):
     assert not find_todo(cells, folder, retry=False).pending
 
 
+def test_force_runs_finished_cells_again(folder):
+    grid = make_grid(1)
+    assert run_cells(grid, folder) == 0
+    assert run_cells(grid, folder) == 0 and len(computed(folder)) == 3
+    assert run_cells(grid, folder, force=True) == 0 and len(computed(folder)) == 6
+
+
 def test_every_place_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-ab")
     slots = LocalBackend(3, "cuda").slots
