@@ -84,7 +84,7 @@ class DaskBackend:
 
     def capacity(self) -> int:
         """See `Backend`."""
-        with self.scheduler():
+        with self.scheduler(OSError):
             if self.client.status == "closed":
                 raise self.closed
             places = int(sum(self.places(self.device)))
@@ -96,7 +96,7 @@ class DaskBackend:
         if self.proof is None:
             self.proof = work.folder.path / "locks" / f"seen-{uuid4().hex}"
             write_bytes(self.proof, b"")
-        with self.scheduler():
+        with self.scheduler(OSError):
             model = None
             if cell.start and not all(self.client.run(Path.is_file, self.proof).values()):
                 model = self.client.scatter(work.folder.checkpoint_path(cell.start).read_bytes())
@@ -111,7 +111,7 @@ class DaskBackend:
 
         cell, folder = self.running.pop(future)
         try:
-            with self.scheduler():
+            with self.scheduler(CancelledError):  # an OSError would be the worker's own
                 record, parcel = future.result()
         except (CellDied, CellHung, UserError):
             raise
@@ -124,11 +124,11 @@ class DaskBackend:
         return record
 
     @contextmanager
-    def scheduler(self) -> Iterator[None]:
-        """Say in one line when the scheduler does not answer any more."""
+    def scheduler(self, *signs: type[BaseException]) -> Iterator[None]:
+        """Say in one line when the scheduler does not answer any more, which an error of these kinds shows."""
         try:
             yield
-        except (CancelledError, self.closed, OSError) as error:
+        except (self.closed, *signs) as error:
             raise UserError(
                 f"the Dask scheduler at {self.address} is gone; what is finished is kept, and the same command goes on"
             ) from error

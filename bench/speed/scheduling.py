@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from uuid import uuid4
 
 from bench.backends import Backend
 from bench.backends.local import LocalBackend
@@ -37,26 +38,23 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     return record
 
 
-def seconds(backend: Backend, cells: int, busy: int) -> tuple[float, float]:
+def seconds(backend: Backend, folder: RunFolder, cells: int, busy: int) -> tuple[float, float]:
     """Seconds that a number of equal cells take, the start of the worker processes not counted.
 
     Returns:
         By the clock, and of this process's processor time.
     """
-    with tempfile.TemporaryDirectory() as place:
-        folder = RunFolder(Path(place))
-        folder.create()
-        run_some(KeptOpen(backend), folder, backend.capacity(), 0, "warm-up")
-        started, computed = time.perf_counter(), time.process_time()
-        run_some(KeptOpen(backend), folder, cells, busy, "measured")
-        return time.perf_counter() - started, time.process_time() - computed
+    run_some(backend, folder, backend.capacity(), 0)
+    started, computed = time.perf_counter(), time.process_time()
+    run_some(backend, folder, cells, busy)
+    return time.perf_counter() - started, time.process_time() - computed
 
 
-def run_some(backend: Backend, folder: RunFolder, cells: int, busy: int, name: str) -> None:
-    """Run equal cells."""
-    spec = {"task": "rte", "backbone": "bert", "method": name, "variant": "", "busy": busy}
+def run_some(backend: Backend, folder: RunFolder, cells: int, busy: int) -> None:
+    """Run equal cells, new ones every time."""
+    spec = {"task": "rte", "backbone": "bert", "method": uuid4().hex, "variant": "", "busy": busy}
     todo = find_todo([Cell({**spec, "seed": seed}, None, None) for seed in range(cells)], folder)
-    if run(todo, Work(folder, None, "cpu"), backend):
+    if run(todo, Work(folder, None, "cpu"), KeptOpen(backend)):
         raise RuntimeError(f"cells failed: {[record['reason'] for record in folder.records()]}")
 
 
@@ -84,15 +82,19 @@ def main() -> None:
         from bench.backends.dask import DaskBackend
 
         backends["Dask"] = DaskBackend(address, "cpu", None, function=FUNCTION)
-    for name, backend in backends.items():
-        costs = [tuple(1000 * value / CELLS for value in seconds(backend, CELLS, 0)) for _ in range(ROUNDS)]
-        wall, own = (median(values) for values in zip(*costs, strict=True))
-        best = min(costs)[0]
-        print(f"{name}: {wall:.1f} ms per cell, at best {best:.1f}; {own:.1f} ms of this process", flush=True)
-    ratios = [seconds(one, BUSY_CELLS, BUSY)[0] / seconds(two, BUSY_CELLS, BUSY)[0] for _ in range(ROUNDS)]
-    print(f"two workers against one: {median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})")
-    for backend in backends.values():
-        backend.close()
+    with tempfile.TemporaryDirectory() as place:
+        folder = RunFolder(Path(place))
+        folder.create()
+        for name, backend in backends.items():
+            costs = [tuple(1000 * value / CELLS for value in seconds(backend, folder, CELLS, 0)) for _ in range(ROUNDS)]
+            wall, own = (median(values) for values in zip(*costs, strict=True))
+            best = min(costs)[0]
+            print(f"{name}: {wall:.1f} ms per cell, at best {best:.1f}; {own:.1f} ms of this process", flush=True)
+        pairs = [[seconds(backend, folder, BUSY_CELLS, BUSY)[0] for backend in (one, two)] for _ in range(ROUNDS)]
+        ratios = [alone / together for alone, together in pairs]
+        print(f"two workers against one: {median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})")
+        for backend in backends.values():
+            backend.close()
 
 
 if __name__ == "__main__":
