@@ -98,7 +98,7 @@ class DaskBackend:
             write_bytes(self.proof, b"")
         with self.scheduler(OSError):
             model = None
-            if cell.start and not all(self.client.run(Path.is_file, self.proof).values()):
+            if cell.start and not all(self.client.run(Path.is_file, self.proof, on_error="ignore").values()):
                 model = self.client.scatter(work.folder.checkpoint_path(cell.start).read_bytes())
             arguments = (self.function, cell, work, keep_model, self.timeout, self.proof, model, code_hash())
             future = self.executor.submit(run_on_worker, *arguments)
