@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test lint clean
+.PHONY: run test soak lint clean
 
 run: .venv/installed
 	$(BIN)/python run_all.py --tasks all --seeds 3
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# the long trials: kills, damage, mutated files, two runs, shards and a Dask cluster on real cells (about an hour)
+soak: .venv/installed
+	$(BIN)/python -m pytest -m soak
 
 lint: .venv/installed
 	$(BIN)/ruff check .

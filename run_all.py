@@ -55,6 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--precision", metavar="P", help="float32, bfloat16 or float16; default: the suite's")
     where.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     where.add_argument("--jobs", type=int, metavar="N", help="cells at a time; default: one per core, or one per GPU")
+    where.add_argument("--backend", default="local", choices=("local", "dask"), help="this machine, or a Dask cluster")
+    where.add_argument("--address", metavar="tcp://..", help="the Dask scheduler")
+    where.add_argument("--shard", metavar="I/N", help="only part I of N of the plan; results merge by copying files")
+    where.add_argument("--cell-timeout", type=float, metavar="S", help="a cell that takes longer has failed")
+    where.add_argument("--retry", default="failed", choices=("failed", "none"), help="cells that failed before")
     where.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
     where.add_argument("--save-models", action="store_true", help="keep every trained model in RESULTS/models")
     where.add_argument("--force", action="store_true", help="run finished cells again")
@@ -79,14 +84,18 @@ def main(argv: list[str] | None = None) -> int:
     """
     options = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from bench.errors import UserError
+    from bench.errors import UserError, printable
 
     try:
         from bench.app import run
 
         return run(options)
     except UserError as error:
-        print(f"run_all.py: {error}", file=sys.stderr)
+        print(f"run_all.py: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a file or folder of the user's that cannot be used
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"run_all.py: {printable(said)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; the same command again goes on", file=sys.stderr)

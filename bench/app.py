@@ -7,31 +7,24 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from bench.backends import open_backend
+from bench.claims import alone
 from bench.files import make_writable
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.pins import read_pins, write_pins
-from bench.plan import Cell, Grid, Work, trained_methods
-from bench.resolve import resolve_grid, resolve_methods, resolve_workers
-from bench.runner import Todo, find_todo
+from bench.plan import Grid, trained_methods
+from bench.resolve import check_backend, resolve_grid, resolve_methods, resolve_workers
+from bench.runner import Todo, find_todo, tidy
 from bench.runner import run as run_cells
+from bench.shards import resolve_shard
 from bench.stamp import is_collected
 from bench.store import RunFolder
 from bench.suite import load_suite
+from bench.work import Cell, Work
 
 #: Options that change no number.
-WHERE_AND_HOW = {
-    "results",
-    "figures",
-    "jobs",
-    "fail_fast",
-    "force",
-    "plan",
-    "prepare",
-    "collect",
-    "compare",
-    "check_method",
-    "save_models",
-}
+WHERE_AND_HOW = {"results", "figures", "jobs", "backend", "address", "shard", "cell_timeout", "retry", "fail_fast"}
+WHERE_AND_HOW |= {"force", "save_models", "plan", "prepare", "collect", "compare", "check_method"}
 
 
 def run(options: Namespace) -> int:
@@ -57,39 +50,40 @@ def run(options: Namespace) -> int:
 
 def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path, options: Namespace) -> int:
     """Plan; then, unless only the plan was asked for, run and collect."""
-    jobs, device = resolve_workers(options)
+    check_backend(options)
+    shard = resolve_shard(options.shard)
     shared = grid.shared()
-    cells = grid.cells(shared)
-    todo = find_todo(cells, folder, options.force, options.save_models)
+    cells = shard.of(grid.cells(shared))
+    todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
     if options.plan:
-        return print_plan(cells, todo, grid, folder, jobs, device, options.save_models)
+        return print_plan(cells, todo, grid, folder, options)
     check_loadable(todo, grid.suite.max_length)
     folder.create()
     make_writable(figures, "figures")
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
-    folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
-    write_pins(folder.path, grid.revisions())
-    work = Work(folder, grid.pinned_source(), device, tuple(sorted(set(files.values()))), options.save_models)
-    run_todo(todo, work, grid, jobs, options.fail_fast)
+    with alone(folder, "run.json"):
+        folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
+        write_pins(folder.path, grid.revisions())
+    tidy(todo, folder)
+    run_todo(todo, folder, grid, files, options)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
     return collect_and_draw(folder, figures)
 
 
-def print_plan(
-    cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, jobs: int, device: str, save_models: bool
-) -> int:
-    """Every cell with what will become of it, then what is left to pay."""
+def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, options: Namespace) -> int:
+    """Every cell with what will become of it, then what is left to pay on this machine."""
     from bench.forecast import forecast
 
     to_run = {cell.key for cell in todo.pending}
     for cell in cells:
         state = f"skipped: {cell.skip}" if cell.skip else "to run" if cell.key in to_run else "done"
         print(f"{cell.key[:12]}  {cell.label:50}  {state}")
-    if todo.pending:
-        print(*forecast(grid, todo, folder, device, jobs, save_models).lines(jobs, device), sep="\n")
+    if todo.pending and options.backend == "local":
+        jobs, device = resolve_workers(options)
+        print(*forecast(grid, todo, folder, device, jobs, options.save_models).lines(jobs, device), sep="\n")
     print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
     return 0
 
@@ -103,15 +97,19 @@ def command_of(options: Namespace) -> str:
     return shlex.join(parts)
 
 
-def run_todo(todo: Todo, work: Work, grid: Grid, jobs: int, fail_fast: bool) -> None:
+def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace) -> None:
     """Run what is left and say how it went."""
-    title = f"suite '{grid.suite.name}' ({grid.suite.title})"
-    counts = f"{len(todo.pending)} cells to run, {len(todo.finished)} done or skipped"
-    print(f"{title}: {counts}, {jobs} at a time on {work.device}")
+    what = f"suite '{grid.suite.name}' ({grid.suite.title}): {len(todo.pending)} cells to run"
+    if not todo.pending:
+        print(f"{what}, {len(todo.finished)} done or skipped")
+        return
+    backend = open_backend(options)
+    print(f"{what}, {len(todo.finished)} done or skipped, {backend.place}")
     started = time.monotonic()
-    failed = run_cells(todo, work, jobs, fail_fast)
-    if todo.pending:
-        print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
+    outside = tuple(sorted(set(files.values())))
+    work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models)
+    failed = run_cells(todo, work, backend, options.fail_fast, options.force)
+    print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 
 
 def check_loadable(todo: Todo, max_length: int) -> None:
@@ -133,7 +131,8 @@ def prepare(grid: Grid, folder: RunFolder) -> int:
         load_tokenizer(checkpoint)
         load_encoder(checkpoint)
     folder.create()
-    write_pins(folder.path, grid.revisions())
+    with alone(folder, "run.json"):
+        write_pins(folder.path, grid.revisions())
     for kind in ("data", "checkpoints"):
         for name, fingerprint in shared[kind].items():
             print(f"{kind} {name}: {fingerprint}")

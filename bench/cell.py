@@ -21,13 +21,13 @@ from bench.costs import model_macs, training_bytes
 from bench.data import Examples, Source, load_split
 from bench.encoding import Encoded, encode
 from bench.environment import environment
-from bench.errors import UserError
+from bench.errors import FolderError, UserError
 from bench.files import write_bytes, write_json
 from bench.glue_metric import GlueMetric
 from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
 from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
-from bench.plan import Cell, Work, full_variant
+from bench.plan import full_variant
 from bench.replay import replay
 from bench.saved import EarlyExitClassifier, describe
 from bench.store import record_of
@@ -36,6 +36,7 @@ from bench.sweep import point_rows, sweep
 from bench.tasks import TASKS, Task
 from bench.trace import Trace, record
 from bench.training import INFERENCE_BATCH, train
+from bench.work import Cell, Work
 from methods import discover, from_file
 from methods.base import Method
 
@@ -50,17 +51,23 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
 
     Returns:
         The record, as written.
+
+    Raises:
+        FolderError: a file cannot be written, which is no fault of the cell.
     """
     started = time.perf_counter()
     try:
         entry = record_of(cell, "ok") | train_and_trace(cell, work, keep_model)
+    except FolderError:
+        raise
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        entry = record_of(cell, "failed", reason.strip().splitlines()[0]) | {"traceback": traceback.format_exc()}
+        reason = reason.strip().splitlines()[0].removesuffix(":")
+        entry = record_of(cell, "failed", reason) | {"traceback": traceback.format_exc()}
     entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     entry["environment"] = environment_of(work)
-    write_json(work.folder.record_path(cell.key), entry)
+    work.folder.write_record(entry)
     return entry
 
 
@@ -123,13 +130,13 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     trained = time.perf_counter()
 
     splits = [split for split in task.splits if split != "train"]
-    full_depth = {split: trace_split(cell, work, model, method, split, recipe.accumulation) for split in splits}
-    if keep_model:
-        write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict()))
+    traced = {split: trace_split(cell, work, model, method, split, recipe.accumulation) for split in splits}
+    kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
     panel = load_config(cell.panel_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
     found = {
-        "splits": list(full_depth),
+        "traces": {split: digest for split, (digest, _) in traced.items()},
+        "model": kept,
         "layers": model.num_layers,
         "panel_layers": panel.num_hidden_layers,
         "macs": model_macs(model, panel),
@@ -140,7 +147,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
         "examples_per_second": round(seen / seconds["train"], 1),
         "tokens_per_second": round(recipe.epochs * int(data.lengths.sum()) / seconds["train"], 1),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "full_depth": full_depth,
+        "full_depth": {split: values for split, (_, values) in traced.items()},
         "constant_label": constant_label(task, examples.labels),
     }
     if work.save_models:
@@ -150,7 +157,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
 
 def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, found: dict) -> None:
     """Keep a trained model for others to use, with the curve of its first validation split."""
-    split, shared, record = found["splits"][0], work.folder.shared(), record_of(cell, "ok") | found
+    split, shared, record = next(iter(found["traces"])), work.folder.shared(), record_of(cell, "ok") | found
     rows = point_rows(sweep(method, record, split, shared["suite"], work.folder.trace_path(cell.key, split)))
     base = "@".join(filter(None, (Path(cell.checkpoint.path).name, cell.checkpoint.revision)))
     about = describe(record, shared, rows, method, base)
@@ -160,12 +167,18 @@ def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, fo
 
 def trace_split(
     cell: Cell, work: Work, model: EarlyExitModel, method: Method, split: str, parts: int
-) -> dict[str, float]:
-    """Trace a trained model on a split; gives its GLUE metrics without early exit, by the `evaluate` library."""
+) -> tuple[str, dict[str, float]]:
+    """Trace a trained model on a split.
+
+    Returns:
+        The sha256 of the trace, and the GLUE metrics without early exit, by the `evaluate` library.
+    """
     examples, data = rows_of(cell, work, split)
     trace = record(model, examples, data, work.device, cell.spec["precision"], -(-INFERENCE_BATCH // parts))
-    trace.save(work.folder.trace_path(cell.key, split))
-    return full_depth_values(method, trace, TASKS[cell.spec["task"]])
+    if not np.isfinite(trace.logits[:, -1]).all():
+        raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
+    digest = trace.save(work.folder.trace_path(cell.key, split))
+    return digest, full_depth_values(method, trace, TASKS[cell.spec["task"]])
 
 
 def full_depth_values(method: Method, trace: Trace, task: Task) -> dict[str, float]:
@@ -229,7 +242,7 @@ def all_methods(files: tuple[str, ...], compat: str) -> dict[str, Method]:
 def environment_of(work: Work) -> str:
     """The id of this process's environment, whose description is in environments/."""
     name, description = environment(work.device)
-    path = work.folder.path / "environments" / f"{name}.json"
+    path = work.folder.environment_path(name)
     if not path.is_file():
         write_json(path, description)
     return name

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from bench import embedded
-from bench.errors import UserError, one_line
+from bench.errors import UserError, cut, one_line
 
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
 MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")
@@ -68,11 +69,11 @@ def resolve(name: str, pins: dict[str, str] | None = None) -> Checkpoint:
     """
     if name in embedded.CHECKPOINTS:
         return Checkpoint(str(embedded.checkpoint(name)))
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         return Checkpoint(str(folder))
     if name.startswith((".", "/", "~")):
-        raise UserError(f"checkpoint folder '{name}' does not exist")
+        raise UserError(f"checkpoint folder '{cut(name)}' does not exist")
     repo, _, revision = name.partition("@")
     return Checkpoint(repo, revision or (pins or {}).get(repo))
 

@@ -72,7 +72,7 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     shared, tasks = folder.shared(), list(TASKS)
     records = [record for record in folder.records() if record["spec"]["method"] in methods]
     records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
-    finished = [record for record in records if is_current(record, methods)]
+    finished = [record for record in records if is_current(record, methods) and folder.has_traces(record)]
     parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
     scores = []
     for rows, score in call_all(panel, panels(folder, finished)):
@@ -127,7 +127,7 @@ def panels(folder: RunFolder, records: list[dict]) -> Iterator[tuple[RunFolder, 
     for (_, task), group in groupby(records, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
         here = list(group)
         for split in TASKS[task].splits:
-            if any(split in record["splits"] for record in here):
+            if any(split in record["traces"] for record in here):
                 yield folder, here, split
 
 
@@ -147,7 +147,7 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[list[tupl
         sweep(method, record, split, shared["suite"], folder.trace_path(record["key"], split))
         for method in reported(methods_of(folder), shared)
         for record in records
-        if split in record["splits"] and record["spec"]["method"] == (method.trained_by or method.name)
+        if split in record["traces"] and record["spec"]["method"] == (method.trained_by or method.name)
     ]
     return list(panel_rows(sweeps)), panel_scores(sweeps)
 

@@ -6,15 +6,16 @@ other's. On a CPU there is nothing to claim.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-#: Locks are held as long as the process lives: files must not be closed when nobody refers to them any more.
-_held: list[object] = []
+#: Locks are held as long as the process lives: they must not be dropped when nobody refers to them any more.
+_held: list[FileLock] = []
 
 
 def visible_devices() -> list[str]:
@@ -53,13 +54,12 @@ def claim_device(devices: Sequence[str], jobs: int, places: Path | None = None) 
 
 def _lock(path: Path) -> bool:
     """Lock a file for the life of this process; whether it was free."""
-    file = path.open("w")
+    lock = FileLock(path)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
-    _held.append(file)
+    _held.append(lock)
     return True
 
 

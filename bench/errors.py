@@ -10,13 +10,17 @@ class UserError(Exception):
     """Wrong usage, configuration or input; its text is the one line the user sees (exit status 2)."""
 
 
+class FolderError(UserError):
+    """A file of the run cannot be written (disk full, read-only, gone): no cell's fault, and the end of the run."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Name the valid choice closest to `name`.
 
     Returns:
         "; did you mean 'X'?" or, where nothing is close, the empty string.
     """
-    close = difflib.get_close_matches(str(name), list(choices), n=1)
+    close = difflib.get_close_matches(cut(name), list(choices), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
@@ -28,8 +32,19 @@ def check_name(kind: str, name: str, choices: Iterable[str]) -> str:
     """
     choices = list(choices)
     if name not in choices:
-        raise UserError(f"unknown {kind} '{name}': expected one of {', '.join(choices)}{nearest(name, choices)}")
+        raise UserError(f"unknown {kind} '{cut(name)}': expected one of {', '.join(choices)}{nearest(name, choices)}")
     return name
+
+
+def cut(text: str, length: int = 80) -> str:
+    """A text from outside, shortened to what fits a message."""
+    text = str(text)
+    return text if len(text) <= length else f"{text[:length]}.. ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """A text with everything but printable characters escaped, so that no name from outside steers a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def one_line(error: BaseException) -> str:

@@ -18,12 +18,13 @@ from bench.checkpoints import Checkpoint
 from bench.costs import backbone_macs
 from bench.data import Source, load_split
 from bench.environment import processor
-from bench.plan import Cell, Grid, full_variant, known_methods
+from bench.plan import Grid, full_variant, known_methods
 from bench.progress import clock_time
 from bench.runner import Todo
 from bench.store import RunFolder
 from bench.suite import Recipe
 from bench.tasks import TASKS
+from bench.work import Cell
 from methods.base import ExitSpec, Method
 
 #: Lengths are not tokenised for a forecast: English has about this many characters a token.
@@ -32,6 +33,8 @@ CHARACTERS = 4
 TRAINED = 3
 #: The share of a matrix product's speed that training reaches, where nothing has been measured here.
 REACHED = 0.4
+#: Nobody waits for a hundred years, and no calendar has ten thousand.
+LONGEST = 100 * 365 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Forecast:
     def lines(self, jobs: int, device: str) -> list[str]:
         """What `--plan` prints about it, for so many cells at a time."""
         wall, unit = self.seconds / jobs, "GPU-hours" if device == "cuda" else "core-hours"
+        wall = min(wall, LONGEST)
         ends = (datetime.now() + timedelta(seconds=wall)).strftime("%Y-%m-%d %H:%M")
         return [
             f"about {self.seconds / 3600:.2f} {unit}: {clock_time(wall)} with {jobs} at a time, until {ends} if "

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from bench.claims import alone
 from bench.errors import UserError
 from bench.files import make_writable
 from bench.resolve import methods_of
@@ -23,23 +24,28 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     if not folder.shared():
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
     known = methods_of(folder)
-    tables = collect(folder, known)
-    write_latex(folder.path / "latex", tables)
-    make_writable(figures, "figures")
-    drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
-    report = write_report(folder, known, drawn)
-    stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *drawn, report])
+    with alone(folder, "tables"):  # of two runs that end together, the second sees everything
+        tables = collect(folder, known)
+        write_latex(folder.path / "latex", tables)
+        make_writable(figures, "figures")
+        drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
+        report = write_report(folder, known, drawn)
+        stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *drawn, report])
     print(f"{len(tables['points'])} points in {folder.path}, {len(drawn)} figure files in {figures}; read {report}")
     return status_of(folder)
 
 
 def status_of(folder: RunFolder) -> int:
-    """The exit status that the records of a run folder ask for: 1 where a cell has failed; says so."""
+    """The exit status that the records of a run folder ask for: 1 where a cell has failed or is damaged; says so."""
     counts = Counter(record["status"] for record in folder.records())
     for status in ("failed", "skipped"):
         if counts[status]:
             print(f"{counts[status]} cells {status}, see {folder.path / 'failures.csv'}", file=sys.stderr)
-    return int(counts["failed"] > 0)
+    damaged = folder.damaged()
+    if damaged:
+        what = f"{len(damaged)} files are not as they were written and were left out, first '{damaged[0]}'"
+        print(f"{what}: the command that made them makes them again", file=sys.stderr)
+    return int(counts["failed"] > 0 or bool(damaged))
 
 
 def compare_and_draw(runs: list[str], folder: RunFolder, figures: Path) -> int:

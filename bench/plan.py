@@ -2,79 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
-from bench.errors import UserError, nearest
+from bench.errors import UserError, cut, nearest
 from bench.hub import revision
-from bench.store import RunFolder
 from bench.suite import KINDS, Suite
 from bench.tasks import Task
+from bench.work import Cell
 from methods import discover
 from methods.base import Method
 
 #: Raise it when a change of the benchmark itself (training, traces) changes numbers; a method has its own version.
 ENGINE_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One unit of work that succeeds or fails on its own: a trained model and its traces.
-
-    Attributes:
-        spec: everything that changes its numbers, plain JSON values.
-        checkpoint: the encoder to train; None where the suite names none.
-        panel_checkpoint: the panel's backbone, whose depth the layer fraction divides by.
-        start: key of the cell whose model this one starts from, or None.
-        skip: why there is nothing to do, or None.
-    """
-
-    spec: dict
-    checkpoint: Checkpoint | None
-    panel_checkpoint: Checkpoint | None
-    start: str | None = None
-    skip: str | None = None
-
-    @property
-    def key(self) -> str:
-        """sha256 of the canonical JSON of the spec: the name of the cell's files."""
-        return key_of(self.spec)
-
-    @property
-    def label(self) -> str:
-        """What people call the cell."""
-        spec = self.spec
-        variant = f" {spec['variant']}" if spec["variant"] else ""
-        return f"{spec['backbone']}/{spec['task']} {spec['method']}{variant} seed {spec['seed']}"
-
-
-def key_of(spec: dict) -> str:
-    """sha256 of the canonical JSON of a spec, 64 hexadecimal digits."""
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-@dataclass(frozen=True)
-class Work:
-    """Where and on what cells run; nothing here changes a number.
-
-    Attributes:
-        folder: where records and traces go.
-        source: where the rows come from.
-        device: "cpu" or "cuda".
-        method_files: files of methods from outside the project.
-        save_models: whether trained models are kept in a form that others can load.
-    """
-
-    folder: RunFolder
-    source: Source
-    device: str
-    method_files: tuple[str, ...] = ()
-    save_models: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,7 +176,7 @@ def parse_variant(method: Method, text: str) -> dict[str, float | str]:
         if name not in method.parameters:
             expected = ", ".join(method.parameters) or "none"
             raise UserError(
-                f"unknown variant '{text}' of {method.name}: its parameters are {expected}"
+                f"unknown variant '{cut(text)}' of {method.name}: its parameters are {expected}"
                 f"{nearest(name, method.parameters)}"
             )
         given[name] = parse_value(method, text, name, value)
@@ -245,12 +188,15 @@ def parse_value(method: Method, text: str, name: str, value: str) -> float | str
     default = method.parameters[name]
     if isinstance(default, tuple):
         if value not in default:
-            raise UserError(f"variant '{text}' of {method.name}: {name} must be one of {', '.join(default)}")
+            raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be one of {', '.join(default)}")
         return value
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise UserError(f"variant '{text}' of {method.name}: {name} must be a number, got '{value}'") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be a number, got '{cut(value)}'")
+    return number
 
 
 def full_variant(method: Method, text: str) -> dict[str, float | str]:

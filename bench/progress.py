@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from statistics import mean
+from statistics import fmean
 
 from tqdm import tqdm
 
-from bench.plan import Cell
+from bench.work import Cell
 
 #: Seconds between two lines where the output is no terminal.
 LINE_EVERY = 30.0
+#: Seconds between two looks at the state, where it is one.
+LOOK_EVERY = 0.5
 
 
 class Estimator:
@@ -29,7 +31,7 @@ class Estimator:
     def predict(self, spec: dict) -> float | None:
         """Seconds that a cell will take, from the closest group that was measured; None before anything was."""
         known = (self.measured[group] for group in self._groups(spec) if group in self.measured)
-        return next((mean(times) for times in known), None)
+        return next((fmean(times) for times in known), None)
 
     @staticmethod
     def _groups(spec: dict) -> list[tuple]:
@@ -53,11 +55,16 @@ class Progress:
         self.running: dict[str, tuple[Cell, float]] = {}
         self.failed = 0
         self.total, self.done = len(pending) + finished, finished
-        self.started = self.last_line = time.monotonic()
+        self.started = self.last_line = self.last_look = time.monotonic()
         self.bar = None
         if sys.stderr.isatty():
             style = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed} {postfix}"
             self.bar = tqdm(total=self.total, initial=finished, bar_format=style, dynamic_ncols=True)
+
+    def add(self, cell: Cell) -> None:
+        """A finished cell has to be run again: somebody needs its model."""
+        self.waiting[cell.key] = cell
+        self.done -= 1
 
     def start(self, cell: Cell) -> None:
         """A cell was handed to a worker."""
@@ -91,16 +98,26 @@ class Progress:
             left += predicted
         for cell, started in self.running.values():
             left += max((self.estimator.predict(cell.spec) or 0.0) - (now - started), 0.0)
-        return left / self.jobs
+        return left / max(self.jobs, 1)
 
-    def refresh(self) -> None:
-        """Show the present state; called about once a second."""
+    def refresh(self, elsewhere: int = 0) -> None:
+        """Show the present state, at most twice a second: the time left is a sum over all cells that wait.
+
+        Args:
+            elsewhere: how many cells other runs are working on.
+        """
+        now = time.monotonic()
+        if now - self.last_look < LOOK_EVERY:
+            return
+        self.last_look = now
         state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
+        if elsewhere:
+            state += f"; {elsewhere} in another run"
         if self.bar is not None:
             self.bar.set_postfix_str(state)
-        elif time.monotonic() - self.last_line >= LINE_EVERY:
-            self.last_line = time.monotonic()
-            elapsed = clock_time(time.monotonic() - self.started)
+        elif now - self.last_line >= LINE_EVERY:
+            self.last_line = now
+            elapsed = clock_time(now - self.started)
             print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}", file=sys.stderr, flush=True)
 
     def running_now(self) -> str:

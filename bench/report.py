@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import inspect
-import json
 import os
 import re
 from collections import Counter
@@ -91,7 +90,7 @@ def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path
         tables=[table(folder.path / f"{name}.csv", TABLES[name]) for name in shown_tables(folder.path)],
         failures=table(folder.path / "failures.csv", ""),
         citations={name: paragraphs(methods[name]) for name in methods if name in run["methods"]},
-        environments=[json.loads(path.read_text()) for path in sorted((folder.path / "environments").glob("*.json"))],
+        environments=folder.environments(),
         files=[
             path.relative_to(folder.path)
             for kind in ("*.csv", "latex/*.tex")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 from bench.data import Embedded, Source
-from bench.errors import UserError, check_name, nearest
+from bench.errors import UserError, check_name, cut, nearest, one_line
 from bench.hub import Hub
 from bench.plan import Grid, known_methods
 from bench.store import RunFolder
@@ -17,6 +18,9 @@ from bench.tasks import resolve_tasks
 from bench.tsv import Folder
 from methods import DEFAULT, discover, from_file
 from methods.base import Method
+
+#: Names of methods become parts of file names, columns and headings.
+METHOD_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
 
 
 def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[str, str]]:
@@ -136,7 +140,12 @@ def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
     try:
         found = from_file(path, compat)
     except Exception as error:
-        raise UserError(f"method file '{entry}' cannot be imported: {type(error).__name__}: {error}") from error
+        why = f"{type(error).__name__}: {one_line(error)}"
+        raise UserError(f"method file '{entry}' cannot be imported: {why}") from error
+    for method in found:
+        if not METHOD_NAME.fullmatch(str(method.name)):
+            got = cut(repr(method.name))
+            raise UserError(f"method file '{entry}': a method's name has a-z, 0-9, '-', at most 40, got {got}")
     if not found:
         raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
     return found
@@ -155,16 +164,18 @@ def methods_of(folder: RunFolder) -> dict[str, Method]:
 def resolve_seeds(options: Namespace) -> list[int]:
     """Seeds 0..N-1, or the list given, without repeats."""
     if options.seed_list is None:
-        seeds = list(range(3 if options.seeds is None else options.seeds))
+        seeds = range(3 if options.seeds is None else options.seeds)
     else:
         try:
             seeds = list(dict.fromkeys(int(part) for part in options.seed_list.split(",")))
         except ValueError:
-            line = f"--seed-list: expected whole numbers such as 0,1,2, got '{options.seed_list}'"
+            line = f"--seed-list: expected whole numbers such as 0,1,2, got '{cut(options.seed_list)}'"
             raise UserError(line) from None
     if not seeds or min(seeds) < 0:
         raise UserError("no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2")
-    return seeds
+    if len(seeds) > 10_000 or max(seeds) >= 2**31:
+        raise UserError("too many or too large seeds: expected at most 10000, each below 2147483648")
+    return list(seeds)
 
 
 def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> Source:
@@ -180,8 +191,24 @@ def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> 
     return Embedded() if suite.source == "embedded" else Hub(revision=pins.get(f"datasets/{Hub.repo}"))
 
 
+def check_backend(options: Namespace) -> None:
+    """Refuse what no backend can do, before anything is read.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
+    if options.cell_timeout is not None and not 0 < options.cell_timeout < float("inf"):
+        raise UserError(f"--cell-timeout: expected seconds above 0, got {options.cell_timeout:g}")
+    if options.backend == "dask" and options.address is None:
+        raise UserError("--backend dask: name the scheduler with --address tcp://HOST:PORT")
+    if options.backend != "dask" and options.address is not None:
+        raise UserError("--address: only --backend dask has a scheduler")
+
+
 def resolve_workers(options: Namespace) -> tuple[int, str]:
-    """Number of worker processes and the device they compute on."""
+    """Number of worker processes on this machine and the device they compute on."""
     import torch
 
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -189,7 +216,5 @@ def resolve_workers(options: Namespace) -> tuple[int, str]:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if options.jobs is not None and options.jobs < 1:
-        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return options.jobs or (torch.cuda.device_count() if device == "cuda" else cores), device

@@ -24,7 +24,7 @@ from bench.checkpoints import Checkpoint
 from bench.data import Examples
 from bench.encoding import encode, sorted_batches
 from bench.errors import UserError, check_name, one_line
-from bench.files import write_json, write_text
+from bench.files import not_written, write_json, write_text
 from bench.live import run_live
 from bench.model import EarlyExitModel, with_exits
 from bench.tasks import TASKS
@@ -66,8 +66,17 @@ class EarlyExitClassifier:
         self.knob = method.knob(model.num_layers, model.num_labels)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model into a folder of its own, whole or not at all; what was there is replaced."""
-        folder = Path(folder)
+        """Write the model into a folder of its own, whole or not at all; what was there is replaced.
+
+        Raises:
+            FolderError: the disk is full, read-only or gone.
+        """
+        try:
+            self._save(Path(folder))
+        except OSError as error:
+            raise not_written(Path(folder).parent, error) from error
+
+    def _save(self, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
             part = Path(temporary) / "model"

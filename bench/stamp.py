@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from bench.files import write_json
@@ -16,11 +17,27 @@ SUFFIXES = (".py", ".mplstyle", ".jinja")
 
 def inputs_of(folder: RunFolder) -> str:
     """A hash of what tables and figures are made from: run.json, all records, and the code that makes them."""
-    digest = hashlib.sha256()
-    code = (path for part in ("bench", "methods") for path in (SOURCES / part).rglob("*.*") if path.suffix in SUFFIXES)
     outside = (Path(file) for file in folder.shared()["methods"].values() if file)
     records = (folder.path / "cells").glob("*.json")
-    for path in (folder.path / "run.json", *sorted(records), *sorted(code), *sorted(outside)):
+    return hash_of([folder.path / "run.json", *sorted(records), *code(), *sorted(outside)])
+
+
+@cache
+def code_hash() -> str:
+    """A hash of the code of this program, as it is in this process's checkout."""
+    return hash_of(code())
+
+
+def code() -> list[Path]:
+    """The files of this program that make numbers, tables and figures."""
+    files = (path for part in ("bench", "methods") for path in (SOURCES / part).rglob("*.*"))
+    return sorted(path for path in files if path.suffix in SUFFIXES)
+
+
+def hash_of(files: Iterable[Path]) -> str:
+    """sha256 over the names and bytes of files."""
+    digest = hashlib.sha256()
+    for path in files:
         digest.update(f"{path.name} ".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from bench.errors import UserError, check_name, nearest
+from bench.errors import UserError, check_name, cut, nearest, one_line
 
 SUITES = Path(__file__).parent / "suites"
 SOURCES = ("embedded", "folder", "hub")
@@ -15,6 +16,9 @@ RECIPES = Path(__file__).parent / "recipes.toml"
 PRECISIONS = ("float32", "bfloat16", "float16")
 SEED_SCOPES = ("full", "heads")
 COMPATS = ("equal", "released")
+#: What numbers of a recipe may be at most; neither infinity nor "not a number" is.
+LARGEST = 10**9
+FAMILY = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 STAGES = ("stage1", "stage2", "joint")
 #: What a method may train (`Method.checkpoint`) -> the key of a family's table that names it.
 KINDS = {"backbone": "checkpoint", "student": "student", "tinybert": "tinybert"}
@@ -36,10 +40,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "batch_size", "clip", "accumulation"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.weight_decay < 0:
-            raise UserError(f"weight_decay must not be negative, got {self.weight_decay}")
+            if not 0 < getattr(self, name) <= LARGEST:
+                raise UserError(f"{name} must be positive, got {cut(getattr(self, name))}")
+        if not 0 <= self.weight_decay <= LARGEST:
+            raise UserError(f"weight_decay must not be negative, got {cut(self.weight_decay)}")
 
     def spec(self) -> dict:
         """What of it stands in keys: everything, but one part a batch is not worth another key."""
@@ -141,14 +145,19 @@ def read_table(path: Path) -> dict:
         return tomllib.loads(path.read_text(encoding="utf8"))
     except OSError as error:
         raise UserError(f"suite file '{path}' cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"suite file '{path}' is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of 5,000 digits, 1,000 brackets
+        raise UserError(f"suite file '{path}' is not valid TOML: {one_line(error)}") from error
 
 
 def merged(base: dict, change: dict) -> dict:
     """A suite's table with what another changes in it, table by table and key by key."""
-    both = {key: merged(base[key], value) for key, value in change.items() if isinstance(base.get(key), dict)}
+    both = {key: merged(base[key], value) for key, value in change.items() if is_table(base.get(key), value)}
     return {**base, **change, **both}
+
+
+def is_table(*values: object) -> bool:
+    """Whether all of these are tables."""
+    return all(isinstance(value, dict) for value in values)
 
 
 def parse(name: str, table: dict) -> Suite:
@@ -164,6 +173,14 @@ def parse(name: str, table: dict) -> Suite:
     variants = {method: tuple(names) for method, names in variants.items()}
     suite = Suite(**{**table, "name": name, "backbones": families, "recipes": recipes, "variants": variants})
     check_types(suite)
+    if not suite.title.isprintable() or not 0 < len(suite.title) <= 200:
+        raise UserError(f"'title' must be one line of at most 200 characters, got {cut(repr(suite.title))}")
+    if not 0 < suite.max_length <= LARGEST:
+        raise UserError(f"max_length must be positive, got {cut(suite.max_length)}")
+    for family in families:
+        if not FAMILY.fullmatch(family):
+            got = cut(repr(family))
+            raise UserError(f"[backbones] names a family with letters, digits, '-' and '_', at most 40, got {got}")
     check_name("source", suite.source, SOURCES)
     if suite.source == "embedded" and not name.startswith("embedded"):
         raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
@@ -229,4 +246,4 @@ def check_types(value: object) -> None:
         wanted = expected.get(entry.type)
         got = getattr(value, entry.name)
         if wanted and (not isinstance(got, wanted) or isinstance(got, bool)):
-            raise UserError(f"'{entry.name}' must be of type {entry.type}, got {got!r}")
+            raise UserError(f"'{entry.name}' must be of type {entry.type}, got {cut(repr(got))}")

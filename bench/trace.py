@@ -41,11 +41,11 @@ class Trace:
     difficulty: np.ndarray | None = None
     ramp: np.ndarray | None = None
 
-    def save(self, path: Path) -> None:
-        """Write the trace, whole or not at all."""
+    def save(self, path: Path) -> str:
+        """Write the trace, whole or not at all; gives the sha256 of the file."""
         buffer = io.BytesIO()
         np.savez(buffer, **{name: value for name, value in asdict(self).items() if value is not None})
-        write_bytes(path, buffer.getvalue())
+        return write_bytes(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Trace:

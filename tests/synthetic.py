@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from bench.files import sealed
 from bench.statistics import mean_curve
 
 L, N = 12, 200
@@ -169,7 +170,7 @@ def make_run(folder, **options):
     }
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / f"{name}.json").write_text(json.dumps(content))
+        (folder / f"{name}.json").write_text(sealed(content) if name.startswith("cells/") else json.dumps(content))
     header = "cell,suite,task,backbone,method,variant,seed,status,reason"
     row = "k,embedded,sst2,bert,pabee,,0,failed,<script>alert('outside')</script> & more"
     (folder / "failures.csv").write_text(f"{header}\n{row}\n")

@@ -14,10 +14,11 @@ from bench.backbones import Layerwise
 from bench.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
 from bench.data import Embedded
 from bench.memory import is_out_of_memory
-from bench.plan import Grid, Work
+from bench.plan import Grid
 from bench.store import RunFolder
 from bench.suite import load_suite
 from bench.tasks import TASKS
+from bench.work import Work
 from methods import discover
 
 METHODS = discover()

@@ -160,6 +160,21 @@ def test_a_lost_trace_is_made_again(finished, tiny_suite, capsys):
     assert hashes(finished) == before
 
 
+def test_damaged_files_are_set_aside_and_made_again(finished, tiny_suite, capsys):
+    before = hashes(finished)
+    trace = sorted((finished / "results" / "traces").iterdir())[1]
+    record = sorted((finished / "results" / "cells").iterdir())[-1]
+    kept = trace.read_bytes()
+    trace.write_bytes(kept[:-1])
+    record.write_text(record.read_text().replace('"status": "ok"', '"status": "OK"'))
+    assert run(tiny_suite, finished, "--collect") == 1
+    assert "2 files are not as they were written and were left out" in capsys.readouterr().err
+    assert run(tiny_suite, finished, *COMMAND) == 0
+    assert trace.read_bytes() == kept and hashes(finished) == before
+    aside = sorted(path.name for path in (finished / "results" / "damaged").iterdir())
+    assert aside == sorted([trace.name, record.name])
+
+
 def test_another_limit_is_refused(finished, tiny_suite, capsys):
     assert run(tiny_suite, finished, *COMMAND, "--limit", "41") == 2
     assert "was made with limit 40, not 41" in capsys.readouterr().err
@@ -174,14 +189,16 @@ class Outside(Static):
     """A. Nobody, 2026. Fails where it is told to."""
     name = "outside"
     recipe = "joint"
-    parameters = {"mode": ("fine", "raise", "die", "diverge")}
-    variants = ("mode=fine", "mode=raise", "mode=die", "mode=diverge")
+    parameters = {"mode": ("fine", "raise", "die", "diverge", "hoard")}
+    variants = ("mode=fine", "mode=raise", "mode=die", "mode=diverge", "mode=hoard")
 
     def loss(self, exits, batch):
         if batch.variant["mode"] == "raise":
             raise RuntimeError("this method cannot train\\nnot even a bit")
         if batch.variant["mode"] == "die":
             os.kill(os.getpid(), 9)
+        if batch.variant["mode"] == "hoard":
+            bytearray(2**60)
         loss = super().loss(exits, batch)
         return loss * float("nan") if batch.variant["mode"] == "diverge" else loss
 '''
@@ -190,9 +207,11 @@ class Outside(Static):
 def test_failures_are_rows_and_the_rest_goes_on(tiny_suite, tmp_path, capsys):
     (tmp_path / "outside.py").write_text(METHOD)
     command = ["--tasks", "rte", "--backbones", "bert", "--seeds", "1", "--limit", "40", "--jobs", "2"]
-    command += ["--methods", f"{tmp_path / 'outside.py'},pabee"]
+    command += ["--methods", f"{tmp_path / 'outside.py'},pabee", "--cell-timeout", "3600"]
     assert run(tiny_suite, tmp_path, *command) == 1
     failures = pd.read_csv(tmp_path / "results" / "failures.csv").set_index("variant")["reason"].to_dict()
+    hoard = failures.pop("mode=hoard")  # tried again in smaller parts, in vain
+    assert hoard.startswith("out of memory on cpu with ") and "(batch_size = 20, accumulation = 2)" in hoard
     assert failures == {
         "mode=raise": "RuntimeError: this method cannot train",
         "mode=die": "its worker process died: killed, or out of memory",
@@ -203,8 +222,10 @@ def test_failures_are_rows_and_the_rest_goes_on(tiny_suite, tmp_path, capsys):
     assert len(points[points["method"] == "outside"]) == 1
 
     capsys.readouterr()
-    assert run(tiny_suite, tmp_path, *command) == 1
-    assert "3 cells to run" in capsys.readouterr().out, "only what failed is run again"
+    assert run(tiny_suite, tmp_path, *command, "--retry", "none") == 1
+    assert "0 cells to run" in capsys.readouterr().out
+    assert run(tiny_suite, tmp_path, *command, "--plan") == 0
+    assert "4 to run" in capsys.readouterr().out, "only what failed is run again"
 
 
 def test_ctrl_c_keeps_what_is_finished(tiny_suite, tmp_path, capsys):

@@ -8,7 +8,7 @@ import pytest
 from bench import forecast as module
 from bench.data import Embedded
 from bench.environment import environment
-from bench.files import write_json
+from bench.files import write_bytes, write_json
 from bench.forecast import Forecast, cell_macs, forecast, forward_macs, parameters, token_counts, trace_bytes
 from bench.plan import Grid
 from bench.runner import find_todo
@@ -62,15 +62,16 @@ def test_nothing_measured_here(grid, cells, folder, monkeypatch):
 
 def test_measured_cells_count_only_where_they_ran_on_such_a_machine(grid, cells, folder):
     name, about = environment("cpu")
-    record = record_of(cells["static"], "ok") | {"environment": name, "splits": ["validation"], "seconds": {"all": 2.0}}
-    write_json(folder.record_path(cells["static"].key), record)
-    folder.trace_path(cells["static"].key, "validation").write_bytes(b"")
-    folder.checkpoint_path(cells["static"].key).write_bytes(b"")
+    key = cells["static"].key
+    traces = {"validation": write_bytes(folder.trace_path(key, "validation"), b"trace")}
+    model = write_bytes(folder.checkpoint_path(key), b"model")
+    record = record_of(cells["static"], "ok") | {"environment": name, "traces": traces, "model": model}
+    folder.write_record(record | {"seconds": {"all": 2.0}})
     todo = find_todo(list(cells.values()), folder)
     assert [cell.spec["method"] for cell in todo.finished] == ["static"]
-    write_json(folder.path / "environments" / f"{name}.json", about | {"processor": "another"})
+    write_json(folder.environment_path(name), about | {"processor": "another"})
     assert forecast(grid, todo, folder, "cpu", 1, False).source.startswith("from the FLOP count")
-    write_json(folder.path / "environments" / f"{name}.json", about)
+    write_json(folder.environment_path(name), about)
     found = forecast(grid, todo, folder, "cpu", 1, False)
     assert found.source == "from the speed of the cells that have run here"
     work = {method: cell_macs(cell, grid) for method, cell in cells.items()}
@@ -85,6 +86,7 @@ def test_the_lines():
     end = datetime.strptime(hours.split("until ")[1][:16], "%Y-%m-%d %H:%M")
     assert 28 * 60 < (end - datetime.now()).total_seconds() <= 30 * 60
     assert disk == "about 12 MB of traces and 900 MB of models on disk"
+    assert Forecast(1e30, "", 0, 0).lines(1, "cpu")[0].startswith("about "), "no calendar has that day"
     assert found.lines(1, "cpu")[0].startswith("about 2.00 core-hours: 2:00:00 with 1 at a time")
 
 

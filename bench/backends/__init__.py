@@ -1,0 +1,54 @@
+"""Where cells run: on worker processes of this machine, or on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from concurrent.futures import Future
+from typing import Protocol
+
+from bench.work import Cell, Work
+
+
+class Backend(Protocol):
+    """Runs cells somewhere. The files that it leaves in the run folder are the same, whichever it is.
+
+    Attributes:
+        device: "cpu" or "cuda": what cells compute on.
+        place: what a person calls it.
+    """
+
+    device: str
+    place: str
+
+    def capacity(self) -> int:
+        """How many cells can run at a time, now."""
+
+    def submit(self, cell: Cell, work: Work, keep_model: bool) -> Future:
+        """Start a cell, which `bench.slot.Slot.run` describes; the future is for `result`."""
+
+    def result(self, future: Future) -> dict:
+        """The record of a cell that has ended, its files in the run folder.
+
+        Raises:
+            CellDied, CellHung: see `bench.slot.Slot.run`.
+            UserError: the run cannot go on.
+        """
+
+    def close(self) -> None:
+        """Stop what still runs."""
+
+
+def open_backend(options: Namespace) -> Backend:
+    """The backend that a command line asks for.
+
+    Raises:
+        UserError: it is not to be had.
+    """
+    if options.backend == "dask":
+        from bench.backends.dask import DaskBackend
+
+        return DaskBackend(options.address, options.device, options.jobs, options.cell_timeout)
+    from bench.backends.local import LocalBackend
+    from bench.resolve import resolve_workers
+
+    return LocalBackend(*resolve_workers(options), options.cell_timeout)

@@ -1,0 +1,142 @@
+"""Cells on the workers of a Dask cluster, each in a warm process beside its worker.
+
+The client API rather than joblib's backend: that one fixes the number of workers when it starts, runs everything in
+this process where the cluster has a single thread, and ends with the first exception. Here a cell is one task, no more
+are handed out than there are places, and workers that join later are counted within a second. Dask runs the task of
+a killed worker again by itself; that is harmless, since a cell writes whole files, the same whoever writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+from bench.backends.dask_worker import run_on_worker
+from bench.errors import UserError, one_line
+from bench.files import remove, write_bytes
+from bench.slot import RUN_CELL, CellDied, CellHung
+from bench.stamp import code_hash
+from bench.store import RunFolder
+from bench.work import Cell, Work
+
+#: Seconds to wait for a scheduler, at first and when it is lost, and for its first worker.
+CONNECT, PATIENCE = 30, 60
+HOW = "dask worker {address} --nthreads 1"
+
+
+class DaskBackend:
+    """Cells on a Dask cluster.
+
+    Args:
+        address: of the scheduler.
+        device: "cuda": one cell per unit of the workers' resource GPU; "cpu": one cell per worker thread; "auto": the
+            first where any worker has that resource.
+        jobs: at most this many cells at a time; None: as many as there are places.
+        timeout: seconds that a cell may take, or None.
+        function: what runs a cell, see `bench.slot.Slot`.
+
+    Raises:
+        UserError: Dask is not installed, nobody answers, or no worker of the right kind joins within a minute.
+    """
+
+    def __init__(
+        self, address: str, device: str, jobs: int | None, timeout: float | None = None, function: str = RUN_CELL
+    ) -> None:
+        try:
+            from distributed import Client
+            from distributed.client import ClosedClientError
+        except ImportError as error:
+            raise UserError("--backend dask: install the extra, pip install 'early-exit-bench[dask]'") from error
+        self.address, self.jobs, self.timeout, self.function = address, jobs, timeout, function
+        self.closed = ClosedClientError
+        how = HOW.format(address=address)
+        try:
+            self.client = Client(address, timeout=CONNECT, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
+            raise UserError(f"no Dask scheduler at {address} ({one_line(error)}): dask scheduler starts one") from error
+        try:
+            self.client.wait_for_workers(1, timeout=PATIENCE)
+            gpus = sum(self.places("cuda"))
+            if device == "cuda" and not gpus:
+                how = f"CUDA_VISIBLE_DEVICES=0 {how} --resources GPU=1"
+                raise UserError(f"--device cuda: no worker at {address} has the resource GPU: {how}")
+        except OSError as error:
+            self.client.close()
+            raise UserError(f"no worker has joined {address} within {PATIENCE} s: {how}") from error
+        except UserError:
+            self.client.close()
+            raise
+        self.device = "cuda" if gpus and device != "cpu" else "cpu"
+        resources = {"GPU": 1} if self.device == "cuda" else None
+        self.executor = self.client.get_executor(pure=False, resources=resources)
+        self.place = f"{self.capacity()} at a time on {self.device} at {address}"
+        self.running: dict[Future, tuple[Cell, RunFolder]] = {}
+        self.proof: Path | None = None
+
+    def places(self, device: str) -> list[float]:
+        """How many cells each worker takes."""
+        workers = self.client.scheduler_info(n_workers=-1).get("workers", {}).values()
+        return [w["resources"].get("GPU", 0) if device == "cuda" else w["nthreads"] for w in workers]
+
+    def capacity(self) -> int:
+        """See `Backend`."""
+        with self.scheduler(OSError):
+            if self.client.status == "closed":
+                raise self.closed
+            places = int(sum(self.places(self.device)))
+        return places if self.jobs is None else min(places, self.jobs)
+
+    def submit(self, cell: Cell, work: Work, keep_model: bool) -> Future:
+        """See `Backend`."""
+        work = replace(work, folder=RunFolder(work.folder.path.resolve()))
+        if self.proof is None:
+            self.proof = work.folder.path / "locks" / f"seen-{uuid4().hex}"
+            write_bytes(self.proof, b"")
+        with self.scheduler(OSError):
+            model = None
+            if cell.start and not all(self.client.run(Path.is_file, self.proof, on_error="ignore").values()):
+                model = self.client.scatter(work.folder.checkpoint_path(cell.start).read_bytes())
+            arguments = (self.function, cell, work, keep_model, self.timeout, self.proof, model, code_hash())
+            future = self.executor.submit(run_on_worker, *arguments)
+        self.running[future] = (cell, work.folder)
+        return future
+
+    def result(self, future: Future) -> dict:
+        """See `Backend`."""
+        from distributed import KilledWorker
+
+        cell, folder = self.running.pop(future)
+        try:
+            with self.scheduler(CancelledError):  # an OSError would be the worker's own
+                record, parcel = future.result()
+        except (CellDied, CellHung, UserError):
+            raise
+        except KilledWorker as error:
+            raise CellDied("the Dask workers that ran it died, one after the other") from error
+        except Exception as error:
+            raise UserError(f"a Dask worker at {self.address} cannot run cells: {one_line(error)}") from error
+        if parcel is not None:
+            parcel.unpack(cell, folder, record)
+        return record
+
+    @contextmanager
+    def scheduler(self, *signs: type[BaseException]) -> Iterator[None]:
+        """Say in one line when the scheduler does not answer any more, which an error of these kinds shows."""
+        try:
+            yield
+        except (self.closed, *signs) as error:
+            raise UserError(
+                f"the Dask scheduler at {self.address} is gone; what is finished is kept, and the same command goes on"
+            ) from error
+
+    def close(self) -> None:
+        """See `Backend`. A cell that runs now ends by itself, and where the folder is shared, it is kept."""
+        with suppress(self.closed, OSError):
+            self.executor.shutdown(wait=False)
+        self.client.close(timeout=5)
+        if self.proof is not None:
+            remove(self.proof)

@@ -1,0 +1,124 @@
+"""What happens on a Dask worker: one cell in a warm process beside it, and its files' way back."""
+
+from __future__ import annotations
+
+import multiprocessing.process
+import platform
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.files import remove, write_bytes
+from bench.slot import Slot
+from bench.stamp import code_hash
+from bench.store import RunFolder
+from bench.tasks import TASKS
+from bench.work import Cell, Work
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """The files of a cell, for the way back to a folder that its worker does not see.
+
+    Attributes:
+        traces: split -> the trace's bytes.
+        model: the trained model, where other cells start from it.
+        environment: what the cell ran on, as its file says it.
+    """
+
+    traces: dict[str, bytes]
+    model: bytes | None
+    environment: bytes
+
+    @classmethod
+    def pack(cls, key: str, folder: RunFolder, record: dict) -> Parcel:
+        """Take a cell's files out of a folder."""
+        traces = {split: folder.trace_path(key, split) for split in record.get("traces", {})}
+        model = folder.checkpoint_path(key) if record.get("model") else None
+        parcel = cls(
+            {split: path.read_bytes() for split, path in traces.items()},
+            model.read_bytes() if model else None,
+            folder.environment_path(record["environment"]).read_bytes(),
+        )
+        for path in (*traces.values(), folder.record_path(key), *filter(None, [model])):
+            path.unlink()
+        return parcel
+
+    def unpack(self, cell: Cell, folder: RunFolder, record: dict) -> None:
+        """Write a cell's files into a folder, the record last; no name that came along becomes a path."""
+        for split in TASKS[cell.spec["task"]].splits:
+            if split in self.traces:
+                write_bytes(folder.trace_path(cell.key, split), self.traces[split])
+        if self.model is not None:
+            write_bytes(folder.checkpoint_path(cell.key), self.model)
+        if re.fullmatch("[0-9a-f]{16}", record["environment"]):
+            write_bytes(folder.environment_path(record["environment"]), self.environment)
+        folder.write_record({**record, "key": cell.key})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A slot in a Dask worker's process, and a folder for cells whose run folder the worker does not see."""
+
+    slot: Slot
+    scratch: tempfile.TemporaryDirectory
+
+
+#: Places of this process that no cell is in; a Dask worker makes them when it needs them and keeps them warm.
+_idle: list[Place] = []
+
+
+def run_on_worker(
+    function: str,
+    cell: Cell,
+    work: Work,
+    keep_model: bool,
+    timeout: float | None,
+    proof: Path,
+    model: bytes | None,
+    code: str,
+) -> tuple[dict, Parcel | None]:
+    """What a Dask worker does for one cell.
+
+    Args:
+        function: what runs a cell, see `bench.slot.Slot`.
+        cell: what to run.
+        work: where.
+        keep_model: whether other cells start from the trained model.
+        timeout: seconds that it may take.
+        proof: a file that is there where the run folder is shared.
+        model: the model that the cell starts from, where it is not.
+        code: hash of the code that asks.
+
+    Returns:
+        The record; and the cell's files, where the run folder is not shared.
+
+    Raises:
+        UserError: this worker runs another version of the program.
+        CellDied, CellHung: see `bench.slot.Slot.run`.
+    """
+    if code_hash() != code:
+        raise UserError(f"the Dask worker on {platform.node()} runs another version of this program: install the same")
+    # Dask marks its worker processes as having no children; ours end with it, see bench.slot.end_with
+    multiprocessing.process.current_process()._config["daemon"] = False
+    shared = proof.is_file()
+    if shared and (record := work.folder.settled(cell, keep_model, work.save_models)):
+        return record, None  # done meanwhile, by a run that lost sight of this task
+    if work.save_models and not shared:
+        raise UserError(f"--save-models: the Dask worker on {platform.node()} does not see the results folder")
+    place = _idle.pop() if _idle else Place(Slot(function), tempfile.TemporaryDirectory(prefix="early-exit-bench-"))
+    try:
+        if shared:
+            return place.slot.run(cell, work, keep_model, timeout), None
+        folder = RunFolder(Path(place.scratch.name))
+        folder.create()
+        if model is not None:
+            write_bytes(folder.checkpoint_path(cell.start), model)
+        record = place.slot.run(cell, replace(work, folder=folder), keep_model, timeout)
+        if model is not None:
+            remove(folder.checkpoint_path(cell.start))
+        return record, Parcel.pack(cell.key, folder, record)
+    finally:
+        _idle.append(place)

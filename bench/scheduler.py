@@ -1,0 +1,142 @@
+"""Which cell runs next: in the order of the plan, after the model that it starts from, and in no other run as well."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TYPE_CHECKING
+
+from bench.backends import Backend
+from bench.claims import Claims
+from bench.files import remove
+from bench.progress import Progress
+from bench.slot import CellDied, CellHung
+from bench.store import record_of
+from bench.work import Cell, Work
+
+if TYPE_CHECKING:
+    from bench.runner import Todo
+
+#: Seconds between two looks at what other runs hold, and at the clock.
+LOOK_EVERY = 0.5
+
+
+class Scheduler:
+    """Hands ready cells to a backend.
+
+    A cell whose worker was killed is tried once more, last and alone, since its neighbours may have taken the memory.
+    """
+
+    def __init__(
+        self, todo: Todo, work: Work, backend: Backend, claims: Claims, progress: Progress, fail_fast: bool
+    ) -> None:
+        self.work, self.backend, self.claims = work, backend, claims
+        self.progress, self.fail_fast = progress, fail_fast
+        self.starts, self.models = todo.starts, todo.models
+        self.ready: deque[Cell] = deque()
+        self.blocked: dict[str, list[Cell]] = {}
+        self.elsewhere: list[Cell] = []
+        self.looked = 0.0
+        self.suspects: deque[Cell] = deque()
+        self.tried_twice: set[str] = set()
+        self.in_flight: dict[Future, Cell] = {}
+        self.unsettled = {cell.key for cell in todo.pending}
+        for cell in todo.pending:
+            if cell.start in self.unsettled:
+                self.blocked.setdefault(cell.start, []).append(cell)
+            else:
+                self.ready.append(cell)
+
+    def run(self) -> None:
+        """Work until nothing is left, or until the first failure where that was asked for."""
+        while self.ready or self.elsewhere or self.suspects or self.in_flight:
+            self.fill()
+            if self.in_flight:
+                done, _ = wait(self.in_flight, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self.take(future)
+            elif self.elsewhere or self.ready:  # other runs have the rest, or no place for cells is there
+                time.sleep(LOOK_EVERY)
+            self.progress.refresh(len(self.elsewhere))
+            if self.fail_fast and self.progress.failed:
+                return
+
+    def fill(self) -> None:
+        """Give every idle place a cell."""
+        if time.monotonic() - self.looked > LOOK_EVERY:
+            self.looked = time.monotonic()
+            self.progress.jobs = self.backend.capacity()
+            self.ready.extendleft(reversed(self.elsewhere))
+            self.elsewhere.clear()
+        while self.ready and len(self.in_flight) < self.progress.jobs:
+            self.begin(self.ready.popleft())
+        if self.suspects and not (self.ready or self.in_flight or self.elsewhere):
+            suspect = self.suspects.popleft()
+            self.tried_twice.add(suspect.key)
+            self.begin(suspect)
+
+    def begin(self, cell: Cell) -> None:
+        """Claim a cell and submit it, unless another run has it or has done it, or its starting model is missing."""
+        if not self.claims.take(cell.key):
+            self.elsewhere.append(cell)
+            return
+        needed = any(not self.work.folder.is_finished(key) for key in self.starts.get(cell.key, ()))
+        if record := self.work.folder.settled(cell, needed, self.work.save_models):
+            self.finish(cell, record)
+        elif cell.start and not self.work.folder.has_model(cell.start):
+            self.claims.drop(cell.key)
+            self.train_again(cell)
+        else:
+            self.progress.start(cell)
+            self.in_flight[self.backend.submit(cell, self.work, needed)] = cell
+
+    def train_again(self, cell: Cell) -> None:
+        """Put the model that a cell starts from before it: another run, which did not need it, has dropped it."""
+        self.blocked.setdefault(cell.start, []).append(cell)
+        if cell.start not in self.unsettled:
+            self.unsettled.add(cell.start)
+            self.progress.add(self.models[cell.start])
+            self.ready.appendleft(self.models[cell.start])
+
+    def take(self, future: Future) -> None:
+        """Deal with a cell that has ended, one way or another."""
+        cell = self.in_flight.pop(future)
+        try:
+            record = self.backend.result(future)
+        except CellHung as error:
+            self.fail(cell, str(error))
+        except CellDied as error:
+            if cell.key in self.tried_twice:
+                self.fail(cell, str(error))
+            else:
+                self.progress.back(cell)
+                self.claims.drop(cell.key)
+                self.suspects.append(cell)
+        else:
+            self.finish(cell, record)
+
+    def finish(self, cell: Cell, record: dict) -> None:
+        """Note a result, release the cells that waited for it, and drop the model that nobody needs any more."""
+        self.claims.drop(cell.key)
+        self.unsettled.discard(cell.key)
+        self.progress.finish(cell, record)
+        released = []
+        for waiting in self.blocked.pop(cell.key, []):
+            if record["status"] == "ok":
+                released.append(waiting)
+            else:
+                self.claims.take(waiting.key)
+                self.fail(waiting, f"the model it starts from failed: {record['reason']}")
+        self.ready.extendleft(reversed(released))
+        needed_by = self.starts.get(cell.start)
+        if needed_by is not None and record["status"] == "ok":
+            needed_by.discard(cell.key)
+            if not needed_by:
+                remove(self.work.folder.checkpoint_path(cell.start))
+
+    def fail(self, cell: Cell, reason: str) -> None:
+        """Record the failure of a cell that could not say so itself."""
+        record = record_of(cell, "failed", reason)
+        self.work.folder.write_record(record)
+        self.finish(cell, record)

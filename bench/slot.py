@@ -1,0 +1,138 @@
+"""A place for one cell at a time: a worker process that stays warm, is ended when a cell hangs, and replaced."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+
+from joblib.externals.loky import ProcessPoolExecutor
+
+from bench.devices import claim_device
+from bench.work import Cell, Work
+
+#: Each worker computes with one thread and finds what `--prepare` or an earlier command fetched.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+#: What runs a cell, by name: only worker processes import it, for it is heavy.
+RUN_CELL = "bench.cell:run_cell"
+#: Seconds between two looks of a worker at whether the process that it works for is still there.
+LOOK_EVERY = 0.2
+
+
+class CellDied(Exception):
+    """The worker process of a cell was killed."""
+
+
+class CellHung(Exception):
+    """A cell ran longer than it was allowed to."""
+
+
+class Slot:
+    """Runs cells in one worker process, one at a time.
+
+    Args:
+        function: what runs a cell, "MODULE:NAME" of a function like `bench.cell.run_cell`.
+        devices: GPUs of which its worker claims one; none on a CPU, or where somebody else has chosen.
+        jobs: how many slots share them.
+    """
+
+    def __init__(self, function: str = RUN_CELL, devices: Sequence[str] = (), jobs: int = 1) -> None:
+        self.function, self.devices, self.jobs = function, devices, jobs
+        self.pool: ProcessPoolExecutor | None = None
+        self.stopped, self.lock = False, threading.Lock()
+
+    def run(self, cell: Cell, work: Work, keep_model: bool, timeout: float | None) -> dict:
+        """Run a cell; see `bench.cell.run_cell`.
+
+        Args:
+            cell: what to run.
+            work: where.
+            keep_model: whether other cells start from the trained model.
+            timeout: seconds that it may take, the start of the worker process not counted.
+
+        Raises:
+            CellDied: its process was killed, or ran out of memory.
+            CellHung: it took too long; its process was ended.
+            FolderError: a file cannot be written.
+        """
+        try:
+            future = self.warm().submit(call, self.function, cell, work, keep_model)
+            record = future.result(timeout)
+        except TimeoutError as error:
+            self.close()
+            raise CellHung(f"ran longer than --cell-timeout {timeout:g} s") from error
+        except BrokenProcessPool as error:
+            self.close()
+            raise CellDied("its worker process died: killed, or out of memory") from error
+        if record["status"] == "failed" and work.device == "cuda":
+            self.close()  # a failed kernel or a lost byte of GPU memory would fail the next cell, too
+        return record
+
+    def warm(self) -> ProcessPoolExecutor:
+        """The worker process, started and ready."""
+        with self.lock:
+            if self.stopped:
+                raise CellDied("the run was stopped")
+            if self.pool is not None:
+                return self.pool
+            pool = self.pool = ProcessPoolExecutor(
+                max_workers=1,
+                env=WORKER_ENVIRONMENT,
+                timeout=None,
+                initializer=prepare_worker,
+                initargs=(self.devices, self.jobs),
+            )
+        pool.submit(load, self.function).result()
+        return pool
+
+    def close(self) -> None:
+        """End the worker process, whatever it does; the next cell gets a new one."""
+        with self.lock:
+            pool, self.pool = self.pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, kill_workers=True)
+
+    def stop(self) -> None:
+        """End the worker process for good."""
+        self.stopped = True
+        self.close()
+
+
+def call(function: str, cell: Cell, work: Work, keep_model: bool) -> dict:
+    """Run a cell in this process."""
+    return pkgutil.resolve_name(function)(cell, work, keep_model)
+
+
+def load(function: str) -> None:
+    """Import what every cell needs, before the clock of the first one starts."""
+    pkgutil.resolve_name(function)
+
+
+def prepare_worker(devices: Sequence[str], jobs: int) -> None:
+    """Set up a worker process once; on a GPU machine it gets one device and sees no other."""
+    import signal
+
+    from joblib.externals.loky import process_executor
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends its workers
+    # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
+    process_executor._USE_PSUTIL = False
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    claim_device(devices, jobs)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone: nobody would take its result, and another run may redo the cell."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    os._exit(1)
