@@ -79,7 +79,7 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
         How many cells of the plan have failed.
     """
     claims = Claims(work.folder)
-    clear(todo, work.folder, claims, force)
+    clear(todo, work, claims, force)
     estimator = Estimator()
     for record in work.folder.records():
         if record["status"] == "ok":
@@ -107,17 +107,18 @@ def tidy(todo: Todo, folder: RunFolder) -> None:
             remove(folder.checkpoint_path(cell.start))
 
 
-def clear(todo: Todo, folder: RunFolder, claims: Claims, force: bool) -> None:
+def clear(todo: Todo, work: Work, claims: Claims, force: bool) -> None:
     """Take away what unfinished cells have left, so that a record which appears from now on is news from another run.
 
     What another run works on, or has finished by now, is left alone. Damaged files are kept, in a folder where nothing
     reads them.
     """
+    folder = work.folder
     for cell in todo.pending:
         if claims.take(cell.key):
             for path in folder.damaged_of(cell.key):
                 place = folder.set_aside(path)
                 print(f"not as it was written, set aside as {place}: {cell.label}", file=sys.stderr)
-            if force or not folder.is_finished(cell.key):
+            if force or is_open(cell, folder, True, work.save_models):
                 folder.clear(cell.key)
             claims.drop(cell.key)

@@ -82,7 +82,7 @@ class Scheduler:
             self.elsewhere.append(cell)
             return
         needed = any(not self.work.folder.is_finished(key) for key in self.starts.get(cell.key, ()))
-        if record := self.work.folder.settled(cell, needed, self.work.save_models):
+        if record := self.work.folder.settled(cell.key, needed):
             self.finish(cell, record)
         elif cell.start and not self.work.folder.has_model(cell.start):
             self.claims.drop(cell.key)

@@ -160,22 +160,20 @@ class RunFolder:
             except OSError as error:
                 raise FolderError(f"results folder '{self.path}' cannot be read: {error.strerror}") from error
 
-    def settled(self, cell: Cell, keep_model: bool, save_models: bool = False) -> dict | None:
+    def settled(self, key: str, keep_model: bool) -> dict | None:
         """The record of a cell that has ended since its run began, with all that is wanted of it; else None.
 
         A run takes the records of its unfinished cells away first, so what is there now was made meanwhile.
 
         Args:
-            cell: the cell.
+            key: the cell's key.
             keep_model: whether other cells start from its model.
-            save_models: whether its model must have been saved for others to use.
         """
         self.refresh()
-        record = self.record(cell.key)
+        record = self.record(key)
         if record is None or record["status"] != "ok":
             return record
-        lacks_model = (keep_model and not self.has_model(cell.key)) or (save_models and not self.has_saved_model(cell))
-        return record if self.has_traces(record) and not lacks_model else None
+        return record if self.has_traces(record) and (self.has_model(key) or not keep_model) else None
 
     def is_finished(self, key: str) -> bool:
         """Whether a cell is ok, with all of its traces."""

@@ -104,7 +104,7 @@ def run_on_worker(
     # Dask marks its worker processes as having no children; ours end with it, see bench.slot.end_with
     multiprocessing.process.current_process()._config["daemon"] = False
     shared = proof.is_file()
-    if shared and (record := work.folder.settled(cell, keep_model, work.save_models)):
+    if shared and (record := work.folder.settled(cell.key, keep_model)):
         return record, None  # done meanwhile, by a run that lost sight of this task
     if work.save_models and not shared:
         raise UserError(f"--save-models: the Dask worker on {platform.node()} does not see the results folder")
