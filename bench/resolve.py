@@ -21,6 +21,8 @@ from methods.base import Method
 
 #: Names of methods become parts of file names, columns and headings.
 METHOD_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
+#: No machine or cluster runs more cells at a time.
+MOST_JOBS = 10_000
 
 
 def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[str, str]]:
@@ -199,6 +201,8 @@ def check_backend(options: Namespace) -> None:
     """
     if options.jobs is not None and options.jobs < 1:
         raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
+    if options.jobs is not None and options.jobs > MOST_JOBS:
+        raise UserError(f"--jobs: expected at most {MOST_JOBS}, got {cut(options.jobs)}")
     if options.cell_timeout is not None and not 0 < options.cell_timeout < float("inf"):
         raise UserError(f"--cell-timeout: expected seconds above 0, got {options.cell_timeout:g}")
     if options.backend == "dask" and options.address is None:

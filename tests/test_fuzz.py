@@ -112,7 +112,7 @@ def test_suite_files(tmp_path, tiny_suite, cases):
 
 OPTIONS = ["--suite", "--tasks", "--methods", "--backbones", "--students", "--seeds", "--seed-list", "--limit"]
 OPTIONS += ["--glue-dir", "--precision", "--device", "--jobs", "--backend", "--address", "--shard", "--cell-timeout"]
-OPTIONS += ["--retry", "--fail-fast", "--force"]
+OPTIONS += ["--retry", "--fail-fast", "--force", "--tinybert", "--compat", "--recipe", "--save-models"]
 WORDS = [
     "rte",
     "sst2",
@@ -128,7 +128,7 @@ WORDS = [
     "3",
     "0,1",
 ]
-WORDS += ["dask", "none", "1.5", "tcp://x:1", "float32", "--help", "--", "-h", ","]
+WORDS += ["dask", "none", "1.5", "tcp://x:1", "float32", "released", "default", "--help", "--", "-h", ","]
 
 
 @counts
