@@ -43,7 +43,18 @@ def exit_at(name, value, logits, halting=None):
 
 def test_none_of_them_runs_unless_it_is_named():
     assert DEFAULT == ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
-    named = {"act", "berxit", "dact-eps", "fastbert", "pkd", "pondernet", "shallow", "shallow-deep", "tinybert"}
+    named = {
+        "act",
+        "berxit",
+        "dact-eps",
+        "dact-frozen",
+        "fastbert",
+        "pkd",
+        "pondernet",
+        "shallow",
+        "shallow-deep",
+        "tinybert",
+    }
     assert named == set(METHODS) - set(DEFAULT) - {"truncated"}
 
 
