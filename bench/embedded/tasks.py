@@ -49,7 +49,7 @@ def _mnli(rng: Random, label: str, split: str) -> Row:
 
 # task: (how a row is made, training rows, share of each label as in GLUE's validation sets)
 _TASKS: dict[str, tuple[Callable[[Random, str, str], Row], int, dict[str, float]]] = {
-    "sst2": (_sst2, 400, {"negative": 0.49, "positive": 0.51}),
+    "sst2": (_sst2, 600, {"negative": 0.49, "positive": 0.51}),
     "mrpc": (_mrpc, 800, {"not_equivalent": 0.32, "equivalent": 0.68}),
     "qqp": (_qqp, 800, {"not_duplicate": 0.63, "duplicate": 0.37}),
     "qnli": (_qnli, 700, {"entailment": 0.505, "not_entailment": 0.495}),
