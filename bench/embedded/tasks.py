@@ -51,8 +51,8 @@ def _mnli(rng: Random, label: str, split: str) -> Row:
 _TASKS: dict[str, tuple[Callable[[Random, str, str], Row], int, dict[str, float]]] = {
     "sst2": (_sst2, 600, {"negative": 0.49, "positive": 0.51}),
     "mrpc": (_mrpc, 800, {"not_equivalent": 0.32, "equivalent": 0.68}),
-    "qqp": (_qqp, 900, {"not_duplicate": 0.63, "duplicate": 0.37}),
-    "qnli": (_qnli, 900, {"entailment": 0.505, "not_entailment": 0.495}),
+    "qqp": (_qqp, 800, {"not_duplicate": 0.63, "duplicate": 0.37}),
+    "qnli": (_qnli, 700, {"entailment": 0.505, "not_entailment": 0.495}),
     "rte": (_rte, 900, {"entailment": 0.5, "not_entailment": 0.5}),
     "mnli": (_mnli, 1600, {"entailment": 1 / 3, "neutral": 1 / 3, "contradiction": 1 / 3}),
 }

@@ -78,4 +78,5 @@ def _finish(figure: Figure, table: pd.DataFrame) -> None:
     seeds = spread(table["seeds"])
     over = "one seed, no interval" if seeds == "one seed" else f"{seeds}, conditional on this validation set"
     note = f"Horizontal: mean height of the curve, in the metric above each column. Over seeds: {over}; over examples: "
-    annotate(figure, f"{note}conditional on the trained models. {source(table)}")
+    note += "conditional on the trained models; no mark: no run of it covers the range."
+    annotate(figure, f"{note} {source(table)}")
