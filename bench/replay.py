@@ -56,7 +56,8 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
     """Step a rule once through all layers of a trace."""
     logits = torch.from_numpy(trace.logits)
     halting = None if trace.halting is None else torch.from_numpy(trace.halting)
-    outputs = ExitOutputs(logits, halting, None if trace.ramp is None else torch.from_numpy(trace.ramp)).double()
+    second = None if trace.ramp is None else torch.from_numpy(trace.ramp)
+    outputs = ExitOutputs(logits, halting, ramp=second).double()
     n, num_layers, num_labels = logits.shape
     state = rule.start(n, num_labels)
     answers, scores = [], []
