@@ -74,7 +74,9 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
     from methods import discover
 
     status, lines = run(*arguments)
-    expected = line.replace("{methods}", ", ".join(["default", "all", *discover()])).replace("{suites}", ", ".join(available()))
+    expected = line.replace("{methods}", ", ".join(["default", "all", *discover()])).replace(
+        "{suites}", ", ".join(available())
+    )
     assert (status, lines) == (2, [f"run_all.py: {expected.replace('{results}', str(tmp_path / 'results'))}"])
     assert not (tmp_path / "results" / "cells").exists()
 

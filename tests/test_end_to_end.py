@@ -20,7 +20,7 @@ from run_all import main
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
 TABLES = (
     *("points", "exits", "curves", "knobs", "scores", "auc", "budgets", "paired", "ranks", "stability", "transfer"),
-    *("difficulty", "difficulty_rank", "layers", "bounds", "failures"),
+    *("difficulty", "difficulty_rank", "layers", "bounds", "references", "verdicts", "failures"),
 )
 
 
