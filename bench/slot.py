@@ -90,7 +90,7 @@ class Slot:
                 env=WORKER_ENVIRONMENT,
                 timeout=None,
                 initializer=prepare_worker,
-                initargs=(self.devices, self.jobs),
+                initargs=(os.getpid(), self.devices, self.jobs),
             )
         pool.submit(load, self.function).result()
         return pool
@@ -118,7 +118,7 @@ def load(function: str) -> None:
     pkgutil.resolve_name(function)
 
 
-def prepare_worker(devices: Sequence[str], jobs: int) -> None:
+def prepare_worker(parent: int, devices: Sequence[str], jobs: int) -> None:
     """Set up a worker process once; on a GPU machine it gets one device and sees no other."""
     import signal
 
@@ -127,7 +127,7 @@ def prepare_worker(devices: Sequence[str], jobs: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends its workers
     # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
     process_executor._USE_PSUTIL = False
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     claim_device(devices, jobs)
 
 
