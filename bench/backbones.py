@@ -6,6 +6,7 @@ Shape symbols: n examples, T tokens (padded), H hidden size, L layers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from bench.checkpoints import Checkpoint
 from bench.errors import UserError, one_line
+from bench.fused import FusedLayer, can_fuse
 
 #: Where each family of encoders keeps its layers. ALBERT's are groups that several layers share.
 LAYER_PATHS = {
@@ -73,8 +75,13 @@ class Layerwise(nn.Module):
                 first.setdefault(parameter, number)
         return [(first.get(parameter, 0), parameter) for parameter in self.encoder.parameters()]
 
-    def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Embeddings [n, T, H] of a batch, and the attention mask that its layers take (None: nothing is masked)."""
+    @cached_property
+    def fused(self) -> list[FusedLayer]:
+        """The layers as training on a CPU computes them."""
+        return [FusedLayer(layer, self.config) for layer in self.layers]
+
+    def embeddings(self, batch: Batch) -> Tensor:
+        """Embeddings [n, T, H] of a batch, as wide as the layers."""
         inputs = {"input_ids": batch["input_ids"]}
         # tokenizers may give segments to a family that has none: DistilBERT's published ones load as BERT's
         if "token_type_ids" in batch and getattr(self.config, "type_vocab_size", 1) > 1:
@@ -82,6 +89,11 @@ class Layerwise(nn.Module):
         hidden = self.encoder.embeddings(**inputs)
         if self.projection:
             hidden = self.encoder.get_submodule(self.projection)(hidden)
+        return hidden
+
+    def embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Embeddings [n, T, H] of a batch, and the attention mask that its layers take (None: nothing is masked)."""
+        hidden = self.embeddings(batch)
         mask = create_bidirectional_mask(self.config, hidden, batch["attention_mask"])
         return hidden, mask
 
@@ -95,6 +107,7 @@ class Layerwise(nn.Module):
         Raises:
             UserError: they share weights in a way that a model of that depth cannot have.
         """
+        self.__dict__.pop("fused", None)
         kept, num_layers = self.layers[:depth], self.num_layers
         stored = self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
         del stored[-(-depth * len(stored) // num_layers) :]
@@ -112,9 +125,26 @@ class Layerwise(nn.Module):
             hidden = layer(hidden, mask)
             yield hidden
 
+    def fused_sequences(self, batch: Batch) -> Iterator[Tensor]:
+        """The same by one autograd node a layer; of layer L the [CLS] states alone, [n, 1, H]."""
+        hidden, mask = self.embeddings(batch), padding_mask(batch["attention_mask"])
+        for number, layer in enumerate(self.fused, start=1):
+            hidden = layer(hidden, mask, hidden.shape[1] if number < self.num_layers else 1)
+            yield hidden
+
     def forward(self, batch: Batch) -> Tensor:
         """The [CLS] states of all layers, [n, L, H]."""
-        return torch.stack([hidden[:, 0] for hidden in self.sequences(batch)], dim=1)
+        on_cpu = batch["input_ids"].device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        is_fused = self.training and torch.is_grad_enabled() and on_cpu and can_fuse(self.config)
+        sequences = self.fused_sequences if is_fused else self.sequences
+        return torch.stack([hidden[:, 0] for hidden in sequences(batch)], dim=1)
+
+
+def padding_mask(attention: Tensor) -> Tensor | None:
+    """What is added to scores of attention, [n, 1, 1, T]: minus infinity at padding; None where there is no padding."""
+    if attention.all():
+        return None
+    return torch.zeros(attention.shape).masked_fill_(attention == 0, -torch.inf)[:, None, None]
 
 
 def load_encoder(checkpoint: Checkpoint) -> Layerwise:

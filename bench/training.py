@@ -1,7 +1,8 @@
 """One plain training loop for every method and scale.
 
 `transformers.Trainer` costs a fixed share of a short cell (`python -m bench.speed.trainer` measures it), so the
-loop is ours: AdamW, linear decay to zero, gradient clipping, length-grouped batches, dynamic padding.
+loop is ours: AdamW, linear decay to zero, gradient clipping, length-grouped batches, dynamic padding. Optimiser and
+clipping see all parameters as one vector.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.encoding import Encoded, shuffled_batches, sorted_batches
+from bench.flat import as_vector
 from bench.model import EarlyExitModel, derive_seed
 from bench.suite import Recipe
 from methods.base import ExitOutputs, Method, TrainingBatch
@@ -64,9 +66,9 @@ def train(
     """
     torch.manual_seed(derive_seed("dropout", *seed_parts))
     rng = np.random.default_rng(derive_seed("order", *seed_parts))
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    vector = as_vector([parameter for parameter in model.parameters() if parameter.requires_grad])
     optimizer = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
+        [vector], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
     )
     data, held_out = split_off(data, method.held_out(variant))
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
@@ -84,12 +86,12 @@ def train(
                 check_finite(loss, step)
             scaler.scale(loss * (len(part) / len(rows))).backward()
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.clip, foreach=True)
+        torch.nn.utils.clip_grad_norm_([vector], recipe.clip)
         scaler.step(optimizer)
         scaler.update()
         schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-    model.eval()
+        optimizer.zero_grad(set_to_none=False)
+    model.eval().zero_grad(set_to_none=True)
     if held_out is not None:
         logits, labels = answers(model, held_out, device, precision)
         method.calibrate(list(model.exits.values()), logits, labels)

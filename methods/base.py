@@ -243,6 +243,13 @@ def prediction_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> 
     return F.cross_entropy(logits, labels, reduction=reduction)
 
 
+def layer_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Task loss of every example at every layer, [n, L], from the logits [n, L, C] of all layers at once."""
+    n, num_layers, _ = logits.shape
+    losses = prediction_loss(logits.flatten(0, 1), labels.repeat_interleave(num_layers), reduction="none")
+    return losses.view(n, num_layers)
+
+
 def prediction(answer: Tensor) -> Tensor:
     """The predicted class of answers [..., C], ties to the lower class; the value itself where C = 1."""
     if answer.shape[-1] == 1:

@@ -14,9 +14,9 @@ from methods.base import (
     Method,
     PoolerExit,
     TrainingBatch,
+    layer_losses,
     normal_linear,
     prediction,
-    prediction_loss,
 )
 
 
@@ -65,10 +65,9 @@ class Berxit(Method):
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Layer L in even steps, all layers in odd ones, and always the error of the learning-to-exit unit."""
-        num_layers = exits.logits.shape[1]
-        layers = [num_layers - 1] if batch.step % 2 == 0 else range(num_layers)
-        task = sum(prediction_loss(exits.logits[:, i], batch.labels) for i in layers)
-        return task + F.mse_loss(exits.halting.float(), observed_error(exits.logits, batch.labels))
+        losses = layer_losses(exits.logits, batch.labels)  # [n, L]
+        task = losses[:, -1] if batch.step % 2 == 0 else losses.sum(dim=1)
+        return task.mean() + F.mse_loss(exits.halting.float(), observed_error(exits.logits, batch.labels))
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts where the unit expects an error below t."""

@@ -99,15 +99,14 @@ class Dact(Method):
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Eq. 1: -log(a_L[label]) + tau * sum_l h_l, mean over the batch."""
-        n, num_layers, num_labels = exits.logits.shape
         y = torch.softmax(exits.logits.float(), dim=-1)  # [n, L, C]
         h = exits.halting.float()  # [n, L]
-        a, p, accumulated = y.new_zeros(n, num_labels), y.new_ones(n), y.new_zeros(n)
-        for i in range(num_layers):
-            a, p = combine(y[:, i], h[:, i], a, p)
-            accumulated = accumulated + p
+        a, p, accumulated = torch.zeros_like(y[:, 0]), torch.ones_like(h[:, 0]), []
+        for y_l, h_l in zip(y.unbind(dim=1), h.unbind(dim=1), strict=True):
+            a, p = combine(y_l, h_l, a, p)
+            accumulated.append(p)
         nll = -torch.log(a.gather(1, batch.labels[:, None])[:, 0].clamp_min(torch.finfo(a.dtype).tiny))
-        ponder = h.sum(dim=1) if batch.variant["penalty"] == "h" else accumulated
+        ponder = h.sum(dim=1) if batch.variant["penalty"] == "h" else sum(accumulated)
         return (nll + batch.variant["tau"] * ponder).mean()
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:

@@ -16,7 +16,7 @@ from methods.base import (
     PoolerExit,
     TrainingBatch,
     entropy,
-    prediction_loss,
+    layer_losses,
 )
 
 STEP = 0.05
@@ -50,8 +50,7 @@ class DeeBert(Method):
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Unweighted sum of the task losses of layers 1..L-1."""
-        num_layers = exits.logits.shape[1]
-        return sum(prediction_loss(exits.logits[:, i], batch.labels) for i in range(num_layers - 1))
+        return layer_losses(exits.logits, batch.labels)[:, :-1].sum(dim=1).mean()
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts where the entropy falls below S."""

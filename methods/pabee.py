@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, prediction, prediction_loss
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, layer_losses, prediction
 
 REGRESSION_THRESHOLD = 0.1
 
@@ -47,9 +47,9 @@ class Pabee(Method):
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Mean of the layers' task losses, weighted by depth."""
-        num_layers = exits.logits.shape[1]
-        weighted = sum((i + 1) * prediction_loss(exits.logits[:, i], batch.labels) for i in range(num_layers))
-        return weighted / (num_layers * (num_layers + 1) / 2)
+        losses = layer_losses(exits.logits, batch.labels)  # [n, L]
+        depths = torch.arange(1, losses.shape[1] + 1).to(losses)
+        return (losses * (depths / depths.sum())).sum(dim=1).mean()
 
     def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
         """Halts when the counter reaches the patience."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingExit, HaltingRule, Knob, Method, TrainingBatch, prediction_loss
+from methods.base import ExitOutputs, ExitSpec, HaltingExit, HaltingRule, Knob, Method, TrainingBatch, layer_losses
 
 PRIORS = (0.1, 0.2, 0.4)
 
@@ -62,10 +62,8 @@ class PonderNet(Method):
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Expected task loss under p plus beta KL(p || prior), mean over the batch."""
         p = halting_distribution(exits.halting.float())  # [n, L]
-        layers = range(p.shape[1])
-        losses = [prediction_loss(exits.logits[:, i].float(), batch.labels, reduction="none") for i in layers]
-        expected = (p * torch.stack(losses, dim=1)).sum(dim=1)
-        prior = geometric(batch.variant["prior"], len(layers)).to(p)
+        expected = (p * layer_losses(exits.logits.float(), batch.labels)).sum(dim=1)
+        prior = geometric(batch.variant["prior"], p.shape[1]).to(p)
         divergence = (torch.xlogy(p, p) - p * prior.log()).sum(dim=1)
         return (expected + batch.variant["beta"] * divergence).mean()
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, PoolerExit, TrainingBatch, prediction_loss
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, PoolerExit, TrainingBatch, layer_losses, prediction_loss
 
 #: The share of the training rows that temperatures are fitted on.
 HELD_OUT = 0.1
@@ -60,10 +60,10 @@ class ShallowDeep(Method):
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """The loss of layer L, and those of the others with weights that grow while training."""
-        num_layers, done = exits.logits.shape[1], (batch.step + 1) / batch.steps
-        losses = [prediction_loss(exits.logits[:, i], batch.labels) for i in range(num_layers)]
-        shares = [(i + 1) / num_layers for i in range(num_layers - 1)]
-        return losses[-1] + sum(min(c, 0.01 + done * c) * loss for c, loss in zip(shares, losses, strict=False))
+        losses, done = layer_losses(exits.logits, batch.labels), (batch.step + 1) / batch.steps
+        shares = torch.arange(1, losses.shape[1]).to(losses) / losses.shape[1]  # [L - 1]
+        weights = torch.minimum(shares, 0.01 + done * shares)
+        return (losses[:, -1] + (losses[:, :-1] * weights).sum(dim=1)).mean()
 
     def held_out(self, variant: dict) -> float:
         """A tenth, where temperatures are wanted."""

@@ -1,0 +1,140 @@
+"""Our training step: against a bare loop, and its arithmetic against the best this machine can do.
+
+    python -m bench.speed.step
+
+The bare loop is what one writes by hand for the same model: the library's encoder, one exit after the other, batches
+that wait as tensors, AdamW, clipping and a schedule over the list of parameters. Both sides train on one thread in
+turn; medians count. Multiply-adds are those that are computed (of layer L, keys and values of all tokens and the rest
+for [CLS]), three times those of the forward pass.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+import numpy as np
+import torch
+from transformers import BertConfig
+
+from bench.backbones import Layerwise, empty_encoder
+from bench.cell import encoded, fresh_backbone
+from bench.checkpoints import resolve
+from bench.costs import feed_forward_size
+from bench.data import Embedded
+from bench.encoding import Encoded
+from bench.model import EarlyExitModel, build_model, join
+from bench.plan import full_variant
+from bench.suite import Recipe, load_suite
+from bench.training import epochs, train
+from methods import discover
+from methods.base import Method, TrainingBatch
+
+TASK, ROWS, PAIRS = "rte", 256, 5
+#: A BERT-base-sized step: rows, tokens, and steps of which the first is not counted.
+LARGE_ROWS, LARGE_TOKENS, LARGE_STEPS = 16, 128, 3
+
+
+def bare_loop(model: EarlyExitModel, method: Method, variant: dict, data: Encoded, recipe: Recipe) -> float:
+    """Seconds that a loop without anything of ours around the model takes."""
+    batches = [(data.batch(rows), data.targets(rows)) for rows in epochs(data, recipe, np.random.default_rng(0))]
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=recipe.learning_rate, weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / len(batches))
+    start = time.perf_counter()
+    for step, (batch, labels) in enumerate(batches):
+        states = list(model.backbone.sequences(batch))
+        outputs = [model.exit(layer, hidden) for layer, hidden in enumerate(states, start=1)]
+        said = join(outputs, torch.stack([hidden[:, 0] for hidden in states], dim=1))
+        method.loss(said, TrainingBatch(labels, variant, step, len(batches))).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    return time.perf_counter() - start
+
+
+def against_bare_loop(name: str) -> float:
+    """Seconds of the bare loop over ours for a method on an embedded task."""
+    suite, method = load_suite("embedded"), discover()[name]
+    variant = full_variant(method, method.variants[0])
+    checkpoint = resolve(suite.backbones["bert"].checkpoint)
+    _, data = encoded(Embedded(), TASK, "train", ROWS, checkpoint, suite.max_length)
+    recipe = Recipe(epochs=1, learning_rate=2e-4, batch_size=suite.recipe_of(name, method.recipe, "bert").batch_size)
+    bare, ours = [], []
+    for _ in range(PAIRS + 1):
+        model = build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
+        bare.append(bare_loop(model, method, variant, data, recipe))
+        model = build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
+        start = time.perf_counter()
+        train(model, method, variant, data, recipe, (TASK, 0))
+        ours.append(time.perf_counter() - start)
+    return statistics.median(b / o for b, o in zip(bare[1:], ours[1:], strict=True))  # the first pair warms up
+
+
+def training_macs(config, n: int, tokens: int) -> int:
+    """Multiply-adds of a training step of the static model on n rows without padding."""
+    width, inner, layers = config.hidden_size, feed_forward_size(config), config.num_hidden_layers
+    asks = 2 * width**2 + 2 * width * inner + 2 * width * tokens  # query, output, feed-forward, scores and mixture
+    read = 2 * width**2  # key and value
+    return 3 * n * (layers * tokens * read + ((layers - 1) * tokens + 1) * asks)
+
+
+def matmul_rate() -> float:
+    """The best multiply-adds per second of float32 matrix products, over several sizes."""
+    best = 0.0
+    for size in (256, 512, 1024, 2048):
+        left, right = torch.randn(size, size), torch.randn(size, size)
+        for _ in range(5):
+            start = time.perf_counter()
+            left @ right
+            best = max(best, size**3 / (time.perf_counter() - start))
+    return best
+
+
+def share_of_matmul_rate() -> tuple[float, float]:
+    """Multiply-adds per second of BERT-base-sized training with random weights, and the best of matrix products."""
+    config = BertConfig(attn_implementation="sdpa")
+    method, recipe = discover()["static"], Recipe(epochs=1, learning_rate=1e-5, batch_size=LARGE_ROWS)
+    model = build_model(method, random_weights(empty_encoder(config)), 2, ("bert", TASK, 0))
+    rng = np.random.default_rng(0)
+    seconds = []
+    for steps in (1, LARGE_STEPS):
+        n = steps * LARGE_ROWS
+        rows = rng.integers(1000, config.vocab_size, (n, LARGE_TOKENS)).tolist()
+        data = Encoded({"input_ids": rows}, rng.integers(0, 2, n), np.full(n, LARGE_TOKENS), {"input_ids": 0})
+        start = time.perf_counter()
+        train(model, method, {}, data, recipe, (TASK, 0))
+        seconds.append(time.perf_counter() - start)
+    step = (seconds[1] - seconds[0]) / (LARGE_STEPS - 1)
+    return training_macs(config, LARGE_ROWS, LARGE_TOKENS) / step, matmul_rate()
+
+
+def random_weights(backbone: Layerwise) -> Layerwise:
+    """An encoder with its library's own random initialisation."""
+    backbone.encoder.init_weights()
+    return backbone
+
+
+def measure() -> list[tuple[str, float, str, str]]:
+    """Rows (what, value, unit, goal) of a table."""
+    torch.set_num_threads(1)  # as our cells compute
+    rows = [
+        (f"training step against a bare loop, {name}", against_bare_loop(name), "times", ">= 0.92")
+        for name in ("static", "pabee", "dact")
+    ]
+    achieved, best = share_of_matmul_rate()
+    rows.append(("best matrix product, float32, one thread", best / 1e9, "GMAC/s", ""))
+    rows.append(("BERT-base-sized training, multiply-adds of the best", achieved / best, "share", ">= 0.60"))
+    return rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print one line per figure."""
+    for name, value, unit, goal in measure():
+        print(f"{name:60} {value:8.2f} {unit:8} {goal}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
