@@ -30,3 +30,9 @@ def as_vector(parameters: list[nn.Parameter]) -> nn.Parameter:
         parameter.data = values[: parameter.numel()].view_as(parameter)
         parameter.grad = gradient[: parameter.numel()].view_as(parameter)
     return vector
+
+
+def set_apart(parameters: list[nn.Parameter]) -> None:
+    """Give each parameter a storage of its own again: files of models hold tensors, not views of a vector."""
+    for parameter in parameters:
+        parameter.data = parameter.data.clone()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.encoding import Encoded, shuffled_batches, sorted_batches
-from bench.flat import as_vector
+from bench.flat import as_vector, set_apart
 from bench.model import EarlyExitModel, derive_seed
 from bench.suite import Recipe
 from methods.base import ExitOutputs, Method, TrainingBatch
@@ -66,7 +66,8 @@ def train(
     """
     torch.manual_seed(derive_seed("dropout", *seed_parts))
     rng = np.random.default_rng(derive_seed("order", *seed_parts))
-    vector = as_vector([parameter for parameter in model.parameters() if parameter.requires_grad])
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    vector = as_vector(parameters)
     optimizer = torch.optim.AdamW(
         [vector], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
     )
@@ -92,6 +93,7 @@ def train(
         schedule.step()
         optimizer.zero_grad(set_to_none=False)
     model.eval().zero_grad(set_to_none=True)
+    set_apart(parameters)
     if held_out is not None:
         logits, labels = answers(model, held_out, device, precision)
         method.calibrate(list(model.exits.values()), logits, labels)
