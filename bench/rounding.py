@@ -33,6 +33,16 @@ def supported(mean: float, low: float, high: float) -> str:
     return f"${100 * mean:.{digits}f}{half}$"
 
 
+def plain(mean: float, low: float, high: float) -> str:
+    """Mean and interval as plain text, in their own unit, with one digit more than the half-width keeps."""
+    if math.isnan(mean):
+        return EMPTY
+    if math.isnan(low):
+        return f"{mean:.3f}"
+    digits = decimals(low / 100, high / 100) + 1
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
 def number(value: float, digits: int) -> str:
     """A number for LaTeX."""
     return EMPTY if math.isnan(value) else f"${100 * value:.{digits}f}$"
