@@ -1,8 +1,8 @@
 """What each claim of the paper is about, as one number per task and seed, computed from the tables of a run folder.
 
-Every function takes the tables by name and gives a frame with the columns of `UNIT`: `effect` is signed so that the claim
-says that it lies above 0 (or, for a claim of equality, at 0). Tasks and seeds without a value have no row. MNLI counts
-once, by its matched split.
+Every function takes the tables by name and gives a frame with the columns of `UNIT`: `effect` is signed so that the
+claim says that it lies above 0 (or, for a claim of equality, at 0). Tasks and seeds without a value have no row. MNLI
+counts once, by its matched split.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def in_spread(tables: Tables, method: str, rival: str) -> pd.DataFrame:
 def in_steepness(tables: Tables) -> pd.DataFrame:
     """How far x moves when the knob doubles, DeeBERT's threshold minus DACT's tau, by seed.
 
-    Over the settings whose x lies inside the common range, at least two: the sum of the moves between neighbours, divided
-    by log2 of the largest setting over the smallest. A ratio has no unit, so that S and tau can be compared.
+    Over the settings whose x lies inside the common range, at least two: the sum of the moves between neighbours,
+    divided by log2 of the largest setting over the smallest. A ratio has no unit, so that S and tau can be compared.
     """
     points = inside(within(tables, counted(tables["points"])))
     points = points[points["method"].isin(["dact", "deebert"])]
@@ -90,7 +90,7 @@ def in_pruning(tables: Tables, against: bool) -> pd.DataFrame:
 
 
 def in_decided(tables: Tables) -> pd.DataFrame:
-    """Share of decided halting values, Eq. 1 minus the original regulariser at the same tau, mean over taus, by seed."""
+    """Share of decided halting values, Eq. 1 minus the original penalty at the same tau, mean over taus, by seed."""
     keys = [*TASK, "seed", "variant"]
     wide = counted(tables["confidence"]).dropna(subset="decided").pivot(index=keys, columns="method", values="decided")
     effects = (wide["dact"] - wide["dact-original"]).dropna().groupby([*TASK, "seed"]).mean()

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from bench import effects
 from bench.effects import Tables
 from bench.errors import UserError
 from bench.metrics import spearman
+from bench.paper_claims import Claim, claims
 from bench.rounding import plain
 from bench.statistics import TOLERANCE, rank_interval, t_interval
 
@@ -28,84 +25,8 @@ NOT_RUN = "not run"
 #: The tables that the claims are computed from.
 SOURCES = ("points", "exits", "scores", "auc", "stability", "confidence")
 
-CLAIM = ["claim", "topic", "text", "quantity"]
-REPRODUCTION = [
-    "suite",
-    "backbone",
-    *CLAIM,
-    "value",
-    "low",
-    "high",
-    "units",
-    "unit_kind",
-    "relevant",
-    "verdict",
-    "select",
-]
-
-RANGE = ("dact", "deebert", "pabee")  # they make the common range
-# the smallest effects that matter: in the metric, as a rank correlation, in x, in layers, as a share, in nats
-METRIC, RANK, COST, LAYER, SHARE, NATS = 0.02, 0.5, 0.02, 1.0, 0.1, 0.05
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One sentence of the paper that a number decides.
-
-    Attributes:
-        id: number of the claim, and a letter where it takes several numbers.
-        topic: what it is about.
-        text: what it says.
-        quantity: what is measured; the claim says that it is above 0, or, of equality, that it is 0.
-        effects: the number per task and seed, from the tables.
-        relevant: the smallest effect that matters; the margin of a claim of equality.
-        methods: without these it has not been run.
-        equal: whether it is a claim of equality.
-        by_size: whether it is about the rank correlation of the effect with the rows of training, over tasks.
-    """
-
-    id: str
-    topic: str
-    text: str
-    quantity: str
-    effects: Callable[[Tables], pd.DataFrame]
-    relevant: float
-    methods: tuple[str, ...] = RANGE
-    equal: bool = False
-    by_size: bool = False
-
-
-def claims() -> list[Claim]:
-    """The claims, in the order of the table."""
-    found = []
-    for letter, rival, name in (("a", "deebert", "DeeBERT"), ("b", "pabee", "PABEE")):
-        low = partial(effects.in_score, quantity="auc_budget_half", method="dact", rival=rival)
-        high = partial(effects.at_high_x, method="dact", rival=rival)
-        area = partial(effects.in_score, quantity="auc_common", method="dact", rival=rival)
-        budget, pair = f"auc_budget_half, dact - {rival}", ("dact", rival)
-        rank = f"rank correlation over tasks of training rows and ({budget})"
-        found += [
-            Claim(f"1{letter}", "few layers", f"better than {name} with at most half of the layers", budget, low, METRIC, pair),
-            Claim(f"1{letter}'", "few layers", f"more so than {name} with more training data", rank, low, RANK, pair, by_size=True),
-            Claim(
-                f"2{letter}", "many layers", f"equal to {name} where little is saved", f"value at x_high of at least .75, dact - {rival}",
-                high, METRIC, equal=True,
-            ),
-            Claim(f"3{letter}", "area", f"larger area than {name}", f"auc_common, dact - {rival}", area, METRIC),
-        ]  # fmt: skip
-    spread = partial(effects.in_spread, method="dact", rival="deebert")
-    frozen = partial(effects.in_score, quantity="auc_budget_half", method="dact", rival="dact-frozen")
-    prune, beside = (partial(effects.in_pruning, against=against) for against in (False, True))
-    found += [
-        Claim("4a", "stability", "x moves less between seeds than DeeBERT's", "x_sd, deebert - dact", spread, COST),
-        Claim("4b", "stability", "x is less sensitive to the knob than DeeBERT's", "change of x as the knob doubles, deebert - dact", effects.in_steepness, COST),
-        Claim("5a", "pruning", "the last layers can be pruned", "last layers no example uses, dact", prune, LAYER),
-        Claim("5b", "pruning", "more of them than with DeeBERT at equal cost", "last layers no example uses, dact - deebert", beside, LAYER),
-        Claim("6", "halting values", "Eq. 1 makes halting values more binary", "share of h outside .1 to .9, dact - dact-original", effects.in_decided, SHARE, ("dact", "dact-original")),
-        Claim("7", "fine-tuning", "the advantage comes from fine-tuning the backbone", "auc_budget_half, dact - dact-frozen", frozen, METRIC, ("dact", "dact-frozen")),
-        Claim("8", "confidence", "stops at lower confidence than DeeBERT", "entropy of the answer at exit at equal x, dact - deebert (nats)", effects.in_exit_entropy, NATS),
-    ]  # fmt: skip
-    return sorted(found, key=lambda claim: claim.id)
+REPRODUCTION = ["suite", "backbone", "claim", "text", "quantity", "value", "low", "high", "units", "unit_kind"]
+REPRODUCTION += ["relevant", "verdict", "select"]
 
 
 def reproduction_table(tables: Tables) -> pd.DataFrame:
@@ -119,7 +40,7 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
     for claim in claims():
         for (suite, backbone), here in points.groupby(["suite", "backbone"], sort=False):
             keys = {"suite": suite, "backbone": backbone, "relevant": claim.relevant}
-            keys |= {"claim": claim.id, "topic": claim.topic, "text": claim.text, "quantity": claim.quantity}
+            keys |= {"claim": claim.id, "text": claim.text, "quantity": claim.quantity}
             if not set(claim.methods) <= set(here["method"]):
                 rows.append({**keys, "units": 0, "verdict": NOT_RUN, "select": f"--methods {','.join(claim.methods)}"})
             else:
@@ -201,7 +122,7 @@ def read_sources(folder: Path) -> Tables:
         path = folder / f"{name}.csv"
         if not path.is_file():
             raise UserError(f"no {path.name} in '{folder}': expected a run folder whose tables are written (--collect)")
-        tables[name] = pd.read_csv(path, float_precision="round_trip", dtype={"variant": str}).fillna({"variant": ""})
+        tables[name] = pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})
     return tables
 
 

@@ -34,13 +34,12 @@ def supported(mean: float, low: float, high: float) -> str:
 
 
 def plain(mean: float, low: float, high: float) -> str:
-    """Mean and interval as plain text, in their own unit, with one digit more than the half-width keeps."""
+    """Mean and interval as text, in their own unit: two digits of the half-width, two decimals at least."""
     if math.isnan(mean):
         return EMPTY
-    if math.isnan(low):
-        return f"{mean:.3f}"
-    digits = decimals(low / 100, high / 100) + 1
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    half = 0.0 if math.isnan(low) else (high - low) / 2
+    digits = 3 if half < 1e-9 else max(2, 1 - math.floor(math.log10(half)))
+    return f"{mean:.{digits}f}" + ("" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
 
 
 def number(value: float, digits: int) -> str:
