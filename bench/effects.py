@@ -1,8 +1,8 @@
 """What each claim of the paper is about, as one number per task and seed, computed from the tables of a run folder.
 
-Every function takes the tables by name and gives a frame with the columns of `UNIT`: `effect` is signed so that the
-claim says that it lies above 0 (or, for a claim of equality, at 0). Tasks and seeds without a value have no row. MNLI
-counts once, by its matched split.
+Every function takes the tables by name, with the rows that count only (`counted`), and gives a frame with the columns
+of `UNIT`: `effect` is signed so that the claim says that it lies above 0 (or, for a claim of equality, at 0). Tasks and
+seeds without a value have no row.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ HIGH = 0.75
 
 def in_score(tables: Tables, quantity: str, method: str, rival: str) -> pd.DataFrame:
     """A column of scores.csv: method minus rival, by seed."""
-    scores = counted(tables["scores"]).set_index([*TASK, "seed", "method"])[quantity]
+    scores = tables["scores"].set_index([*TASK, "seed", "method"])[quantity]
     return difference(scores.to_dict(), method, rival)
 
 
 def at_high_x(tables: Tables, method: str, rival: str) -> pd.DataFrame:
     """Height of the curves at the upper end of the common range: method minus rival, by seed; where that is `HIGH`."""
-    points = within(tables, counted(tables["points"]))
+    points = within(tables, tables["points"])
     points = points[(points["x_high"] >= HIGH) & points["method"].isin([method, rival])]
     runs = points.groupby([*TASK, "seed", "method"])
     heights = {
@@ -41,7 +41,7 @@ def at_high_x(tables: Tables, method: str, rival: str) -> pd.DataFrame:
 
 def in_spread(tables: Tables, method: str, rival: str) -> pd.DataFrame:
     """Standard deviation of x over seeds at a fixed knob (stability.csv): rival minus method; one row a task."""
-    spreads = counted(tables["stability"]).assign(seed=-1).set_index([*TASK, "seed", "method"])["x_sd"]
+    spreads = tables["stability"].assign(seed=-1).set_index([*TASK, "seed", "method"])["x_sd"]
     return difference(spreads.to_dict(), rival, method)
 
 
@@ -51,7 +51,7 @@ def in_steepness(tables: Tables) -> pd.DataFrame:
     Over the settings whose x lies inside the common range, at least two: the sum of the moves between neighbours,
     divided by log2 of the largest setting over the smallest. A ratio has no unit, so that S and tau can be compared.
     """
-    points = inside(within(tables, counted(tables["points"])))
+    points = inside(within(tables, tables["points"]))
     points = points[points["method"].isin(["dact", "deebert"])]
     tau = points["variant"].str.extract(r"^tau=([-+.e\d]+)$")[0].astype(float)
     points = points.assign(setting=tau.where(points["method"] == "dact", points["knob_value"]))
@@ -71,11 +71,11 @@ def in_pruning(tables: Tables, against: bool) -> pd.DataFrame:
         tables: the tables.
         against: whether to subtract the same of DeeBERT at the threshold nearest in x, of the same seed.
     """
-    exits = counted(tables["exits"])
+    exits = tables["exits"]
     exits = exits[exits["method"].isin(["dact", "deebert"])]
     used = exits[exits["used_count"] > 0].groupby(POINT)["layer"].max()
     prunable = (exits.groupby(POINT)["layer"].max() - used).rename("prunable").reset_index()
-    points = within(tables, counted(tables["points"])).merge(prunable, on=POINT)
+    points = within(tables, tables["points"]).merge(prunable, on=POINT)
     rows = []
     for keys, run in points.groupby([*TASK, "seed"]):
         dact, deebert = (run[run["method"] == name] for name in ("dact", "deebert"))
@@ -92,7 +92,7 @@ def in_pruning(tables: Tables, against: bool) -> pd.DataFrame:
 def in_decided(tables: Tables) -> pd.DataFrame:
     """Share of decided halting values, Eq. 1 minus the original penalty at the same tau, mean over taus, by seed."""
     keys = [*TASK, "seed", "variant"]
-    wide = counted(tables["confidence"]).dropna(subset="decided").pivot(index=keys, columns="method", values="decided")
+    wide = tables["confidence"].dropna(subset="decided").pivot(index=keys, columns="method", values="decided")
     effects = (wide["dact"] - wide["dact-original"]).dropna().groupby([*TASK, "seed"]).mean()
     return effects.rename("effect").reset_index()
 
@@ -102,7 +102,7 @@ def in_exit_entropy(tables: Tables) -> pd.DataFrame:
 
     DACT's models whose x lies inside the common range; DeeBERT's entropy is interpolated between its thresholds.
     """
-    table = within(tables, counted(tables["confidence"]))
+    table = within(tables, tables["confidence"])
     rows = []
     for keys, run in table.groupby([*TASK, "seed"]):
         dact, deebert = (run[run["method"] == name] for name in ("dact", "deebert"))
@@ -115,13 +115,13 @@ def in_exit_entropy(tables: Tables) -> pd.DataFrame:
 
 
 def counted(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of tasks that count: neither means over tasks nor MNLI's mismatched split."""
+    """The rows of tasks, without means over them; MNLI counts once, by its matched split."""
     return table[(table["task"] != "mean") & (table["split"] != "validation_mismatched")]
 
 
 def within(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with the ends of their panel's common range beside them, x_low and x_high."""
-    ranges = counted(tables["auc"])[[*TASK, "x_low", "x_high"]].drop_duplicates()
+    ranges = tables["auc"][[*TASK, "x_low", "x_high"]].drop_duplicates()
     return rows.merge(ranges, on=TASK)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from bench.figures.look import title
 from bench.figures.page import source, spread
 from bench.files import write_text
+from bench.reproduction import counted_units
 from bench.rounding import EMPTY, decimals, interval, number, p_value, plain, supported
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
@@ -131,13 +132,13 @@ def reproduction_tex(found: pd.DataFrame) -> str:
     cells = {}
     for row in found.itertuples():
         value = plain(row.value, row.low, row.high)
-        counted = f"{row.units} {row.unit_kind}" if row.units else EMPTY
+        counted = counted_units(row) if row.units else EMPTY
         measured = {"effect": value if value == EMPTY else f"${value}$", "units": counted, "verdict": row.verdict}
         cells[row.claim[0], f"{row.claim[1:]} {row.text}".strip()] = measured
     caption = (
-        "The claims of the DACT-BERT paper beside this run: mean effect over the units with its 95 \\% Student-t interval. "
-        "A claim says that its effect is above 0; those of equality (2), that it is 0. Verdicts follow from the interval "
-        f"and the smallest effect that matters, by a rule fixed beforehand. {source(found)}"
+        "The claims of the DACT-BERT paper beside this run: mean effect over the units with its 95 \\% Student-t "
+        "interval. A claim says that its effect is above 0; those of equality (2), that it is 0. Verdicts follow from "
+        f"the interval and the smallest effect that matters, by a rule fixed beforehand. {source(found)}"
     )
     return typeset(pd.DataFrame.from_dict(cells, orient="index"), caption, f"tab:claims-{found['backbone'].iloc[0]}")
 

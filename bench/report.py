@@ -37,8 +37,8 @@ TABLES = {
 }
 CLAIMS = (
     "The claims of the DACT-BERT paper beside this run: mean effect with its 95 % Student-t interval over tasks (over "
-    "seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than the relevant "
-    "one either way. The verdict follows by a rule fixed beforehand."
+    "seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than the "
+    "relevant one either way. The verdict follows by a rule fixed beforehand."
 )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.effects import Tables
+from bench.effects import Tables, counted
 from bench.errors import UserError
 from bench.metrics import spearman
 from bench.paper_claims import Claim, claims
@@ -25,8 +25,8 @@ NOT_RUN = "not run"
 #: The tables that the claims are computed from.
 SOURCES = ("points", "exits", "scores", "auc", "stability", "confidence")
 
-REPRODUCTION = ["suite", "backbone", "claim", "text", "quantity", "value", "low", "high", "units", "unit_kind"]
-REPRODUCTION += ["relevant", "verdict", "select"]
+REPRODUCTION = ["suite", "backbone", "claim", "text", "verdict", "value", "low", "high", "units", "unit_kind"]
+REPRODUCTION += ["relevant", "quantity", "select"]
 
 
 def reproduction_table(tables: Tables) -> pd.DataFrame:
@@ -35,22 +35,28 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
     Args:
         tables: at least those of `SOURCES`, by name.
     """
-    points = tables["points"]
     rows = []
-    for claim in claims():
-        for (suite, backbone), here in points.groupby(["suite", "backbone"], sort=False):
-            keys = {"suite": suite, "backbone": backbone, "relevant": claim.relevant}
-            keys |= {"claim": claim.id, "text": claim.text, "quantity": claim.quantity}
-            if not set(claim.methods) <= set(here["method"]):
-                rows.append({**keys, "units": 0, "verdict": NOT_RUN, "select": f"--methods {','.join(claim.methods)}"})
+    for (suite, backbone), points in tables["points"].groupby(["suite", "backbone"], sort=False):
+        here = {name: counted(tables[name][tables[name]["backbone"] == backbone]) for name in SOURCES}
+        methods = set(points["method"])
+        for claim in claims():
+            row = {"suite": suite, "backbone": backbone, "relevant": claim.relevant}
+            row |= {"claim": claim.id, "text": claim.text, "quantity": claim.quantity}
+            if methods >= set(claim.methods):
+                row |= judge(claim, here)
             else:
-                one = {name: tables[name][tables[name]["backbone"] == backbone] for name in SOURCES}
-                rows.append({**keys, **judge(claim, one)})
+                row |= {"units": 0, "verdict": NOT_RUN, "select": f"--methods {','.join(claim.methods)}"}
+            rows.append(row)
     return pd.DataFrame(rows, columns=REPRODUCTION)
 
 
 def judge(claim: Claim, tables: Tables) -> dict[str, object]:
-    """Estimate, interval and verdict of a claim on one backbone."""
+    """Estimate, interval and verdict of a claim on one backbone.
+
+    Args:
+        claim: which.
+        tables: those of `SOURCES`, their rows of one backbone and of the tasks that count.
+    """
     found = claim.effects(tables)
     by_task = found.groupby("task", sort=False)["effect"].mean()
     seeds = len(by_task) == 1 and len(found) > 1 and not claim.by_size
@@ -108,7 +114,12 @@ def cell(row: tuple) -> str:
         return f"{NOT_RUN}: `{row.select}`"
     if math.isnan(row.value):
         return f"**{row.verdict}**: no value"
-    return f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {row.units} {row.unit_kind}"
+    return f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
+
+
+def counted_units(row: tuple) -> str:
+    """How many units, and of what kind: `6 tasks`, `1 task`."""
+    return f"{row.units} {row.unit_kind if row.units != 1 else row.unit_kind.removesuffix('s')}"
 
 
 def read_sources(folder: Path) -> Tables:

@@ -1,6 +1,7 @@
 """The claims of the paper: effects and intervals worked by hand, verdicts by their rule, and what is printed."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,21 @@ from hypothesis import strategies as st
 
 from bench import effects
 from bench.paper_claims import claims
-from bench.reproduction import FAILS, HOLDS, NOT_RUN, OPEN, REPRODUCTION
-from bench.reproduction import equality, main, markdown, read_sources, reproduction_table, superiority
+from bench.reproduction import (
+    FAILS,
+    HOLDS,
+    NOT_RUN,
+    OPEN,
+    REPRODUCTION,
+    cell,
+    counted_units,
+    equality,
+    main,
+    markdown,
+    read_sources,
+    reproduction_table,
+    superiority,
+)
 from bench.statistics import rank_interval, t_interval
 
 NAN = math.nan
@@ -30,7 +44,9 @@ def make_tables(tasks=("rte", "sst2"), seeds=2, methods=("dact", "deebert", "pab
     for number, task in enumerate(tasks):
         panel = {"suite": "tiny", "task": task, "split": "validation", "backbone": "bert", "metric": "accuracy"}
         auc += [{**panel, "method": method, "x_low": low, "x_high": high} for method in methods]
-        stability += [{**panel, "method": m, "x_sd": sd} for m, sd in (("dact", 0.01), ("deebert", 0.04)) if m in methods]
+        stability += [
+            {**panel, "method": m, "x_sd": sd} for m, sd in (("dact", 0.01), ("deebert", 0.04)) if m in methods
+        ]
         for seed in range(seeds):
             for method in methods:
                 rows = {"deebert": DEEBERT, "pabee": PABEE}.get(method, DACT)
@@ -41,7 +57,9 @@ def make_tables(tasks=("rte", "sst2"), seeds=2, methods=("dact", "deebert", "pab
                     named = {**panel, "method": method, "seed": seed, "knob_value": 0.0 if is_dact else setting}
                     named["variant"] = f"tau={setting:g}" if is_dact else ""
                     points.append({**named, "layer_fraction": x, "value": value})
-                    exits += [{**named, "layer": layer, "used_count": 9 * (layer <= deepest)} for layer in range(1, L + 1)]
+                    exits += [
+                        {**named, "layer": layer, "used_count": 9 * (layer <= deepest)} for layer in range(1, L + 1)
+                    ]
                     sure = {"exit_entropy": entropy, "decided": decided - 0.2 * (method == "dact-original")}
                     confidence.append({**named, "layer_fraction": x, **sure, "train_rows": 100.0 * (number + 1)})
     found = {"points": points, "exits": exits, "scores": scores, "auc": auc, "stability": stability}
@@ -106,8 +124,7 @@ def test_mnli_counts_once():
         other = table.assign(split="validation_mismatched")
         mean = table.assign(task="mean", split=np.nan)
         tables[name] = pd.concat([table.assign(split="validation_matched"), other, mean], ignore_index=True)
-    assert len(effects.in_score(tables, "auc_common", "dact", "pabee")) == 2
-    assert len(effects.in_exit_entropy(tables)) == 2
+    assert rows_of(tables).loc[["3a", "8"], "units"].tolist() == [2, 2]  # seeds
 
 
 # --- intervals and verdicts
@@ -166,7 +183,9 @@ def test_the_advantage_grows_with_the_data():
 
 def test_rank_intervals():
     # z = .5493, standard error sqrt(1.125 / 7) = .4009
-    assert rank_interval(0.5, 10) == pytest.approx(np.tanh(0.549306 + np.array([-1, 1]) * 1.959964 * 0.400892), abs=1e-5)
+    assert rank_interval(0.5, 10) == pytest.approx(
+        np.tanh(0.549306 + np.array([-1, 1]) * 1.959964 * 0.400892), abs=1e-5
+    )
     assert np.isnan(rank_interval(0.9, 3)).all() and np.isnan(rank_interval(NAN, 9)).all()
     low, high = rank_interval(1.0, 6)
     assert 0 < low < high < 1 and rank_interval(-1.0, 6) == pytest.approx((-high, -low))
@@ -226,6 +245,21 @@ def test_printed_from_the_files_of_two_folders(tmp_path, capsys):
     assert capsys.readouterr().out == markdown([reproduction_table(read_sources(tmp_path / "a"))]) + "\n"
 
 
+def test_one_unit_is_one_task():
+    row = next(reproduction_table(make_tables(tasks=("rte",), seeds=1)).itertuples())
+    assert counted_units(row) == "1 task" and cell(row) == f"**{OPEN}**: 0.000, 1 task"
+
+
 def test_a_folder_without_tables_is_refused(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2 and "no points.csv in" in capsys.readouterr().err
     assert main([]) == 2 and "expected at least one folder" in capsys.readouterr().err
+
+
+def test_the_readme_shows_what_its_command_prints():
+    root = Path(__file__).parents[1]
+    text = (root / "README.md").read_text()
+    command, table = re.search(r"<!-- python -m bench.reproduction (.*?) -->\n(.*?)\n<!-- end -->", text, re.S).groups()
+    folders = [root / folder for folder in command.split()]
+    if not all((folder / "confidence.csv").is_file() for folder in folders):
+        pytest.skip("a reference run was collected before claims were; --collect writes what they need")
+    assert table == markdown([reproduction_table(read_sources(folder)) for folder in folders])
