@@ -80,7 +80,7 @@ def in_pruning(tables: Tables, against: bool) -> pd.DataFrame:
     for keys, run in points.groupby([*TASK, "seed"]):
         dact, deebert = (run[run["method"] == name] for name in ("dact", "deebert"))
         dact = inside(dact)
-        if len(dact):
+        if len(dact) and len(deebert):
             rival = 0.0
             if against:
                 nearest = nearest_in_x(dact["layer_fraction"].to_numpy(), deebert["layer_fraction"].to_numpy())

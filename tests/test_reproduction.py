@@ -108,6 +108,14 @@ def test_pruning_counts_layers_after_the_last_one_used():
     assert effects.in_pruning(tables, against=True)["effect"].tolist() == [1.0] * 4
 
 
+def test_a_seed_that_one_method_lacks_is_no_unit():
+    tables = make_tables(tasks=("rte",))
+    for name, rows in tables.items():
+        if "seed" in rows:
+            tables[name] = rows[(rows["method"] != "deebert") | (rows["seed"] == 1)]
+    assert rows_of(tables).loc[["1a", "2a", "4b", "5b", "8"], "units"].tolist() == [1, 0, 1, 1, 1]
+
+
 def test_decided_shares_are_compared_at_equal_tau():
     tables = make_tables(methods=("dact", "dact-original", "deebert", "pabee"))
     assert effects.in_decided(tables)["effect"].tolist() == pytest.approx([0.2] * 4)
