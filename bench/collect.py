@@ -14,10 +14,12 @@ import pandas as pd
 from bench.files import write_text
 from bench.insight import (
     BOUNDS,
+    CONFIDENCE,
     DIFFICULTY,
     LAYERS,
     RANKS,
     bound_rows,
+    confidence_rows,
     difficulty_rows,
     layer_rows,
     rank_rows,
@@ -25,6 +27,7 @@ from bench.insight import (
 )
 from bench.parallel import call_all
 from bench.references import REFERENCES, reference_rows, verdict_table
+from bench.reproduction import reproduction_table
 from bench.resolve import methods_of
 from bench.scores import Scores, panel_scores
 from bench.store import RunFolder
@@ -54,6 +57,7 @@ FROM_TRACES = {
     "ranks": RANKS,
     "layers": LAYERS,
     "bounds": BOUNDS,
+    "confidence": CONFIDENCE,
     "choices": CHOICES,
     "references": REFERENCES,
 }
@@ -82,6 +86,7 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     rivals = [method.name for method in reported(methods, shared) if not method.reference]
     found = {name: joined(parts[name], columns) for name, columns in FROM_TRACES.items()}
     tables = derived_tables(found, scores, rivals)
+    tables["reproduction"] = reproduction_table(tables)
     tables["failures"] = failure_table(records, shared, list(methods))
     for name, table in tables.items():
         write_text(folder.path / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
@@ -107,6 +112,7 @@ def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals:
         "difficulty_rank": rank_table(found["ranks"]),
         "layers": found["layers"],
         "bounds": found["bounds"],
+        "confidence": found["confidence"],
         "references": found["references"],
         "verdicts": verdict_table(found["references"]),
     }
@@ -161,6 +167,7 @@ def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:
             yield "exact", {**one.keys, **one.exact}
         for name, rows in (("difficulty", difficulty_rows), ("ranks", rank_rows), ("bounds", bound_rows)):
             yield from ((name, part) for part in rows(one))
+        yield from (("confidence", part) for part in confidence_rows(one))
     yield from (("layers", part) for part in layer_rows(sweeps))
     yield from (("choices", part) for part in transfer_rows(sweeps))
     yield from (("references", part) for part in reference_rows(sweeps))

@@ -1,4 +1,4 @@
-"""What traces show besides points: exits against difficulty, what halting rules see by layer, DACT's bounds compared.
+"""What traces show besides points: exits against difficulty, what rules see by layer, DACT's bounds, and confidence.
 
 Shape symbols: K knob values, n examples, L layers, E chosen examples.
 """
@@ -24,6 +24,11 @@ RANKS = [*DIFFICULTY_KEYS, "spearman"]
 MODEL = ["suite", "task", "split", "backbone", "method", "variant", "seed"]
 LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", "quantity", "value"]
 BOUNDS = [*MODEL, "bound", "eps", "layer_fraction", "metric", "value", "changed", "n"]
+CONFIDENCE = [*MODEL, "knob", "knob_value", "layer_fraction", "exit_entropy", "decided", "train_rows", "n"]
+#: The methods that train DACT's halting values: as in the paper, without fine-tuning, with the older penalty.
+DACTS = ("dact", "dact-frozen", "dact-original")
+#: Halting values outside these are decided: to stop, or to go on.
+UNDECIDED = (0.1, 0.9)
 
 
 def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
@@ -126,3 +131,28 @@ def bound_rows(source: Sweep) -> Iterator[Rows]:
             "changed": (predictions != result.predictions[:, -1]).mean(axis=1),
             "n": layers.shape[1],
         }
+
+
+def confidence_rows(source: Sweep) -> Iterator[Rows]:
+    """confidence.csv: how sure the answers are at exit, and how sure the halting values.
+
+    Args:
+        source: a sweep of `deebert`, whose answers are its logits, or of a method of DACT's family with models of its
+            own, whose answers are the accumulated a_l; other methods have no rows.
+    """
+    trace, method = source.trace, source.keys["method"]
+    decided = np.nan
+    if method in DACTS:
+        a = torch.from_numpy(replay(DactRule(trace.logits.shape[1]), trace).answers)
+        unsure = torch.special.entr(a).sum(dim=-1).numpy()  # [n, L]
+        # h_L is penalised, but layer L halts whatever it says
+        h, (low, high) = trace.halting[:, :-1], UNDECIDED
+        decided = ((h < low) | (h > high)).mean()
+    elif method == "deebert":
+        unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()
+    else:
+        return
+    at_exit = unsure[np.arange(len(unsure)), source.layers - 1]  # [K, n]
+    x = source.layers.mean(axis=1) / source.panel_layers
+    sizes = {"train_rows": source.train_rows, "n": source.layers.shape[1]}
+    yield source.rows(layer_fraction=x, exit_entropy=at_exit.mean(axis=1), decided=decided, **sizes)

@@ -1,4 +1,4 @@
-"""The main tables as LaTeX with booktabs rules, for a paper's text width: areas, budgets, and who beats whom."""
+"""The main tables as LaTeX with booktabs rules, for a paper's text width: areas, budgets, who beats whom, claims."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pandas as pd
 from bench.figures.look import title
 from bench.figures.page import source, spread
 from bench.files import write_text
-from bench.rounding import EMPTY, decimals, interval, number, p_value, supported
+from bench.reproduction import counted_units
+from bench.rounding import EMPTY, decimals, interval, number, p_value, plain, supported
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
 HEAD = "% needs \\usepackage{booktabs}\n"
@@ -17,11 +18,11 @@ SMALL = "\\scriptsize\\setlength{\\tabcolsep}{2pt}%\n"
 
 
 def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Write auc-BACKBONE.tex, budgets-BACKBONE.tex and paired-BACKBONE.tex.
+    """Write auc-BACKBONE.tex, budgets-BACKBONE.tex, paired-BACKBONE.tex and reproduction-BACKBONE.tex.
 
     Args:
         folder: where; made if absent.
-        tables: auc, budgets and paired, as `bench.collect.collect` returns them.
+        tables: auc, budgets, paired and reproduction, as `bench.collect.collect` returns them.
 
     Returns:
         The files.
@@ -29,10 +30,12 @@ def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for backbone in tables["auc"]["backbone"].drop_duplicates():
-        auc, budgets, paired = (t[t["backbone"] == backbone] for t in (tables[n] for n in ("auc", "budgets", "paired")))
+        names = ("auc", "budgets", "paired", "reproduction")
+        auc, budgets, paired, found = (t[t["backbone"] == backbone] for t in (tables[name] for name in names))
         won = paired[paired["winner"] != ""]
         winners = {*zip(won["quantity"], won["task"], won["split"].fillna(""), won["winner"], strict=True)}
         texts = {"auc": auc_tex(auc, winners), "budgets": budget_tex(budgets, winners), "paired": paired_tex(paired)}
+        texts["reproduction"] = reproduction_tex(found)
         for name, text in texts.items():
             paths.append(folder / f"{name}-{backbone}.tex")
             write_text(paths[-1], HEAD + text)
@@ -118,6 +121,26 @@ def best_cells(row: tuple) -> dict[str, str]:
         "p (seeds)": p_value(row.p_t_holm),
         "p (examples)": p_value(row.p_boot_holm),
     }
+
+
+def reproduction_tex(found: pd.DataFrame) -> str:
+    """The claims of the paper beside what the run found, a block of rows per claim.
+
+    Args:
+        found: rows of reproduction.csv of one backbone.
+    """
+    cells = {}
+    for row in found.itertuples():
+        value = plain(row.value, row.low, row.high)
+        counted = counted_units(row) if row.units else EMPTY
+        measured = {"effect": value if value == EMPTY else f"${value}$", "units": counted, "verdict": row.verdict}
+        cells[row.claim[0], f"{row.claim[1:]} {row.text}".strip()] = measured
+    caption = (
+        "The claims of the DACT-BERT paper beside this run: mean effect over the units with its 95 \\% Student-t "
+        "interval. A claim says that its effect is above 0; those of equality (2), that it is 0. Verdicts follow from "
+        f"the interval and the smallest effect that matters, by a rule fixed beforehand. {source(found)}"
+    )
+    return typeset(pd.DataFrame.from_dict(cells, orient="index"), caption, f"tab:claims-{found['backbone'].iloc[0]}")
 
 
 def row_title(row: tuple) -> str:

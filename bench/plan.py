@@ -118,7 +118,7 @@ class Grid:
             "limit": self.limit,
             "checkpoint": shared["checkpoints"].get(entry_name(backbone, method.checkpoint)),
             "max_length": suite.max_length,
-            "recipe": suite.recipe_of(method.name, method.recipe, backbone).spec(),
+            "recipe": suite.recipe_of(method, backbone).spec(),
             "precision": suite.precision,
             "compat": suite.compat,
             "start": None,

@@ -35,6 +35,11 @@ TABLES = {
     "difficulty_rank": "Do harder examples exit later? Rank correlation of exit layer and known difficulty.",
     "knobs": "Cost and value of every setting of every knob, mean over seeds.",
 }
+CLAIMS = (
+    "The claims of the DACT-BERT paper beside this run: mean effect with its 95 % Student-t interval over tasks (over "
+    "seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than the "
+    "relevant one either way. The verdict follows by a rule fixed beforehand."
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path
         drawings=[drawing(path, folder.path) for path in drawn if path.suffix == ".svg"],
         tables=[table(folder.path / f"{name}.csv", TABLES[name]) for name in shown_tables(folder.path)],
         failures=table(folder.path / "failures.csv", ""),
+        claims=claims_of(folder.path),
         citations={name: paragraphs(methods[name]) for name in methods if name in run["methods"]},
         environments=folder.environments(),
         files=[
@@ -156,6 +162,13 @@ def inline(svg: str, prefix: str) -> Markup:
 def shown_tables(folder: Path) -> list[str]:
     """Names of the tables to show, of those that are there."""
     return [name for name in TABLES if (folder / f"{name}.csv").is_file()]
+
+
+def claims_of(folder: Path) -> Table | None:
+    """reproduction.csv, or None where a run has no points or its tables were written before it existed."""
+    path = folder / "reproduction.csv"
+    found = table(path, CLAIMS) if path.is_file() else None
+    return found if found and found.rows else None
 
 
 def table(path: Path, caption: str) -> Table:

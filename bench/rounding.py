@@ -33,6 +33,15 @@ def supported(mean: float, low: float, high: float) -> str:
     return f"${100 * mean:.{digits}f}{half}$"
 
 
+def plain(mean: float, low: float, high: float) -> str:
+    """Mean and interval as text, in their own unit: two digits of the half-width, two decimals at least."""
+    if math.isnan(mean):
+        return EMPTY
+    half = 0.0 if math.isnan(low) else (high - low) / 2
+    digits = 3 if half < 1e-9 else max(2, 1 - math.floor(math.log10(half)))
+    return f"{mean:.{digits}f}" + ("" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
+
+
 def number(value: float, digits: int) -> str:
     """A number for LaTeX."""
     return EMPTY if math.isnan(value) else f"${100 * value:.{digits}f}$"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 Run = tuple[np.ndarray, np.ndarray]
 
@@ -35,6 +35,29 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     half = stdtrit(seeds - 1, (1 + confidence) / 2) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
     return mean, mean - half, mean + half
+
+
+def rank_interval(rho: float, units: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of Spearman's rank correlation by Fisher's z.
+
+    Standard error of D. Bonett and T. Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman
+    correlations", Psychometrika 2000. A perfect correlation, whose z is infinite, is moved in by half the smallest step
+    that rho can take with this many units.
+
+    Args:
+        rho: the correlation.
+        units: how many pairs.
+        confidence: nominal coverage.
+
+    Returns:
+        low, high; NaN for fewer than 4 units.
+    """
+    if units < 4 or np.isnan(rho):
+        return np.nan, np.nan
+    most = 1 - 6 / (units * (units**2 - 1))
+    z = np.arctanh(np.clip(rho, -most, most))
+    half = ndtri((1 + confidence) / 2) * np.sqrt((1 + rho**2 / 2) / (units - 3))
+    return float(np.tanh(z - half)), float(np.tanh(z + half))
 
 
 def merge_equal_x(x: np.ndarray, y: np.ndarray) -> Run:

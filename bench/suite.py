@@ -7,8 +7,12 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError, check_name, cut, nearest, one_line
+
+if TYPE_CHECKING:
+    from methods.base import Method
 
 SUITES = Path(__file__).parent / "suites"
 SOURCES = ("embedded", "folder", "hub")
@@ -93,9 +97,13 @@ class Suite:
     compat: str = "equal"
     recipe: str = ""
 
-    def recipe_of(self, method: str, stage: str, family: str) -> Recipe:
-        """The recipe of a method on a backbone family: its own where the suite has one, else its stage's."""
-        names = (f"{family}/{method}", method, f"{family}/{stage}", stage)
+    def recipe_of(self, method: Method, family: str) -> Recipe:
+        """The recipe of a method on a backbone family.
+
+        Its own where the suite has one, else that of the method that it trains like, else its stage's.
+        """
+        owners = (method.name, method.trains_like, method.recipe)
+        names = [name for owner in owners for name in (f"{family}/{owner}", owner)]
         return next(self.recipes[name] for name in names if name in self.recipes)
 
     def with_recipe(self, name: str) -> Suite:

@@ -44,6 +44,7 @@ class Sweep:
             the head, also where a second exit stands beside it.
         mac_fraction: [K], multiply-adds over those of the panel's static model; NaN where the record has none.
         accumulation: in how many parts a batch was trained.
+        train_rows: rows of one epoch of its training; NaN where the record does not say.
     """
 
     keys: dict[str, object]
@@ -58,6 +59,7 @@ class Sweep:
     by_layer: np.ndarray
     mac_fraction: np.ndarray | float = np.nan
     accumulation: int = 1
+    train_rows: float = np.nan
 
     def rows(self, **columns: object) -> Rows:
         """Rows of K points: the keys and the knob values before other columns."""
@@ -96,6 +98,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         by_layer=result.predictions if task.regression else result.predictions.astype(np.int8),
         mac_fraction=mac_fraction(record.get("macs"), layers, trace.length),
         accumulation=record.get("accumulation", 1),
+        train_rows=record.get("examples_seen", np.nan) / spec["recipe"]["epochs"],
     )
 
 

@@ -170,6 +170,8 @@ class Method(ABC):
     version: ClassVar[int] = 1
     #: The recipe of the suite that this method trains with: "stage1", "stage2" or "joint".
     recipe: ClassVar[str] = "stage2"
+    #: The method that it is compared with as a variant: it trains with that one's recipe where a suite has one.
+    trains_like: ClassVar[str | None] = None
     #: The method whose trained model this one starts from; None: the pre-trained checkpoint.
     starts_from: ClassVar[str | None] = "static"
     #: The method whose trained models this one replays; None: it trains its own.

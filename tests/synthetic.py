@@ -174,6 +174,8 @@ def make_run(folder, **options):
     header = "cell,suite,task,backbone,method,variant,seed,status,reason"
     row = "k,embedded,sst2,bert,pabee,,0,failed,<script>alert('outside')</script> & more"
     (folder / "failures.csv").write_text(f"{header}\n{row}\n")
+    claim = {"suite": "embedded", "backbone": "bert", "claim": "8", "text": "stops early", "verdict": "holds here"}
+    pd.DataFrame([{**claim, "value": 0.123456, "units": 6}]).to_csv(folder / "reproduction.csv", index=False)
     return folder
 
 

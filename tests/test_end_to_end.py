@@ -15,12 +15,14 @@ import pandas as pd
 import pytest
 
 from bench.figures import PLOTS
+from bench.reproduction import read_sources, reproduction_table
 from run_all import main
 
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
 TABLES = (
     *("points", "exits", "curves", "knobs", "scores", "auc", "budgets", "paired", "ranks", "stability", "transfer"),
     *("difficulty", "difficulty_rank", "layers", "bounds", "references", "verdicts", "failures"),
+    *("confidence", "reproduction"),
 )
 
 
@@ -118,7 +120,14 @@ def test_every_column_is_documented(finished, tmp_path):
 
 def test_latex_tables(finished):
     names = sorted(path.name for path in (finished / "results" / "latex").iterdir())
-    assert names == ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex"]
+    assert names == ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex", "reproduction-bert.tex"]
+
+
+def test_the_claims_are_the_same_from_the_files(finished):
+    written = (finished / "results" / "reproduction.csv").read_text()
+    again = reproduction_table(read_sources(finished / "results"))
+    assert again.to_csv(index=False, lineterminator="\n") == written
+    assert set(pd.read_csv(finished / "results" / "confidence.csv")["train_rows"]) == {40}
 
 
 def test_the_same_command_again_changes_nothing(finished, tiny_suite, capsys):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import rounding
+from bench import paper_claims, rounding
 from bench.latex import write_latex
 from bench.scores import AREAS, QUANTITIES
 
@@ -37,6 +37,21 @@ def test_without_an_interval_one_decimal_and_no_value_a_dash():
     assert rounding.p_value(0.0004) == "$<.001$" and rounding.p_value(0.0312) == "$0.031$"
 
 
+@pytest.mark.parametrize(
+    ("half", "text"),
+    [
+        (0.0111, "0.031 [0.020, 0.042]"),
+        (0.3, "0.03 [-0.27, 0.33]"),
+        (0.00042, "0.03120 [0.03078, 0.03162]"),
+        (0, "0.031 [0.031, 0.031]"),
+        (NAN, "0.031"),
+    ],
+)
+def test_plain_text_has_two_digits_of_the_half_width(half, text):
+    assert rounding.plain(0.0312, 0.0312 - half, 0.0312 + half) == text
+    assert rounding.plain(NAN, NAN, NAN) == "--"
+
+
 @pytest.fixture
 def tables():
     """auc, budgets and paired with two methods, one of them with an awkward name and a proven lead."""
@@ -58,13 +73,24 @@ def tables():
             row |= {"difference_boot_low": -0.08, "difference_boot_high": -0.02}
             row |= {"p_t_holm": 0.01, "p_boot_holm": 0.0005, "best": "deebert"}
             paired.append({**keys, **row, "winner": "deebert" if task == "rte" else ""})
-    return {"auc": pd.DataFrame(auc), "budgets": pd.DataFrame(budgets), "paired": pd.DataFrame(paired)}
+    claims = [
+        {"claim": claim.id, "text": claim.text, "value": 0.0312, "low": 0.0201, "high": 0.0423, "units": 6}
+        for claim in paper_claims.claims()
+    ]
+    claims[-1] |= {"value": NAN, "units": 0}
+    found = pd.DataFrame(claims).assign(suite="embedded", backbone="bert", unit_kind="tasks")
+    found["verdict"] = "cannot be told at this size"
+    tables = {"auc": auc, "budgets": budgets, "paired": paired, "reproduction": found}
+    return {name: pd.DataFrame(rows) for name, rows in tables.items()}
 
 
 def test_cells(tables, tmp_path):
     paths = write_latex(tmp_path / "latex", tables)
-    assert [path.name for path in paths] == ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex"]
-    auc, budgets, paired = (path.read_text() for path in paths)
+    names = ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex", "reproduction-bert.tex"]
+    assert [path.name for path in paths] == names
+    auc, budgets, paired, found = (path.read_text() for path in paths)
+    assert "a larger area than DeeBERT & $0.031 [0.020, 0.042]$ & 6 tasks & cannot be told at this size" in found
+    assert "stops at lower confidence than DeeBERT & -- & -- & cannot be told at this size" in found
     assert " & RTE-like & \\textbf{\\boldmath $80 \\pm 2$} & $75 \\pm 2$ \\\\" in auc.replace("common range", "")
     assert " & MNLI-m-like & $80 \\pm 2$ & $75 \\pm 2$ \\\\" in auc and "mean over tasks" in auc
     assert "deebert & my\\_own" in auc and "(generated, not GLUE)" in auc

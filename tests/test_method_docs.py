@@ -35,7 +35,7 @@ def test_epochs_are_those_of_all_stages(suite):
     for name, row in rows().items():
         method = trained(METHODS[name])
         stages = [method, METHODS[method.starts_from]] if method.starts_from else [method]
-        epochs = [recipes.recipe_of(stage.name, stage.recipe, "bert").epochs for stage in stages]
+        epochs = [recipes.recipe_of(stage, "bert").epochs for stage in stages]
         usual, here = re.fullmatch(r"(\d+)(?: \((\w+: \d+)\))?", row["epochs"]).groups()
         differs = here is not None and here.startswith(f"{suite}: ")
         assert int(here.split()[-1] if differs else usual) == sum(epochs), name

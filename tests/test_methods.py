@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from bench.plan import full_variant
 from bench.replay import replay
+from bench.suite import load_suite
 from bench.trace import Trace
 from methods import DEFAULT, discover
 from methods.base import ExitOutputs, TrainingBatch, entropy, prediction
@@ -363,6 +364,16 @@ def test_dact_loss_is_equation_1(tau):
     original = METHODS["dact"].loss(exits, TrainingBatch(LABELS, {"tau": tau, "penalty": "p"})).item()
     assert eq_1 == pytest.approx((losses + tau * h.sum(axis=1)).mean(), rel=1e-6)
     assert original == pytest.approx((losses + tau * p.sum(axis=1)).mean(), rel=1e-6)
+
+
+def test_dact_original_is_dact_with_the_older_penalty():
+    exits, variant = all_exits(halting=True), full_variant(METHODS["dact-original"], "tau=0.5")
+    older = METHODS["dact"].loss(exits, TrainingBatch(LABELS, {"tau": 0.5, "penalty": "p"})).item()
+    assert METHODS["dact-original"].loss(exits, TrainingBatch(LABELS, variant)).item() == older
+    assert METHODS["dact-original"].variants == METHODS["dact"].variants
+    suite = load_suite("embedded")
+    recipes = [suite.recipe_of(METHODS[name], "bert") for name in ("dact", "dact-original", "dact-frozen")]
+    assert recipes[0] == recipes[1] != recipes[2]
 
 
 def test_the_last_halting_value_is_penalised_but_never_reaches_the_answer():

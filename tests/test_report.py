@@ -8,7 +8,7 @@ from browser import probe
 from synthetic import make_run
 
 from bench.figures import PLOTS, draw_all
-from bench.report import inline, short, write_report
+from bench.report import claims_of, inline, short, write_report
 from bench.store import RunFolder
 from methods import discover
 
@@ -68,6 +68,16 @@ def test_it_says_what_was_run_and_how_to_repeat_it(report):
     assert "1 ok, 1 failed, 0 skipped" in text and "1.5 minutes" in text
     assert "python run_all.py --suite embedded --tasks all --seeds 3" in text and "a processor" in text
     assert "DeeBERT: Dynamic Early Exiting for Accelerating BERT Inference" in text  # the methods' own docstrings
+
+
+def test_it_says_what_reproduces(report, tmp_path):
+    text = report.read_text()
+    section = text[text.index('<section id="claims"') : text.index('<section id="figures"')]
+    cells = ["bert", "8", "stops early", "holds here", "0.1235", "6"]
+    assert re.findall("<td>(.*?)</td>", section) == cells and 'href="#claims"' in text
+    (report.parent / "reproduction.csv").rename(tmp_path / "kept")
+    assert claims_of(report.parent) is None
+    (tmp_path / "kept").rename(report.parent / "reproduction.csv")
 
 
 def test_text_from_outside_is_escaped(report):

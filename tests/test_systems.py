@@ -48,6 +48,7 @@ def test_none_of_them_runs_unless_it_is_named():
         "berxit",
         "dact-eps",
         "dact-frozen",
+        "dact-original",
         "fastbert",
         "pkd",
         "pondernet",

@@ -228,3 +228,31 @@ def test_bounds_halt_no_later_the_looser_they_are(small_sweep):
     assert table["eps"].tolist() == [0, *SLACK]
     assert (np.diff(table["layer_fraction"]) <= 0).all()
     assert (table.loc[table["eps"] == 0, "changed"] == 0).all() and (table["n"] == 4).all()
+
+
+def confidence_of(sweep, **changes):
+    source = Sweep(**{**vars(sweep), **changes})
+    return joined(list(insight.confidence_rows(source)), insight.CONFIDENCE)
+
+
+def test_confidence_at_exit(small_sweep):
+    # y is (.5, .5), (.9, .1), (.9, .1) and h = .5: a_2 = (.7, .3), a_3 = .25 (.9, .1) + .75 (.7, .3)
+    table = confidence_of(small_sweep, train_rows=90.0)
+    one, two, three = np.log(2), stats.entropy([0.7, 0.3]), stats.entropy([0.75, 0.25])
+    assert table["exit_entropy"].tolist() == pytest.approx([(2 * one + three + two) / 4, two])
+    assert table["layer_fraction"].tolist() == pytest.approx([7 / 12, 2 / 3])
+    assert table[["decided", "train_rows", "n"]].to_numpy().tolist() == [[0, 90, 4]] * 2
+
+
+def test_confidence_of_logits_and_of_other_methods(small_sweep):
+    deebert = confidence_of(small_sweep, keys={**small_sweep.keys, "method": "deebert"})
+    sure = stats.entropy([0.9, 0.1])
+    assert deebert["exit_entropy"].tolist() == pytest.approx([(2 * np.log(2) + 2 * sure) / 4, sure])
+    assert deebert["decided"].isna().all()
+    assert confidence_of(small_sweep, keys={**small_sweep.keys, "method": "pabee"}).empty
+
+
+def test_halting_values_count_as_decided_below_the_last_layer(small_sweep):
+    halting = np.array([[0.05, 0.5, 0.05], [0.95, 0.5, 0.5], [0.1, 0.9, 0.0], [0.5, 0.5, 1.0]], dtype=np.float64)
+    trace = Trace(**{**vars(small_sweep.trace), "halting": halting})
+    assert confidence_of(small_sweep, trace=trace)["decided"].tolist() == [0.25, 0.25]

@@ -38,6 +38,7 @@ LABELS = {
     "tinybert": "TinyBERT",
     "shallow": "shallow",
     "dact-frozen": "DACT, frozen backbone",
+    "dact-original": "DACT, original regulariser",
 }
 COLORS = sns.color_palette("colorblind", 10)
 MARKERS = "os^dv<>pX"  # fewer than colours, so that the two do not repeat together

@@ -1,0 +1,153 @@
+"""reproduction.csv: the claims of the DACT-BERT paper beside what a run found, each with a verdict that a rule decides.
+
+`python -m bench.reproduction RESULTS ..` computes it again from the CSV files of run folders and prints it as markdown.
+The rules, and why they are as they are: docs/statistics.md, "Does it reproduce?".
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.effects import Tables, counted
+from bench.errors import UserError
+from bench.metrics import spearman
+from bench.paper_claims import Claim, claims
+from bench.rounding import plain
+from bench.statistics import TOLERANCE, rank_interval, t_interval
+
+HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
+NOT_RUN = "not run"
+#: The tables that the claims are computed from.
+SOURCES = ("points", "exits", "scores", "auc", "stability", "confidence")
+
+REPRODUCTION = ["suite", "backbone", "claim", "text", "verdict", "value", "low", "high", "units", "unit_kind"]
+REPRODUCTION += ["relevant", "quantity", "select"]
+
+
+def reproduction_table(tables: Tables) -> pd.DataFrame:
+    """reproduction.csv: every claim on every backbone.
+
+    Args:
+        tables: at least those of `SOURCES`, by name.
+    """
+    rows = []
+    for (suite, backbone), points in tables["points"].groupby(["suite", "backbone"], sort=False):
+        here = {name: counted(tables[name][tables[name]["backbone"] == backbone]) for name in SOURCES}
+        methods = set(points["method"])
+        for claim in claims():
+            row = {"suite": suite, "backbone": backbone, "relevant": claim.relevant}
+            row |= {"claim": claim.id, "text": claim.text, "quantity": claim.quantity}
+            if methods >= set(claim.methods):
+                row |= judge(claim, here)
+            else:
+                row |= {"units": 0, "verdict": NOT_RUN, "select": f"--methods {','.join(claim.methods)}"}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=REPRODUCTION)
+
+
+def judge(claim: Claim, tables: Tables) -> dict[str, object]:
+    """Estimate, interval and verdict of a claim on one backbone.
+
+    Args:
+        claim: which.
+        tables: those of `SOURCES`, their rows of one backbone and of the tasks that count.
+    """
+    found = claim.effects(tables)
+    by_task = found.groupby("task", sort=False)["effect"].mean()
+    seeds = len(by_task) == 1 and len(found) > 1 and not claim.by_size
+    units = found["effect"] if seeds else by_task
+    value = low = high = math.nan
+    if claim.by_size:
+        value, low, high = with_size(by_task, tables["confidence"])
+    elif len(units):
+        value, low, high = (float(number) for number in t_interval(units.to_numpy(dtype=float)))
+    row = {"value": value, "low": low, "high": high, "units": len(units), "unit_kind": "seeds" if seeds else "tasks"}
+    return {**row, "verdict": (equality if claim.equal else superiority)(low, high, claim.relevant)}
+
+
+def with_size(by_task: pd.Series, confidence: pd.DataFrame) -> tuple[float, float, float]:
+    """Rank correlation of an effect per task with the task's rows of training, and its interval."""
+    rows = confidence.groupby("task")["train_rows"].max().reindex(by_task.index)
+    if len(by_task) < 2 or rows.isna().any():
+        return math.nan, math.nan, math.nan
+    rho = float(spearman(rows.to_numpy(), by_task.to_numpy(dtype=float)[None])[0])
+    return rho, *rank_interval(rho, len(by_task))
+
+
+def superiority(low: float, high: float, relevant: float) -> str:
+    """The verdict on a claim that an effect is above 0, from the interval of the effect."""
+    if low > TOLERANCE:
+        return HOLDS
+    return FAILS if high < relevant - TOLERANCE else OPEN
+
+
+def equality(low: float, high: float, margin: float) -> str:
+    """The verdict on a claim that a difference is less than a margin either way, from its interval."""
+    if low > -margin and high < margin:
+        return HOLDS
+    return FAILS if low > margin or high < -margin else OPEN
+
+
+def markdown(tables: Sequence[pd.DataFrame]) -> str:
+    """Claims as rows, a column for every suite and backbone.
+
+    Args:
+        tables: rows of reproduction.csv of one run folder each.
+    """
+    columns = [(table, backbone) for table in tables for backbone in table["backbone"].drop_duplicates()]
+    heads = [f"{table['suite'].iloc[0]}, {backbone}" for table, backbone in columns]
+    lines = [f"| claim | measured | {' | '.join(heads)} |", "| --- " * (len(heads) + 2) + "|"]
+    for claim in claims():
+        cells = [cell(next(t[(t["backbone"] == b) & (t["claim"] == claim.id)].itertuples())) for t, b in columns]
+        lines.append(f"| {claim.id}: {claim.text} | {claim.quantity} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell(row: tuple) -> str:
+    """What one run found about one claim."""
+    if row.verdict == NOT_RUN:
+        return f"{NOT_RUN}: `{row.select}`"
+    if math.isnan(row.value):
+        return f"**{row.verdict}**: no value"
+    return f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
+
+
+def counted_units(row: tuple) -> str:
+    """How many units, and of what kind: `6 tasks`, `1 task`."""
+    return f"{row.units} {row.unit_kind if row.units != 1 else row.unit_kind.removesuffix('s')}"
+
+
+def read_sources(folder: Path) -> Tables:
+    """The tables that the claims are computed from, as they were when they were written.
+
+    Raises:
+        UserError: one is not there.
+    """
+    tables = {}
+    for name in SOURCES:
+        path = folder / f"{name}.csv"
+        if not path.is_file():
+            raise UserError(f"no {path.name} in '{folder}': expected a run folder whose tables are written (--collect)")
+        tables[name] = pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})
+    return tables
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table of one or more run folders; the exit status is 2 where a folder has no tables."""
+    try:
+        if not arguments:
+            raise UserError("expected at least one folder: python -m bench.reproduction RESULTS ..")
+        print(markdown([reproduction_table(read_sources(Path(folder))) for folder in arguments]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
