@@ -22,7 +22,7 @@ ENVIRONMENT = "0123456789abcdef"
 
 
 def make_cell(seed=0, method="static", start=None, does="", seconds=0.0):
-    """A cell that does nothing, or what `does` says: "raise", "die", "die once", "hang", "fill the disk"."""
+    """A cell that does nothing, or what `does` says: "raise", "die", "die once", "hang", "fill the disk", "lose the model"."""
     spec = {"task": "rte", "backbone": "bert", "method": method, "variant": "", "seed": seed}
     return Cell(spec | {"does": does, "seconds": seconds, "start": start}, None, None, start)
 
@@ -47,7 +47,10 @@ def run_cell(cell, work, keep_model):
     if spec["does"] == "fill the disk":
         raise FolderError("'results' cannot be written: No space left on device")
     entry = record_of(cell, "ok") | {"seconds": {"all": 0.0}, "environment": ENVIRONMENT}
-    if spec["does"] == "raise":
+    lost = spec["does"] == "lose the model" and first_time(folder, cell.key)
+    if lost:
+        folder.checkpoint_path(cell.start).unlink()
+    if spec["does"] == "raise" or lost:
         entry |= {"status": "failed", "reason": "RuntimeError: cannot"}
     else:
         start = folder.checkpoint_path(cell.start).read_bytes() if cell.start else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -196,7 +197,8 @@ def test_two_runs_share_a_folder_and_one_is_killed(folder):
     first.kill()
     first.wait()
     assert second.wait(120) == 0
-    assert Counter(computed(folder)) == dict.fromkeys((cell.key for cell in make_grid(8, 0.1)), 1)
+    assert {record["key"] for record in folder.records()} == {cell.key for cell in make_grid(8, 0.1)}
+    assert len(set(computed(folder))) == len(computed(folder)), "a cell was computed twice"
     assert not list((folder.path / "checkpoints").iterdir())
 
 
@@ -218,6 +220,25 @@ def test_a_model_that_another_run_has_dropped_is_trained_again(folder):
     assert run_cells([first, second], folder) == 0
     assert run_cells([first, second, third], folder) == 0
     assert Counter(computed(folder)) == {first.key: 2, second.key: 1, third.key: 1}
+
+
+def test_a_model_that_another_run_drops_while_a_cell_reads_it(folder):
+    first = make_cell(0)
+    cells = [first, make_cell(0, "dact", first.key, does="lose the model"), make_cell(0, "deebert", first.key)]
+    assert run_cells(cells, folder, jobs=1) == 0
+    assert Counter(record["status"] for record in folder.records()) == {"ok": 3}
+    assert not list((folder.path / "checkpoints").iterdir())
+
+
+def test_a_file_system_without_locks(folder, monkeypatch):
+    def missing(*arguments):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    folder.create()
+    monkeypatch.setattr("fcntl.flock", missing)
+    with pytest.raises(FolderError, match=r"locks', whose file system has none \(flock\): give every machine"):
+        Claims(folder).take("a")
+    assert not list((folder.path / "locks").iterdir())
 
 
 @pytest.mark.parametrize("times", [60, pytest.param(500, marks=soak)])
