@@ -6,13 +6,13 @@ import errno
 import os
 import random
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tied
 from fake_cells import computed, content, make_cell, make_grid, run_cells, traces_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +25,6 @@ from bench.runner import find_todo
 from bench.shards import Shard, resolve_shard
 from bench.store import RunFolder
 
-HERE = Path(__file__).parent
 soak = pytest.mark.soak
 
 
@@ -43,9 +42,7 @@ def undisturbed(tmp_path_factory):
 
 
 def start_run(folder, seeds=4, seconds=0.1):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
-    command = [sys.executable, str(HERE / "fake_cells.py"), str(folder.path), str(seeds), str(seconds)]
-    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    return tied.start("fake_cells", folder.path, seeds, seconds, stderr=subprocess.DEVNULL)
 
 
 def wait_until(condition, seconds=120.0):
@@ -157,6 +154,19 @@ def test_a_disk_that_becomes_read_only(small_disk):
     assert run_cells(make_grid(2), folder) == 0
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: see the file systems above")
+def test_a_folder_that_may_not_be_written_any_more(folder):
+    process = start_run(folder, seeds=20)
+    wait_until(lambda: len(computed(folder)) >= 2)
+    (folder.path / "cells").chmod(0o500)
+    assert process.wait(60) == 1
+    with pytest.raises(UserError, match=r"results folder '.*cells' cannot be written: Permission denied"):
+        run_cells(make_grid(20, 0.1), folder)
+    (folder.path / "cells").chmod(0o700)
+    assert run_cells(make_grid(20, 0.1), folder) == 0
+    assert len(folder.records()) == 60 and not folder.damaged()
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=soak)])
 def test_kill_9_and_resume(folder, tmp_path, kills):
     rng, grid = random.Random(kills), make_grid(2 * kills, 0.02)
@@ -188,7 +198,8 @@ def test_workers_end_with_their_run(folder):
     workers = children_of(process.pid)
     process.kill()
     process.wait()
-    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 20.0)
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert not list(Path("/dev/shm").glob(f"*loky-{process.pid}-*"))
 
 
 def test_two_runs_share_a_folder_and_one_is_killed(folder):
@@ -224,12 +235,13 @@ def test_a_model_that_another_run_has_dropped_is_trained_again(folder):
 
 def test_a_model_that_another_run_drops_while_a_cell_reads_it(folder):
     first = make_cell(0)
-    cells = [first, make_cell(0, "dact", first.key, does="lose the model"), make_cell(0, "deebert", first.key)]
+    cells = [first, make_cell(0, "dact", first.key, does="lose it"), make_cell(0, "deebert", first.key)]
     assert run_cells(cells, folder, jobs=1) == 0
     assert Counter(record["status"] for record in folder.records()) == {"ok": 3}
     assert not list((folder.path / "checkpoints").iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:flock not supported")
 def test_a_file_system_without_locks(folder, monkeypatch):
     def missing(*arguments):
         raise OSError(errno.ENOSYS, "Function not implemented")
