@@ -62,15 +62,20 @@ def local(tmp_path):
     return traces_of(folder)
 
 
-def test_one_worker_killed_and_one_added_late(cluster, tmp_path, local):
+def test_workers_killed_and_one_added_late(cluster, tmp_path, local):
     folder = RunFolder(tmp_path / "results")
     workers = [cluster.add("--no-nanny"), cluster.add("--no-nanny")]
 
-    def disturb():
-        while len(computed(folder)) < 3:
+    def wait_for(count):
+        while len(computed(folder)) < count:
             time.sleep(0.02)
+
+    def disturb():
+        wait_for(3)
         kill(workers[0])
-        cluster.add()
+        wait_for(6)
+        kill(workers[1])
+        cluster.add()  # the rest is its work alone
 
     threading.Thread(target=disturb, daemon=True).start()
     backend = DaskBackend(cluster.address, "auto", None, function=FUNCTION)

@@ -13,6 +13,7 @@ import tied
 
 pytestmark = pytest.mark.soak
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
+KILLS, SHORT_CELLS = 30, 300
 #: Seconds that a run or a wait may take, on a slow machine: more is a hang.
 BOUND = 900
 
@@ -59,7 +60,7 @@ def wait_for_cells(folder, count, process):
 
 def test_kill_9_at_random_moments(start, undisturbed, tmp_path):
     rng = random.Random(0)
-    for _ in range(30):
+    for _ in range(KILLS):
         process, enough = start(tmp_path), len(cells(tmp_path)) + 2
         end = time.monotonic() + rng.uniform(1, 20)
         while len(cells(tmp_path)) < enough and time.monotonic() < end and process.poll() is None:
@@ -124,13 +125,13 @@ def test_damaged_files_never_change_a_table(start, undisturbed, tmp_path):
 
 
 def test_memory_over_300_short_cells_in_one_worker(tiny_suite, tmp_path):
-    seeds = ",".join(map(str, range(300)))
+    seeds = ",".join(map(str, range(SHORT_CELLS)))
     command = ["--suite", tiny_suite, "--tasks", "rte", "--backbones", "bert", "--methods", "static"]
     command += ["--seed-list", seeds, "--limit", "20", "--jobs", "1"]
     where = ["--results", tmp_path / "r", "--figures", tmp_path / "f"]
     assert tied.start("run_all", *command, *where).wait(2 * BOUND) == 0
     records = [json.loads(path.read_text()) for path in (tmp_path / "r" / "cells").glob("*.json")]
     peaks = [record["peak_memory_mb"] for record in sorted(records, key=lambda record: record["spec"]["seed"])]
-    assert len(peaks) == 300
-    print(f"peak memory in MB: {peaks[0]}, {peaks[19]} after 20 cells, {peaks[-1]} after 300")
+    assert len(peaks) == SHORT_CELLS
+    print(f"peak memory in MB: {peaks[0]}, {peaks[19]} after 20 cells, {peaks[-1]} after {SHORT_CELLS}")
     assert peaks[-1] <= 1.1 * peaks[19]
