@@ -54,10 +54,10 @@ def kill(process):
     process.wait()
 
 
-@pytest.fixture
-def local(tmp_path):
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
     """The traces of `make_grid(5, 0.2)`, run on this machine without a cluster."""
-    folder = RunFolder(tmp_path / "local")
+    folder = RunFolder(tmp_path_factory.mktemp("local"))
     assert run_cells(make_grid(5, 0.2), folder) == 0
     return traces_of(folder)
 
