@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from bench.errors import FolderError
 from bench.store import RunFolder
+
+SHARDS = "give every machine a folder of its own and a part of the plan (--shard)"
 
 
 class Claims:
@@ -25,13 +26,9 @@ class Claims:
 
     def take(self, key: str) -> bool:
         """Claim a cell; False where another run works on it."""
-        lock = _lock(self.folder, key)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
+        lock = _locked(self.folder, key, wait=False)
+        if lock is None:
             return False
-        except (OSError, NotImplementedError) as error:
-            raise _refused(self.folder, error) from error
         self.held[key] = lock
         return True
 
@@ -49,25 +46,32 @@ class Claims:
 @contextmanager
 def alone(folder: RunFolder, what: str) -> Iterator[None]:
     """Do something that only one run at a time may do to a folder; waits for the others."""
-    lock = _lock(folder, what)
-    try:
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        raise _refused(folder, error) from error
+    lock = _locked(folder, what, wait=True)
     try:
         yield
     finally:
         lock.release()
 
 
-def _lock(folder: RunFolder, name: str) -> FileLock:
+def _locked(folder: RunFolder, name: str, wait: bool) -> FileLock | None:
+    """A lock of a folder, held; None where another run has it and this one does not wait.
+
+    Raises:
+        FolderError: the folder is gone, or on a file system without locks. The library would put up with a file that
+            stands for a lock, but a killed run leaves that behind, and all others would wait for ever.
+    """
     place = folder.path / "locks"
+    lock = FileLock(place / f"{name}.lock")
     try:
         place.mkdir(exist_ok=True)  # not its parents: a run folder that has vanished must not come back empty
-    except OSError as error:
-        raise _refused(folder, error) from error
-    return FileLock(Path(place) / f"{name}.lock")
-
-
-def _refused(folder: RunFolder, error: Exception) -> FolderError:
-    return FolderError(f"no lock can be had in '{folder.path / 'locks'}': {getattr(error, 'strerror', None) or error}")
+        lock.acquire(blocking=wait)
+    except Timeout:
+        if not isinstance(lock, SoftFileLock):
+            return None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FolderError(f"no lock can be had in '{place}': {reason}") from error
+    if isinstance(lock, SoftFileLock):
+        lock.release()
+        raise FolderError(f"no lock can be had in '{place}', whose file system has none (flock): {SHARDS}")
+    return lock

@@ -54,6 +54,18 @@ def write_bytes(path: Path, data: bytes) -> str:
         raise
 
 
+def touch(path: Path) -> None:
+    """Make an empty file, or make it as if new.
+
+    Raises:
+        FolderError: the disk is full, read-only or gone.
+    """
+    try:
+        path.touch()
+    except OSError as error:
+        raise not_written(path.parent, error) from error
+
+
 def not_written(folder: Path, error: OSError) -> FolderError:
     """The error of a folder that has become full, read-only or gone while a run writes to it."""
     kept = "what is finished is kept, and the same command goes on when that is mended"

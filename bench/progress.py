@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from statistics import fmean
 
 from tqdm import tqdm
 
@@ -21,17 +20,19 @@ class Estimator:
     """Predicts the time that is left from measured cell times: cells of one panel and method take about as long."""
 
     def __init__(self) -> None:
-        self.measured: dict[tuple, list[float]] = defaultdict(list)
+        self.totals: dict[tuple, float] = defaultdict(float)
+        self.counts: dict[tuple, int] = defaultdict(int)
 
     def learn(self, spec: dict, seconds: float) -> None:
         """Take in the measured time of a cell, as evidence for its method here, on other tasks, and for any cell."""
         for group in self._groups(spec):
-            self.measured[group].append(seconds)
+            self.totals[group] += seconds
+            self.counts[group] += 1
 
     def predict(self, spec: dict) -> float | None:
         """Seconds that a cell will take, from the closest group that was measured; None before anything was."""
-        known = (self.measured[group] for group in self._groups(spec) if group in self.measured)
-        return next((fmean(times) for times in known), None)
+        known = (group for group in self._groups(spec) if group in self.counts)
+        return next((self.totals[group] / self.counts[group] for group in known), None)
 
     @staticmethod
     def _groups(spec: dict) -> list[tuple]:

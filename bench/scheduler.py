@@ -11,7 +11,7 @@ from bench.backends import Backend
 from bench.claims import Claims
 from bench.files import remove
 from bench.progress import Progress
-from bench.slot import CellDied, CellHung
+from bench.slot import CellDied, CellHung, CellRefused
 from bench.store import record_of
 from bench.work import Cell, Work
 
@@ -106,15 +106,33 @@ class Scheduler:
             record = self.backend.result(future)
         except CellHung as error:
             self.fail(cell, str(error))
+        except CellRefused:
+            self.put_back(cell)
+            self.ready.appendleft(cell)
         except CellDied as error:
             if cell.key in self.tried_twice:
                 self.fail(cell, str(error))
             else:
-                self.progress.back(cell)
-                self.claims.drop(cell.key)
+                self.put_back(cell)
                 self.suspects.append(cell)
         else:
-            self.finish(cell, record)
+            if self.lost_its_start(cell, record):
+                self.tried_twice.add(cell.key)
+                self.work.folder.clear(cell.key)
+                self.put_back(cell)
+                self.train_again(cell)
+            else:
+                self.finish(cell, record)
+
+    def put_back(self, cell: Cell) -> None:
+        """Let go of a cell that has to be run again."""
+        self.progress.back(cell)
+        self.claims.drop(cell.key)
+
+    def lost_its_start(self, cell: Cell, record: dict) -> bool:
+        """Whether a cell failed because another run, which did not need it, dropped the model just then."""
+        failed = record["status"] == "failed" and cell.key not in self.tried_twice
+        return failed and cell.start is not None and not self.work.folder.has_model(cell.start)
 
     def finish(self, cell: Cell, record: dict) -> None:
         """Note a result, release the cells that waited for it, and drop the model that nobody needs any more."""

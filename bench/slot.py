@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pkgutil
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 
 from joblib.externals.loky import ProcessPoolExecutor
 
@@ -25,8 +26,6 @@ WORKER_ENVIRONMENT = {
 }
 #: What runs a cell, by name: only worker processes import it, for it is heavy.
 RUN_CELL = "bench.cell:run_cell"
-#: Seconds between two looks of a worker at whether the process that it works for is still there.
-LOOK_EVERY = 0.2
 
 
 class CellDied(Exception):
@@ -35,6 +34,10 @@ class CellDied(Exception):
 
 class CellHung(Exception):
     """A cell ran longer than it was allowed to."""
+
+
+class CellRefused(Exception):
+    """A worker lacks what a cell needs; its backend knows now, and sends it the next time."""
 
 
 class Slot:
@@ -50,6 +53,8 @@ class Slot:
         self.function, self.devices, self.jobs = function, devices, jobs
         self.pool: ProcessPoolExecutor | None = None
         self.stopped, self.lock = False, threading.Lock()
+        # nobody writes: this process alone has the writing end, so the reading end breaks the moment that it is gone
+        self.lifeline = Pipe(duplex=False)
 
     def run(self, cell: Cell, work: Work, keep_model: bool, timeout: float | None) -> dict:
         """Run a cell; see `bench.cell.run_cell`.
@@ -90,7 +95,7 @@ class Slot:
                 env=WORKER_ENVIRONMENT,
                 timeout=None,
                 initializer=prepare_worker,
-                initargs=(os.getpid(), self.devices, self.jobs),
+                initargs=(self.lifeline[0], self.devices, self.jobs),
             )
         pool.submit(load, self.function).result()
         return pool
@@ -118,7 +123,7 @@ def load(function: str) -> None:
     pkgutil.resolve_name(function)
 
 
-def prepare_worker(parent: int, devices: Sequence[str], jobs: int) -> None:
+def prepare_worker(lifeline: Connection, devices: Sequence[str], jobs: int) -> None:
     """Set up a worker process once; on a GPU machine it gets one device and sees no other."""
     import signal
 
@@ -127,12 +132,11 @@ def prepare_worker(parent: int, devices: Sequence[str], jobs: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends its workers
     # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
     process_executor._USE_PSUTIL = False
-    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(lifeline,), daemon=True).start()
     claim_device(devices, jobs)
 
 
-def end_with(parent: int) -> None:
-    """End this process when its parent is gone: nobody would take its result, and another run may redo the cell."""
-    while os.getppid() == parent:
-        time.sleep(LOOK_EVERY)
+def end_with(lifeline: Connection) -> None:
+    """End this process with the one that it works for, however that ends: another run may redo the cell at once."""
+    lifeline.poll(None)
     os._exit(1)

@@ -31,10 +31,9 @@ class RunFolder:
         Raises:
             UserError: it cannot be written.
         """
-        make_writable(self.path, "results")
-        for part in PARTS:
-            make_writable(self.path / part, "results")
-            sweep_temporaries(self.path / part)
+        for place in (self.path, *(self.path / part for part in PARTS)):
+            make_writable(place, "results")
+            sweep_temporaries(place)
 
     def share(self, shared: dict, methods: dict[str, str | None]) -> None:
         """Enter what a command's cells share into run.json, after comparing it with what is there.

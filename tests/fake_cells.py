@@ -22,7 +22,7 @@ ENVIRONMENT = "0123456789abcdef"
 
 
 def make_cell(seed=0, method="static", start=None, does="", seconds=0.0):
-    """A cell that does nothing, or what `does` says: "raise", "die", "die once", "hang", "fill the disk"."""
+    """A cell that does nothing, or what `does` says: "raise", "die", "die once", "hang", "fill the disk", "lose it"."""
     spec = {"task": "rte", "backbone": "bert", "method": method, "variant": "", "seed": seed}
     return Cell(spec | {"does": does, "seconds": seconds, "start": start}, None, None, start)
 
@@ -40,14 +40,19 @@ def run_cell(cell, work, keep_model):
     """Like `bench.cell.run_cell`; what it computes depends on the spec and on the model it starts from alone."""
     spec, folder = cell.spec, work.folder
     time.sleep(spec["seconds"])
-    if spec["does"] == "die" or (spec["does"] == "die once" and first_time(folder, cell.key)):
-        os.kill(os.getpid(), 9)
+    if spec["does"] == "die":
+        die()
+    if spec["does"] == "die once" and first_time(folder, cell.key):
+        os.fsync = die  # with half a file written
     if spec["does"] == "hang":
         time.sleep(1000)
     if spec["does"] == "fill the disk":
         raise FolderError("'results' cannot be written: No space left on device")
     entry = record_of(cell, "ok") | {"seconds": {"all": 0.0}, "environment": ENVIRONMENT}
-    if spec["does"] == "raise":
+    lost = spec["does"] == "lose it" and first_time(folder, cell.key)
+    if lost:
+        folder.checkpoint_path(cell.start).unlink()
+    if spec["does"] == "raise" or lost:
         entry |= {"status": "failed", "reason": "RuntimeError: cannot"}
     else:
         start = folder.checkpoint_path(cell.start).read_bytes() if cell.start else b""
@@ -59,6 +64,10 @@ def run_cell(cell, work, keep_model):
     with suppress(OSError), (folder.path / "computed.log").open("a") as log:  # the disk may be full
         log.write(f"{cell.key}\n")
     return entry
+
+
+def die(*arguments):
+    os.kill(os.getpid(), 9)
 
 
 def first_time(folder, key):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tied
 from fake_cells import computed, content, make_cell, make_grid, run_cells, traces_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,6 @@ from bench.runner import find_todo
 from bench.shards import Shard, resolve_shard
 from bench.store import RunFolder
 
-HERE = Path(__file__).parent
 soak = pytest.mark.soak
 
 
@@ -42,9 +42,7 @@ def undisturbed(tmp_path_factory):
 
 
 def start_run(folder, seeds=4, seconds=0.1):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
-    command = [sys.executable, str(HERE / "fake_cells.py"), str(folder.path), str(seeds), str(seconds)]
-    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    return tied.start("fake_cells", folder.path, seeds, seconds, stderr=subprocess.DEVNULL)
 
 
 def wait_until(condition, seconds=120.0):
@@ -156,6 +154,19 @@ def test_a_disk_that_becomes_read_only(small_disk):
     assert run_cells(make_grid(2), folder) == 0
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: see the file systems above")
+def test_a_folder_that_may_not_be_written_any_more(folder):
+    process = start_run(folder, seeds=20)
+    wait_until(lambda: len(computed(folder)) >= 2)
+    (folder.path / "cells").chmod(0o500)
+    assert process.wait(60) == 1
+    with pytest.raises(UserError, match=r"results folder '.*cells' cannot be written: Permission denied"):
+        run_cells(make_grid(20, 0.1), folder)
+    (folder.path / "cells").chmod(0o700)
+    assert run_cells(make_grid(20, 0.1), folder) == 0
+    assert len(folder.records()) == 60 and not folder.damaged()
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=soak)])
 def test_kill_9_and_resume(folder, tmp_path, kills):
     rng, grid = random.Random(kills), make_grid(2 * kills, 0.02)
@@ -187,7 +198,8 @@ def test_workers_end_with_their_run(folder):
     workers = children_of(process.pid)
     process.kill()
     process.wait()
-    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 20.0)
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert not list(Path("/dev/shm").glob(f"*loky-{process.pid}-*"))
 
 
 def test_two_runs_share_a_folder_and_one_is_killed(folder):
@@ -196,7 +208,8 @@ def test_two_runs_share_a_folder_and_one_is_killed(folder):
     first.kill()
     first.wait()
     assert second.wait(120) == 0
-    assert Counter(computed(folder)) == dict.fromkeys((cell.key for cell in make_grid(8, 0.1)), 1)
+    assert {record["key"] for record in folder.records()} == {cell.key for cell in make_grid(8, 0.1)}
+    assert len(set(computed(folder))) == len(computed(folder)), "a cell was computed twice"
     assert not list((folder.path / "checkpoints").iterdir())
 
 
@@ -218,6 +231,26 @@ def test_a_model_that_another_run_has_dropped_is_trained_again(folder):
     assert run_cells([first, second], folder) == 0
     assert run_cells([first, second, third], folder) == 0
     assert Counter(computed(folder)) == {first.key: 2, second.key: 1, third.key: 1}
+
+
+def test_a_model_that_another_run_drops_while_a_cell_reads_it(folder):
+    first = make_cell(0)
+    cells = [first, make_cell(0, "dact", first.key, does="lose it"), make_cell(0, "deebert", first.key)]
+    assert run_cells(cells, folder, jobs=1) == 0
+    assert Counter(record["status"] for record in folder.records()) == {"ok": 3}
+    assert not list((folder.path / "checkpoints").iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_file_system_without_locks(folder, monkeypatch):
+    def missing(*arguments):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    folder.create()
+    monkeypatch.setattr("fcntl.flock", missing)
+    with pytest.raises(FolderError, match=r"locks', whose file system has none \(flock\): give every machine"):
+        Claims(folder).take("a")
+    assert not list((folder.path / "locks").iterdir())
 
 
 @pytest.mark.parametrize("times", [60, pytest.param(500, marks=soak)])

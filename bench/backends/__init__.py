@@ -31,6 +31,7 @@ class Backend(Protocol):
 
         Raises:
             CellDied, CellHung: see `bench.slot.Slot.run`.
+            CellRefused: it has not begun, and is to be submitted again.
             UserError: the run cannot go on.
         """
 

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from bench.backends.dask_worker import run_on_worker
 from bench.errors import UserError, one_line
-from bench.files import remove, write_bytes
-from bench.slot import RUN_CELL, CellDied, CellHung
+from bench.files import remove, touch
+from bench.slot import RUN_CELL, CellDied, CellHung, CellRefused
 from bench.stamp import code_hash
 from bench.store import RunFolder
 from bench.work import Cell, Work
+
+if TYPE_CHECKING:
+    import distributed
 
 #: Seconds to wait for a scheduler, at first and when it is lost, and for its first worker.
 CONNECT, PATIENCE = 30, 60
@@ -71,11 +75,12 @@ class DaskBackend:
             self.client.close()
             raise
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
-        resources = {"GPU": 1} if self.device == "cuda" else None
-        self.executor = self.client.get_executor(pure=False, resources=resources)
+        self.resources = {"GPU": 1} if self.device == "cuda" else None
         self.place = f"{self.capacity()} at a time on {self.device} at {address}"
-        self.running: dict[Future, tuple[Cell, RunFolder]] = {}
+        self.running: dict[Future, tuple[Cell, RunFolder, bool]] = {}
+        self.ended: list[distributed.Future] = []
         self.proof: Path | None = None
+        self.send_models = False
 
     def places(self, device: str) -> list[float]:
         """How many cells each worker takes."""
@@ -94,25 +99,35 @@ class DaskBackend:
         """See `Backend`."""
         work = replace(work, folder=RunFolder(work.folder.path.resolve()))
         if self.proof is None:
-            self.proof = work.folder.path / "locks" / f"seen-{uuid4().hex}"
-            write_bytes(self.proof, b"")
+            self.proof = work.folder.path / "locks" / f".seen-{uuid4().hex}.tmp"
+        touch(self.proof)  # again for every cell: what a killed run leaves is swept after an hour
+        model = work.folder.checkpoint_path(cell.start).read_bytes() if cell.start and self.send_models else None
         with self.scheduler(OSError):
-            model = None
-            if cell.start and not all(self.client.run(Path.is_file, self.proof, on_error="ignore").values()):
-                model = self.client.scatter(work.folder.checkpoint_path(cell.start).read_bytes())
+            if model is not None:
+                model = self.client.scatter(model)
             arguments = (self.function, cell, work, keep_model, self.timeout, self.proof, model, code_hash())
-            future = self.executor.submit(run_on_worker, *arguments)
-        self.running[future] = (cell, work.folder)
+            task = self.client.submit(run_on_worker, *arguments, pure=False, resources=self.resources)
+        self.ended.clear()  # only now: Dask would tell the scheduler first, and let the new cell wait for that message
+        future = Future()
+        task.add_done_callback(future.set_result)
+        self.running[future] = (cell, work.folder, keep_model)
         return future
 
     def result(self, future: Future) -> dict:
-        """See `Backend`."""
+        """See `Backend`. What the folder has already need not come through the cluster."""
         from distributed import KilledWorker
 
-        cell, folder = self.running.pop(future)
+        cell, folder, keep_model = self.running.pop(future)
+        task = future.result()
+        self.ended.append(task)
+        if task.status == "finished" and (record := folder.settled(cell.key, keep_model)):
+            return record
         try:
             with self.scheduler(CancelledError):  # an OSError would be the worker's own
-                record, parcel = future.result()
+                record, parcel = task.result()
+        except CellRefused:
+            self.send_models = True
+            raise
         except (CellDied, CellHung, UserError):
             raise
         except KilledWorker as error:
@@ -120,6 +135,7 @@ class DaskBackend:
         except Exception as error:
             raise UserError(f"a Dask worker at {self.address} cannot run cells: {one_line(error)}") from error
         if parcel is not None:
+            self.send_models = True
             parcel.unpack(cell, folder, record)
         return record
 
@@ -135,8 +151,6 @@ class DaskBackend:
 
     def close(self) -> None:
         """See `Backend`. A cell that runs now ends by itself, and where the folder is shared, it is kept."""
-        with suppress(self.closed, OSError):
-            self.executor.shutdown(wait=False)
         self.client.close(timeout=5)
         if self.proof is not None:
             remove(self.proof)

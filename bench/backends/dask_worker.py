@@ -6,12 +6,13 @@ import multiprocessing.process
 import platform
 import re
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.files import remove, write_bytes
-from bench.slot import Slot
+from bench.slot import CellRefused, Slot
 from bench.stamp import code_hash
 from bench.store import RunFolder
 from bench.tasks import TASKS
@@ -63,11 +64,11 @@ class Place:
     """A slot in a Dask worker's process, and a folder for cells whose run folder the worker does not see."""
 
     slot: Slot
-    scratch: tempfile.TemporaryDirectory
+    scratch: Path
 
 
-#: Places of this process that no cell is in; a Dask worker makes them when it needs them and keeps them warm.
-_idle: list[Place] = []
+#: Places of this process that no cell is in, by what runs cells in them; made when needed, and kept warm.
+_idle: dict[str, list[Place]] = defaultdict(list)
 
 
 def run_on_worker(
@@ -97,6 +98,7 @@ def run_on_worker(
 
     Raises:
         UserError: this worker runs another version of the program.
+        CellRefused: neither the model nor the run folder is there.
         CellDied, CellHung: see `bench.slot.Slot.run`.
     """
     if code_hash() != code:
@@ -108,11 +110,13 @@ def run_on_worker(
         return record, None  # done meanwhile, by a run that lost sight of this task
     if work.save_models and not shared:
         raise UserError(f"--save-models: the Dask worker on {platform.node()} does not see the results folder")
-    place = _idle.pop() if _idle else Place(Slot(function), tempfile.TemporaryDirectory(prefix="early-exit-bench-"))
+    if cell.start and not shared and model is None:
+        raise CellRefused(cell.label)
+    place = take_place(function)
     try:
         if shared:
             return place.slot.run(cell, work, keep_model, timeout), None
-        folder = RunFolder(Path(place.scratch.name))
+        folder = RunFolder(place.scratch)
         folder.create()
         if model is not None:
             write_bytes(folder.checkpoint_path(cell.start), model)
@@ -121,4 +125,14 @@ def run_on_worker(
             remove(folder.checkpoint_path(cell.start))
         return record, Parcel.pack(cell.key, folder, record)
     finally:
-        _idle.append(place)
+        _idle[function].append(place)
+
+
+def take_place(function: str) -> Place:
+    """A place that no cell is in; what it keeps goes into Dask's own folder, which the next worker there clears."""
+    try:
+        return _idle[function].pop()
+    except IndexError:
+        from distributed import get_worker
+
+        return Place(Slot(function), Path(tempfile.mkdtemp(dir=get_worker().local_directory)))

@@ -1,24 +1,30 @@
-"""What scheduling costs per cell, with cells that do nothing, and how two workers compare with one.
+"""What scheduling and isolation cost, and how two workers compare with one.
 
 Run: python -m bench.speed.scheduling [--address tcp://HOST:PORT]
 
-Everything takes turns in one process, so that other work on the machine hits all alike. Wall-clock time is what a user
-waits for; on a busy machine, the processor time of this process, which schedules, says more.
+The scheduling of cells that do nothing; two workers against one on cells that only compute; and real cells in worker
+processes against the same cells in this process. Everything takes turns here, so that other work on the machine hits
+all alike. Wall-clock time is what a user waits for; on a busy machine, the processor time of this process says more.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
 from bench.backends import Backend
 from bench.backends.local import LocalBackend
+from bench.data import Embedded
 from bench.runner import find_todo, run
+from bench.slot import WORKER_ENVIRONMENT
 from bench.store import RunFolder, record_of
 from bench.work import Cell, Work
 
@@ -26,6 +32,8 @@ FUNCTION = "bench.speed.scheduling:run_cell"
 ROUNDS, CELLS, BUSY_CELLS = 3, 200, 8
 #: Iterations of sha256 over 1 MB in a cell that computes: about a second on one core.
 BUSY = 1000
+#: Rows of the real cells, which makes them shorter than any of the embedded suite: there isolation costs less.
+ROWS = 100
 
 
 def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
@@ -38,24 +46,29 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     return record
 
 
-def seconds(backend: Backend, folder: RunFolder, cells: int, busy: int) -> tuple[float, float]:
-    """Seconds that a number of equal cells take, the start of the worker processes not counted.
+class InProcess:
+    """A backend without isolation: every cell runs in this process."""
 
-    Returns:
-        By the clock, and of this process's processor time.
-    """
-    run_some(backend, folder, backend.capacity(), 0)
-    started, computed = time.perf_counter(), time.process_time()
-    run_some(backend, folder, cells, busy)
-    return time.perf_counter() - started, time.process_time() - computed
+    device, place = "cpu", "in this process"
 
+    def capacity(self) -> int:
+        """See `Backend`."""
+        return 1
 
-def run_some(backend: Backend, folder: RunFolder, cells: int, busy: int) -> None:
-    """Run equal cells, new ones every time."""
-    spec = {"task": "rte", "backbone": "bert", "method": uuid4().hex, "variant": "", "busy": busy}
-    todo = find_todo([Cell({**spec, "seed": seed}, None, None) for seed in range(cells)], folder)
-    if run(todo, Work(folder, None, "cpu"), KeptOpen(backend)):
-        raise RuntimeError(f"cells failed: {[record['reason'] for record in folder.records()]}")
+    def submit(self, cell: Cell, work: Work, keep_model: bool) -> Future:
+        """See `Backend`."""
+        from bench.cell import run_cell
+
+        future = Future()
+        future.set_result(run_cell(cell, work, keep_model))
+        return future
+
+    def result(self, future: Future) -> dict:
+        """See `Backend`."""
+        return future.result()
+
+    def close(self) -> None:
+        """Nothing runs now."""
 
 
 class KeptOpen:
@@ -71,29 +84,81 @@ class KeptOpen:
         """Leave it open."""
 
 
+def seconds(backend: Backend, work: Work, cells: Sequence[Cell]) -> tuple[float, float]:
+    """Seconds that a plan takes in an empty folder.
+
+    Returns:
+        By the clock, and of this process's processor time.
+    """
+    for part in ("cells", "traces"):
+        for path in (work.folder.path / part).iterdir():
+            path.unlink()
+    started, computed = time.perf_counter(), time.process_time()
+    if run(find_todo(cells, work.folder), work, KeptOpen(backend)):
+        raise RuntimeError(f"cells failed: {[record['reason'] for record in work.folder.records()]}")
+    return time.perf_counter() - started, time.process_time() - computed
+
+
+def equal_cells(count: int, busy: int) -> list[Cell]:
+    """Cells that all do the same, new ones every time."""
+    spec = {"task": "rte", "backbone": "bert", "method": uuid4().hex, "variant": "", "busy": busy}
+    return [Cell({**spec, "seed": seed}, None, None) for seed in range(count)]
+
+
+def real_cells() -> list[Cell]:
+    """The default methods on one small task of the embedded suite."""
+    from bench.plan import Grid
+    from bench.resolve import resolve_methods
+    from bench.suite import load_suite
+    from bench.tasks import TASKS
+
+    methods = resolve_methods(None)[0]
+    grid = Grid(load_suite("embedded"), [TASKS["rte"]], ["bert"], methods, [0], Embedded(), limit=ROWS)
+    return grid.cells(grid.shared())
+
+
+def measure_overhead(backends: dict[str, Backend], work: Work) -> None:
+    """Print what a cell costs that does nothing."""
+    for name, backend in backends.items():
+        seconds(backend, work, equal_cells(backend.capacity(), 0))  # starts the worker processes
+        runs = [seconds(backend, work, equal_cells(CELLS, 0)) for _ in range(ROUNDS)]
+        wall, own = ([1000 * value / CELLS for value in values] for values in zip(*runs, strict=True))
+        costs = f"{median(wall):.1f} ms per cell, at best {min(wall):.1f}; {median(own):.1f} ms of this process"
+        print(f"{name}: {costs}", flush=True)
+
+
+def measure_ratio(what: str, first: Backend, second: Backend, work: Work, cells: Sequence[Cell]) -> None:
+    """Print how long a plan takes on one backend relative to another, in turns."""
+    for backend in (first, second):
+        seconds(backend, work, cells[: backend.capacity()])
+    pairs = [[seconds(backend, work, cells)[0] for backend in (first, second)] for _ in range(ROUNDS)]
+    ratios = [one / other for one, other in pairs]
+    print(f"{what}: {median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f})", flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--address", help="of a Dask scheduler, to measure it too")
     address = parser.parse_args().address
+    os.environ.update(WORKER_ENVIRONMENT)  # before torch is imported: this process stands for a worker, too
     one, two = (LocalBackend(jobs, "cpu", function=FUNCTION) for jobs in (1, 2))
     backends: dict[str, Backend] = {"one worker": one, "two workers": two}
     if address:
         from bench.backends.dask import DaskBackend
 
         backends["Dask"] = DaskBackend(address, "cpu", None, function=FUNCTION)
+    isolated = LocalBackend(1, "cpu")
     with tempfile.TemporaryDirectory() as place:
-        folder = RunFolder(Path(place))
-        folder.create()
-        for name, backend in backends.items():
-            costs = [tuple(1000 * value / CELLS for value in seconds(backend, folder, CELLS, 0)) for _ in range(ROUNDS)]
-            wall, own = (median(values) for values in zip(*costs, strict=True))
-            best = min(costs)[0]
-            print(f"{name}: {wall:.1f} ms per cell, at best {best:.1f}; {own:.1f} ms of this process", flush=True)
-        pairs = [[seconds(backend, folder, BUSY_CELLS, BUSY)[0] for backend in (one, two)] for _ in range(ROUNDS)]
-        ratios = [alone / together for alone, together in pairs]
-        print(f"two workers against one: {median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})")
-        for backend in backends.values():
+        work = Work(RunFolder(Path(place)), Embedded(), "cpu")
+        work.folder.create()
+        measure_overhead(backends, work)
+        measure_ratio("one worker against two", one, two, work, equal_cells(BUSY_CELLS, BUSY))
+        started = time.perf_counter()
+        isolated.slots[0].warm()
+        print(f"a worker process starts in {time.perf_counter() - started:.1f} s, once in a run")
+        measure_ratio("cells in a worker process against this process", isolated, InProcess(), work, real_cells())
+        for backend in (*backends.values(), isolated):
             backend.close()
 
 
