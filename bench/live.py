@@ -30,6 +30,13 @@ class Decisions:
 
 
 @torch.inference_mode()
+def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
+    """What the last exit says about a batch, by a model that has no other: logits [n, C]; what `run_live` is to beat."""
+    *_, hidden = model.backbone.sequences(batch)
+    return model.exit(model.num_layers, hidden, batch["attention_mask"]).logits
+
+
+@torch.inference_mode()
 def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batch: Batch) -> Decisions:
     """Answer a batch, computing for each example only the layers up to its exit.
 
