@@ -94,13 +94,13 @@ def leave(model: EarlyExitModel, batches: list[Batch], layers: list[Tensor]) -> 
 
 
 def imposed_layers(share: float, num_layers: int, batches: list[Batch]) -> list[Tensor]:
-    """Layers [n] to halt at, for the examples of every batch: 1 and a binomial number of others, whatever the length."""
+    """Layers [n] to halt at, for the examples of every batch: 1 and a binomial number of others."""
     rng, p = np.random.default_rng(0), (share * num_layers - 1) / (num_layers - 1)
     return [torch.from_numpy(1 + rng.binomial(num_layers - 1, p, len(batch["input_ids"]))) for batch in batches]
 
 
 def against_batch_one(settings: Settings) -> Iterator[Row]:
-    """Examples a second of the live engine against the released procedure at the setting that uses half of the layers."""
+    """Examples a second of the live engine against the released procedure, where half of the layers are used."""
     given, model = problem(settings, "sst2"), deebert(settings, "sst2")
     method, data = DeeBert(), given.data
     rule = method.halting_rule(model.num_layers, model.num_labels)

@@ -7,6 +7,7 @@ counts the pass that computes the features.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -29,8 +30,8 @@ def measure(settings: Settings) -> Iterator[Row]:
     rows = given.train.take(np.random.default_rng(0).permutation(len(given.train))[:ROWS])
     for seed in range(SEEDS):
         theirs, ours = (given.model(DeeBert(), seed, start) for _ in range(2))
-        slow = seconds(lambda: train_ramps(theirs, rows, RAMPS, seed))
-        times.append((slow, seconds(lambda: train(ours, DeeBert(), {}, rows, RAMPS, ("sst2", seed)))))
+        slow = seconds(partial(train_ramps, theirs, rows, RAMPS, seed))
+        times.append((slow, seconds(partial(train, ours, DeeBert(), {}, rows, RAMPS, ("sst2", seed)))))
         accuracies.append([accuracy(theirs, given), accuracy(ours, given)])
     yield Row("ramps, times as fast as through a live backbone, SST-2, MiniLM", ratio(times), "times", ">= 15")
     _, low, high = t_interval(np.array([theirs for theirs, _ in accuracies]))
