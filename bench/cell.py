@@ -28,13 +28,14 @@ from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_
 from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
 from bench.plan import full_variant
+from bench.recording import record
 from bench.replay import replay
 from bench.saved import EarlyExitClassifier, describe
 from bench.store import record_of
 from bench.suite import Recipe
 from bench.sweep import point_rows, sweep
 from bench.tasks import TASKS, Task
-from bench.trace import Trace, record
+from bench.trace import Trace
 from bench.training import INFERENCE_BATCH, train
 from bench.work import Cell, Work
 from methods import discover, from_file

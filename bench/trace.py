@@ -1,4 +1,4 @@
-"""Traces: what every exit of a trained model says about a split, from one pass to full depth.
+"""Traces: what every exit of a trained model said about a split, and their files.
 
 Shape symbols: n examples, L layers, C classes.
 """
@@ -10,13 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from bench.data import Examples
-from bench.encoding import Encoded, sorted_batches
 from bench.files import write_bytes
-from bench.model import EarlyExitModel
-from bench.training import INFERENCE_BATCH, autocast
 
 
 @dataclass(frozen=True)
@@ -52,25 +47,3 @@ class Trace:
         """Read a trace; nothing in it is ever unpickled."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{name: arrays[name] for name in arrays.files})
-
-
-def record(
-    model: EarlyExitModel,
-    examples: Examples,
-    data: Encoded,
-    device: str = "cpu",
-    precision: str = "float32",
-    batch_size: int = INFERENCE_BATCH,
-) -> Trace:
-    """Run every example through all layers and keep what each exit says, in the order of the split."""
-    found: dict[str, np.ndarray] = {}
-    with torch.inference_mode(), autocast(device, precision):
-        for rows in sorted_batches(data.lengths, batch_size):
-            outputs = model(data.batch(rows, device))
-            for name, values in (("logits", outputs.logits), ("halting", outputs.halting), ("ramp", outputs.ramp)):
-                if values is not None:
-                    if name not in found:
-                        found[name] = np.empty((len(data), *values.shape[1:]), dtype=np.float32)
-                    found[name][rows] = values.float().cpu().numpy()
-    known = {"labels": examples.labels, "index": examples.index, "length": data.lengths}
-    return Trace(**found, **known, difficulty=examples.difficulty)

@@ -8,8 +8,8 @@ import torch
 
 from bench.agreement import disagreements, may_differ
 from bench.live import Decisions, run_live
+from bench.recording import record
 from bench.replay import Replay, replay
-from bench.trace import record
 from methods import discover
 from methods.base import Knob
 

@@ -12,8 +12,8 @@ from bench import training
 from bench.encoding import shuffled_batches, sorted_batches
 from bench.model import derive_seed
 from bench.plan import full_variant
+from bench.recording import record
 from bench.suite import Recipe
-from bench.trace import record
 from bench.training import train
 from methods import discover
 

@@ -27,6 +27,10 @@ from bench.figures.look import (
 from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
 from bench.statistics import interpolate, t_interval
 
+KEYS = ["backbone", "task", "split", "method"]
+#: The mean curves of every method and panel.
+Curves = dict[tuple[str, ...], pd.DataFrame]
+
 
 def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     """The paper's Figure 2: a block of panels per backbone, a panel per task and split, a key in each block.
@@ -42,6 +46,7 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     drawn = looks(set(points["method"]) & set(PAPER))
     if not drawn:
         return None
+    lines = group_curves(curves)
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
         by_method = dict(list(rows.groupby("method")))
@@ -49,7 +54,7 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         for method, look in drawn.items():
             if method in by_method:
                 plot_points(ax, by_method[method], look)
-                for curve, _ in curves_of(curves, by_method[method]):
+                for curve, _ in curves_of(lines, by_method[method]):
                     draw_curve(ax, curve, look)
         _draw_marks(ax, by_method, MARKS)
         low, high = rows["value"].min(), rows["value"].max()
@@ -80,11 +85,12 @@ def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     static = points[points["method"] == "static"].set_index(keys)["value"].rename("static")
     points = points[points["method"].isin(drawn)].join(static, on=keys, how="inner")
     points = points.assign(value=points["value"] - points["static"])
+    lines = group_curves(curves)
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
         for method, look in drawn.items():
             here = rows[rows["method"] == method]
-            for curve, points_of_it in curves_of(curves, here) if len(here) else ():
+            for curve, points_of_it in curves_of(lines, here) if len(here) else ():
                 draw_curve(ax, with_heights(curve, points_of_it), look)
         ax.axhline(0, color="black", linewidth=0.6)
         ax.set(title=title(rows.iloc[0]), ylabel=f"Δ {metric(rows)}")
@@ -120,13 +126,20 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
     columns = list(panels(points[points["method"].isin([*drawn, *MARKS, *OTHER_MARKS])]))
     size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(columns) + 0.4)), 0.85 * len(drawn) + 0.9)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(drawn), len(columns), squeeze=False, sharex=True, sharey="col")
+    axes = figure.subplots(len(drawn), len(columns), squeeze=False)  # shared axes would take twice as long to draw
+    lines = group_curves(curves)
     for column, (task, split, rows) in zip(axes.T, columns, strict=True):
+        by_method = dict(list(rows.groupby("method")))
+        low, high = rows["value"].min() - 0.03, rows["value"].max() + 0.03
         beside = references[(references["task"] == task) & (references["split"] == split)]
         column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
         for ax, (method, look) in zip(column, drawn.items(), strict=True):
-            _draw_one(ax, rows, curves, method, look, [other for other in drawn if other != method])
+            _draw_one(ax, by_method, lines, method, look, [other for other in drawn if other != method])
             _draw_references(ax, beside[beside["method"] == method])
+            layer_axis(ax)
+            ax.set(xlabel="", ylim=(low, high))
+    for ax in axes[:-1].flat:
+        ax.tick_params(labelbottom=False)
     for ax in axes[-1]:
         ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
@@ -149,20 +162,17 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
     return figure
 
 
-def _draw_one(ax: Axes, rows: pd.DataFrame, curves: pd.DataFrame, method: str, look: Look, others: list[str]) -> None:
-    by_method = dict(list(rows.groupby("method")))
+def _draw_one(
+    ax: Axes, by_method: dict[str, pd.DataFrame], lines: Curves, method: str, look: Look, others: list[str]
+) -> None:
     for other in others:
-        for curve, _ in curves_of(curves, by_method[other]) if other in by_method else ():
+        for curve, _ in curves_of(lines, by_method[other]) if other in by_method else ():
             ax.plot(*curve[["x", "mean"]].to_numpy().T, **TRUNCATED)
     if method in by_method:
         plot_points(ax, by_method[method], look)
-        for curve, _ in curves_of(curves, by_method[method]):
+        for curve, _ in curves_of(lines, by_method[method]):
             draw_curve(ax, curve, look)
     _draw_marks(ax, by_method, MARKS | OTHER_MARKS)
-    low, high = rows["value"].min(), rows["value"].max()
-    ax.set_ylim(low - 0.03, high + 0.03)
-    layer_axis(ax)
-    ax.set_xlabel("")
 
 
 def _draw_references(ax: Axes, references: pd.DataFrame) -> None:
@@ -173,13 +183,17 @@ def _draw_references(ax: Axes, references: pd.DataFrame) -> None:
         ax.plot(*means.sort_values("layer_fraction").to_numpy().T, zorder=1.6, **style)
 
 
-def curves_of(curves: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """The mean curves, on the grid, of the method and panel that rows of points.csv belong to, each with its rows."""
-    here = curves["resolution"] == "grid"
-    for key in ("backbone", "task", "split", "method"):
-        here &= curves[key] == rows[key].iloc[0]
-    for variant, curve in curves[here].groupby("variant", sort=False):
-        yield curve.sort_values("x"), rows[rows["variant"] == variant] if variant else rows
+def group_curves(curves: pd.DataFrame) -> Curves:
+    """The mean curves of curves.csv on the grid, by backbone, task, split and method."""
+    curves = curves[curves["resolution"] == "grid"].sort_values("x", kind="stable")
+    return dict(list(curves.groupby(KEYS)))
+
+
+def curves_of(curves: Curves, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """The mean curves of the method and panel that rows of points.csv belong to, each with the rows it is a mean of."""
+    key = tuple(rows[key].iloc[0] for key in KEYS)
+    for variant, curve in curves[key].groupby("variant") if key in curves else ():
+        yield curve, rows[rows["variant"] == variant] if variant else rows
 
 
 def draw_curve(ax: Axes, curve: pd.DataFrame, look: Look) -> None:

@@ -1,0 +1,34 @@
+"""Making a trace: one pass of a trained model to full depth over a split."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bench.data import Examples
+from bench.encoding import Encoded, sorted_batches
+from bench.model import EarlyExitModel
+from bench.trace import Trace
+from bench.training import INFERENCE_BATCH, autocast
+
+
+def record(
+    model: EarlyExitModel,
+    examples: Examples,
+    data: Encoded,
+    device: str = "cpu",
+    precision: str = "float32",
+    batch_size: int = INFERENCE_BATCH,
+) -> Trace:
+    """Run every example through all layers and keep what each exit says, in the order of the split."""
+    found: dict[str, np.ndarray] = {}
+    with torch.inference_mode(), autocast(device, precision):
+        for rows in sorted_batches(data.lengths, batch_size):
+            outputs = model(data.batch(rows, device))
+            for name, values in (("logits", outputs.logits), ("halting", outputs.halting), ("ramp", outputs.ramp)):
+                if values is not None:
+                    if name not in found:
+                        found[name] = np.empty((len(data), *values.shape[1:]), dtype=np.float32)
+                    found[name][rows] = values.float().cpu().numpy()
+    known = {"labels": examples.labels, "index": examples.index, "length": data.lengths}
+    return Trace(**found, **known, difficulty=examples.difficulty)
