@@ -1,14 +1,14 @@
 """Every measurement in one table: `python -m bench.speed [--only NAME,..] [--out FILE.csv]`.
 
-A measurement is a module of this folder with a function `measure(settings)` that returns rows; it is found by its file.
+A measurement is a module of this folder with a function `measure(settings)` that gives rows; it is found by its file.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import pkgutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from bench import speed
@@ -53,7 +53,7 @@ def measured(chosen: list[str], settings: Settings) -> list[Row]:
     rows: list[Row] = []
     for name in chosen:
         try:
-            rows += importlib.import_module(f"bench.speed.{name}").measure(settings)
+            rows.extend(import_module(f"bench.speed.{name}").measure(settings))  # keeps the rows before an error
         except NotMeasured as reason:
             print(f"{name}: not measured, {reason}", file=sys.stderr)
     return rows

@@ -14,12 +14,12 @@ from bench.backbones import Batch, empty_encoder
 from bench.encoding import sorted_batches
 from bench.live import Decisions, run_full, run_live
 from bench.model import EarlyExitModel, build_model
+from bench.recording import record
 from bench.replay import replay
 from bench.speed.real import deebert, problem
 from bench.speed.released import entropy_is_low, one_by_one
 from bench.speed.table import Row, Settings
-from bench.speed.timing import in_turn, ratio
-from bench.trace import record
+from bench.timing import in_turn, ratio
 from methods.base import ExitOutputs, HaltingRule, Knob
 from methods.deebert import DeeBert
 

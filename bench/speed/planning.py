@@ -11,8 +11,8 @@ from bench.plan import Grid
 from bench.runner import find_todo
 from bench.speed.finished import embedded_grid
 from bench.speed.table import Row, Settings
-from bench.speed.timing import in_turn
 from bench.store import RunFolder
+from bench.timing import in_turn
 
 #: Seeds that make plans of about a thousand, ten thousand and a hundred thousand cells.
 SEEDS = (9, 93, 926)

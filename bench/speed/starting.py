@@ -11,8 +11,8 @@ from statistics import median
 
 from bench.speed.finished import embedded_grid, finish
 from bench.speed.table import Row, Settings
-from bench.speed.timing import seconds
 from bench.store import RunFolder
+from bench.timing import seconds
 
 PROGRAM = Path(__file__).parents[2] / "run_all.py"
 #: Examples of a trace, about as many as those of the embedded suite.
