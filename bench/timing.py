@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import median
 
-from torch.utils.benchmark import Timer
+from torch.utils.benchmark import set_torch_threads, timer
 
 #: Rounds of measurements whose median counts.
 ROUNDS = 5
@@ -13,7 +13,10 @@ ROUNDS = 5
 
 def seconds(function: Callable[[], object]) -> float:
     """Wall-clock seconds of one call on one thread; the queue of a GPU is empty before and after."""
-    return Timer("function()", globals={"function": function}).timeit(1).mean
+    with set_torch_threads(1):  # the library's Timer would call twice more to warm up, every time
+        start = timer()
+        function()
+        return timer() - start
 
 
 def in_turn(*functions: Callable[[], object], rounds: int = ROUNDS) -> list[tuple[float, ...]]:

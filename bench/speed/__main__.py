@@ -53,7 +53,11 @@ def measured(chosen: list[str], settings: Settings) -> list[Row]:
     rows: list[Row] = []
     for name in chosen:
         try:
-            rows.extend(import_module(f"bench.speed.{name}").measure(settings))  # keeps the rows before an error
+            for row in import_module(f"bench.speed.{name}").measure(settings):
+                rows.append(row)
+                print(
+                    f"{name}: {row.name}: {row.value:.4g} {row.unit}", file=sys.stderr, flush=True
+                )  # it takes a while
         except NotMeasured as reason:
             print(f"{name}: not measured, {reason}", file=sys.stderr)
     return rows
