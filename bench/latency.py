@@ -92,11 +92,8 @@ def latency_rows(
     for size in BATCH_SIZES:
         batches = list(batches_of(data, size, device))
         n = sum(len(batch["input_ids"]) for batch in batches)
-        runs = in_turn(
-            partial(answer_fully, model, batches),
-            *(partial(answer, model, rule, knob, value, batches) for value in values),
-            rounds=ROUNDS,
-        )
+        ways = [partial(run_live, model, rule, knob, value) for value in values]
+        runs = in_turn(partial(run_full, model), *ways, items=[(batch,) for batch in batches], rounds=ROUNDS)
         for i, value in enumerate(values, start=1):
             times = {
                 "milliseconds": median(run[i] for run in runs),
@@ -108,7 +105,7 @@ def latency_rows(
                 "device": device,
                 "batch_size": size,
                 "n": n,
-                "layer_fraction": answer(model, rule, knob, value, batches) / model.num_layers,
+                "layer_fraction": depth(model, rule, knob, value, batches) / model.num_layers,
                 "time_fraction": ratio(runs, i, 0),
                 **{name: 1000 * seconds / n for name, seconds in times.items()},
             }
@@ -127,13 +124,7 @@ def batches_of(data: Encoded, size: int, device: str) -> Iterator[Batch]:
     return (some.batch(batch, device) for batch in sorted_batches(some.lengths, size))
 
 
-def answer_fully(model: EarlyExitModel, batches: list[Batch]) -> None:
-    """Answer batches without early exit."""
-    for batch in batches:
-        run_full(model, batch)
-
-
-def answer(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batches: list[Batch]) -> float:
-    """Answer batches by the live engine; the mean layer used."""
+def depth(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batches: list[Batch]) -> float:
+    """The mean layer (1..L) that the live engine answers batches at."""
     layers = [run_live(model, rule, knob, value, batch).layers for batch in batches]
     return float(np.mean(np.concatenate([each.cpu().numpy() for each in layers])))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 
 from torch.utils.benchmark import set_torch_threads, timer
 
 #: Rounds of measurements whose median counts.
-ROUNDS = 5
+ROUNDS = 3
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -19,17 +20,27 @@ def seconds(function: Callable[[], object]) -> float:
         return timer() - start
 
 
-def in_turn(*functions: Callable[[], object], rounds: int = ROUNDS) -> list[tuple[float, ...]]:
-    """Seconds of every function in every round; another one begins each round, and a call of each is not measured."""
+def in_turn(
+    *functions: Callable[..., object], items: Sequence[tuple] = ((),), rounds: int = ROUNDS
+) -> list[tuple[float, ...]]:
+    """Seconds of every function in every round; a call of each is not measured.
+
+    Args:
+        functions: what takes turns; another one begins each time.
+        items: arguments of the calls of a round. Every function does an item before the next one is taken, so that no
+            way has a quiet minute to itself; the times of a round are sums over its items.
+        rounds: how many.
+    """
     for function in functions:
-        function()
+        function(*items[0])
     found = []
-    for first in range(rounds):
-        times = dict.fromkeys(functions, 0.0)
-        for i in range(len(functions)):
-            function = functions[(first + i) % len(functions)]
-            times[function] = seconds(function)
-        found.append(tuple(times.values()))
+    for number in range(rounds):
+        times = [0.0] * len(functions)
+        for place, item in enumerate(items):
+            for i in range(len(functions)):
+                which = (number + place + i) % len(functions)
+                times[which] += seconds(partial(functions[which], *item))
+        found.append(tuple(times))
     return found
 
 

@@ -81,8 +81,9 @@ def test_every_measurement_is_found_by_its_file():
 
 def test_ways_take_turns():
     calls = []
-    times = in_turn(lambda: calls.append("a"), lambda: calls.append("b"), rounds=2)
-    assert "".join(calls).startswith("ab") and calls[-2:] == ["b", "a"]
+    ways = (lambda item, way=way: calls.append(f"{way}{item}") for way in "ab")
+    times = in_turn(*ways, items=[(1,), (2,)], rounds=2)
+    assert calls == ["a1", "b1", *("a1", "b1", "b2", "a2"), *("b1", "a1", "a2", "b2")]
     assert len(times) == 2 and all(value > 0 for pair in times for value in pair)
     assert ratio([(2.0, 1.0), (9.0, 1.0), (3.0, 1.0)]) == 3.0
 

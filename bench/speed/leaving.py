@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from methods.deebert import DeeBert
 SHARES = (0.25, 0.5, 0.75)
 BATCH, GPU_BATCH, GPU_LENGTH = 32, 128, 128
 #: Examples of the comparison with the static model, and those that batch 1 answers.
-MANY, FEW = 256, 48
+MANY, FEW = 128, 32
 
 
 class ImposedRule(HaltingRule):
@@ -69,7 +69,8 @@ def on_gpu() -> Iterator[Row]:
 def saved_time(where: str, model: EarlyExitModel, batches: list[Batch], goal: str) -> Iterator[Row]:
     """The share of the static model's time that remains, less the share of its layers, at imposed exits."""
     imposed = [imposed_layers(share, model.num_layers, batches) for share in SHARES]
-    runs = in_turn(lambda: full(model, batches), *(leave(model, batches, layers) for layers in imposed))
+    ways = [lambda batch, *layers, i=i: leave(model, batch, layers[i]) for i in range(len(SHARES))]
+    runs = in_turn(lambda batch, *_: run_full(model, batch), *ways, items=list(zip(batches, *imposed, strict=True)))
     for i, layers in enumerate(imposed, start=1):
         share = torch.cat(layers).double().mean().item() / model.num_layers
         yield Row(
@@ -77,20 +78,9 @@ def saved_time(where: str, model: EarlyExitModel, batches: list[Batch], goal: st
         )
 
 
-def full(model: EarlyExitModel, batches: list[Batch]) -> None:
-    """Answer batches without early exit."""
-    for batch in batches:
-        run_full(model, batch)
-
-
-def leave(model: EarlyExitModel, batches: list[Batch], layers: list[Tensor]) -> Callable[[], None]:
-    """What answers batches by the live engine, everybody at a given layer."""
-
-    def run() -> None:
-        for batch, exits in zip(batches, layers, strict=True):
-            run_live(model, ImposedRule(model.num_layers, exits), Knob(), 0.0, batch)
-
-    return run
+def leave(model: EarlyExitModel, batch: Batch, layers: Tensor) -> Decisions:
+    """Answer a batch by the live engine, everybody at a given layer."""
+    return run_live(model, ImposedRule(model.num_layers, layers), Knob(), 0.0, batch)
 
 
 def imposed_layers(share: float, num_layers: int, batches: list[Batch]) -> list[Tensor]:

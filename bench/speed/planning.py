@@ -25,7 +25,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         folder, grids = RunFolder(Path(place)), [embedded_grid(seeds) for seeds in SEEDS]
         sizes = [plan(grid, folder) for grid in grids]
         plans = (lambda grid=grid: plan(grid, folder) for grid in grids)
-        times = [sorted(column)[1] for column in zip(*in_turn(*plans, rounds=3), strict=True)]
+        times = [sorted(column)[1] for column in zip(*in_turn(*plans), strict=True)]
     for size, seconds in zip(sizes, times, strict=True):
         yield Row(f"planning {size} cells", seconds, "s", LARGEST if size == max(sizes) else "")
     growth = (times[-1] / sizes[-1]) / (times[-2] / sizes[-2])

@@ -21,7 +21,7 @@ from bench.timing import ratio, seconds
 from bench.training import train
 from methods.deebert import DeeBert
 
-SEEDS, ROWS = 3, 256
+SEEDS, ROWS = 3, 128
 
 
 def measure(settings: Settings) -> Iterator[Row]:

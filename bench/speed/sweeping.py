@@ -32,7 +32,7 @@ from methods.deebert import DeeBert
 from methods.pabee import PabeeFrozen
 
 #: Examples that the released procedure answers, one by one, at every threshold.
-FEW = 24
+FEW = 16
 #: Task -> how many times as fast as the released procedure the sweep is to be.
 GOALS = {"sst2": 40, "qnli": 20}
 #: Methods that share a model, with the released test of each.
@@ -98,7 +98,7 @@ def against_released(
             for value in knobs[method].values:
                 answered[method, value] = one_by_one(model, stops, value, data, few)
 
-    rounds = in_turn(theirs, ours, rounds=3)
+    rounds = in_turn(theirs, ours)
     compared = [
         disagreements(swept[method].take(few), knobs[method], value, decisions)
         for (method, value), decisions in answered.items()
