@@ -118,6 +118,8 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
 
 def check_loadable(todo: Todo, max_length: int) -> None:
     """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts."""
+    if not todo.pending:
+        return  # nor is the library imported that would load them
     from bench.backbones import check_length, load_encoder, load_tokenizer
 
     for checkpoint in dict.fromkeys(cell.checkpoint for cell in todo.pending):
