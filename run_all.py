@@ -68,6 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and run nothing")
     instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
     instead.add_argument(
+        "--measure-latency", action="store_true", help="time early exit on the models that --save-models kept"
+    )
+    instead.add_argument(
         "--check-method", metavar="NAME|FILE.py", help="try a method on a tiny random model and say what it lacks"
     )
     instead.add_argument(

@@ -13,7 +13,7 @@ from bench.files import make_writable
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.pins import read_pins, write_pins
 from bench.plan import Grid, trained_methods
-from bench.resolve import check_backend, resolve_grid, resolve_methods, resolve_workers
+from bench.resolve import check_backend, resolve_devices, resolve_grid, resolve_methods, resolve_workers
 from bench.runner import Todo, find_todo, tidy
 from bench.runner import run as run_cells
 from bench.shards import resolve_shard
@@ -24,7 +24,7 @@ from bench.work import Cell, Work
 
 #: Options that change no number.
 WHERE_AND_HOW = {"results", "figures", "jobs", "backend", "address", "shard", "cell_timeout", "retry", "fail_fast"}
-WHERE_AND_HOW |= {"force", "save_models", "plan", "prepare", "collect", "compare", "check_method"}
+WHERE_AND_HOW |= {"force", "save_models", "plan", "prepare", "collect", "compare", "check_method", "measure_latency"}
 
 
 def run(options: Namespace) -> int:
@@ -45,6 +45,10 @@ def run(options: Namespace) -> int:
     if options.collect:
         return collect_and_draw(folder, figures)
     grid, files = resolve_grid(options, read_pins(folder.path))
+    if options.measure_latency:
+        from bench.latency import measure_latency
+
+        return measure_latency(grid, folder, figures, resolve_devices(options))
     return prepare(grid, folder) if options.prepare else run_grid(grid, files, folder, figures, options)
 
 
@@ -114,6 +118,8 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
 
 def check_loadable(todo: Todo, max_length: int) -> None:
     """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts."""
+    if not todo.pending:
+        return  # nor is the library imported that would load them
     from bench.backbones import check_length, load_encoder, load_tokenizer
 
     for checkpoint in dict.fromkeys(cell.checkpoint for cell in todo.pending):

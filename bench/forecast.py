@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -72,31 +72,45 @@ def forecast(grid: Grid, todo: Todo, folder: RunFolder, device: str, jobs: int, 
     where there are some of the method; if none has, from the multiply-adds and a matrix product timed now.
     """
     cells = [cell for cell in todo.pending if not cell.skip]
-    macs = {cell.key: cell_macs(cell, grid) for cell in cells}
+    macs = Alike(cell_macs, grid)
     speeds = measured_speeds(grid, todo.finished, folder, device)
     if speeds:
-        seconds = sum(macs[cell.key] / speeds.get(cell.spec["method"], speeds[""]) for cell in cells)
+        seconds = sum(macs.of(cell) / speeds.get(cell.spec["method"], speeds[""]) for cell in cells)
         source = "from the speed of the cells that have run here"
     else:
         speed = REACHED * product_speed(device, grid.suite.precision)
-        seconds = sum(macs.values()) / speed
+        seconds = sum(map(macs.of, cells)) / speed
         rate = 2 * speed / REACHED / 1e9
         source = f"from the FLOP count, at {REACHED:g} of the {rate:.0f} GFLOP/s of a matrix product"
     models = [4 * parameters(cell.checkpoint) for cell in cells]
     kept = sum(models) if save_models else (jobs + 1) * max(models, default=0)
-    return Forecast(seconds, source, sum(trace_bytes(cell, grid) for cell in cells), kept)
+    return Forecast(seconds, source, sum(map(Alike(trace_bytes, grid).of, cells)), kept)
+
+
+class Alike:
+    """A number of cells of one plan that is the same for all seeds, computed once."""
+
+    def __init__(self, function: Callable[[Cell, Grid], float], grid: Grid) -> None:
+        self.function, self.grid, self.known = function, grid, {}
+
+    def of(self, cell: Cell) -> float:
+        """The number of a cell."""
+        kind = tuple(cell.spec[name] for name in ("backbone", "task", "method", "variant"))
+        if kind not in self.known:
+            self.known[kind] = self.function(cell, self.grid)
+        return self.known[kind]
 
 
 def measured_speeds(grid: Grid, finished: Sequence[Cell], folder: RunFolder, device: str) -> dict[str, float]:
     """Multiply-adds per second of finished cells by method, and of all ("" as their name); empty without any."""
     here = processor() if device == "cpu" else torch.cuda.get_device_name(0)
-    macs, seconds = defaultdict(float), defaultdict(float)
+    counted, macs, seconds = Alike(cell_macs, grid), defaultdict(float), defaultdict(float)
     for cell in finished:
         record = folder.record(cell.key)
         if record is None or record["status"] != "ok" or ran_on(folder, record, device) != here:
             continue
         for name in (cell.spec["method"], ""):
-            macs[name] += cell_macs(cell, grid)
+            macs[name] += counted.of(cell)
             seconds[name] += record["seconds"]["all"]
     return {name: macs[name] / seconds[name] for name in macs if seconds[name] > 0}
 

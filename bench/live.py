@@ -30,6 +30,13 @@ class Decisions:
 
 
 @torch.inference_mode()
+def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
+    """What the last exit alone says about a batch, logits [n, C]: a static model, which `run_live` is to beat."""
+    *_, hidden = model.backbone.sequences(batch)
+    return model.exit(model.num_layers, hidden, batch["attention_mask"]).logits
+
+
+@torch.inference_mode()
 def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batch: Batch) -> Decisions:
     """Answer a batch, computing for each example only the layers up to its exit.
 
@@ -51,18 +58,18 @@ def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float,
         hidden = model.backbone.layer(layer, hidden, mask)  # [m, T, H]
         outputs = model.exit(layer, hidden, attention).double()
         answer, score, state = rule.step(layer, outputs, state)
-        done = knob.reached(score, value)
+        if layer == model.num_layers and (ramp := rule.ramp(outputs)) is not None:
+            answer = torch.where(knob.reached(ramp[1], value)[:, None], ramp[0], answer)
+        answers[running], layers[running] = answer, layer  # who goes on is answered again by a later layer
         if layer == model.num_layers:
-            if (ramp := rule.ramp(outputs)) is not None:
-                answer = torch.where(knob.reached(ramp[1], value)[:, None], ramp[0], answer)
-            done = torch.ones_like(done)
-        answers[running[done]] = answer[done]
-        layers[running[done]] = layer
-        if done.all():
             break
-        if done.any():
-            stay = ~done
-            running, hidden, attention = running[stay], hidden[stay], attention[stay]
-            mask = None if mask is None else mask[stay]
+        stay = (~knob.reached(score, value)).nonzero()[:, 0]  # the only look at the device: all else waits in its queue
+        if not len(stay):
+            break
+        if len(stay) < len(running):
+            running, attention = running[stay], attention[stay]
             state = {name: tensor[stay] for name, tensor in state.items()}
+            longest = int(attention.sum(dim=1).max())  # padding leaves with the example that needed it
+            attention, hidden = attention[:, :longest], hidden[stay, :longest]
+            mask = None if mask is None else mask[stay, :, :longest, :longest]
     return Decisions(answers, layers)

@@ -84,14 +84,16 @@ class Grid:
         Args:
             shared: what `shared` returned.
         """
-        trained = trained_methods(self.methods)
+        trained = [(method, self.variants(method)) for method in trained_methods(self.methods)]
+        known = known_methods(self.methods)
         cells: dict[str, Cell] = {}
         for backbone in self.backbones:
             for task in self.tasks:
+                panel = Panel(self, backbone, task, shared, known)
                 for seed in self.seeds:
-                    for method in trained:
-                        for variant in self.variants(method):
-                            cell = self.cell(method, backbone, task, variant, seed, shared)
+                    for method, variants in trained:
+                        for variant in variants:
+                            cell = panel.cell(method, variant, seed)
                             cells[cell.key] = cell
         return list(cells.values())
 
@@ -100,12 +102,42 @@ class Grid:
         names = self.suite.variants.get(method.name, method.variants)
         return [variant_name(parse_variant(method, name)) for name in names]
 
-    def cell(self, method: Method, backbone: str, task: Task, variant: str, seed: int, shared: dict) -> Cell:
-        """The cell of one method on one panel and seed."""
-        suite = self.suite
+
+class Panel:
+    """The cells of one task and backbone. What does not depend on the seed is worked out once.
+
+    Args:
+        grid: the plan.
+        backbone: the family.
+        task: the task.
+        shared: what `Grid.shared` returned.
+        known: of `known_methods`.
+    """
+
+    def __init__(self, grid: Grid, backbone: str, task: Task, shared: dict, known: dict[str, Method]) -> None:
+        self.grid, self.backbone, self.task, self.shared, self.known = grid, backbone, task, shared, known
+        self.starting = {method.starts_from for method in known.values()}
+        self.templates: dict[tuple[str, str], Cell] = {}
+        self.made: dict[tuple[str, str, int], Cell] = {}
+
+    def cell(self, method: Method, variant: str, seed: int) -> Cell:
+        """The cell of one method and seed."""
+        if self.grid.suite.seed_scope == "heads" and method.name in self.starting:
+            seed = 0
+        if (method.name, variant, seed) not in self.made:
+            if (method.name, variant) not in self.templates:
+                self.templates[method.name, variant] = self.template(method, variant)
+            like = self.templates[method.name, variant]
+            start = self.cell(self.known[method.starts_from], "", seed).key if method.starts_from else None
+            spec = {**like.spec, "seed": seed, "start": start}
+            self.made[method.name, variant, seed] = Cell(spec, like.checkpoint, like.panel_checkpoint, start, like.skip)
+        return self.made[method.name, variant, seed]
+
+    def template(self, method: Method, variant: str) -> Cell:
+        """The cell of no seed, which starts from nothing."""
+        grid, suite, backbone, task, shared = self.grid, self.grid.suite, self.backbone, self.task, self.shared
         family = suite.backbones[backbone]
         path = family.path(method.checkpoint)
-        is_stage1 = method.name in {other.starts_from for other in known_methods(self.methods).values()}
         spec = {
             "task": task.id,
             "backbone": backbone,
@@ -113,9 +145,9 @@ class Grid:
             "version": method.version,
             "engine": ENGINE_VERSION,
             "variant": variant,
-            "seed": 0 if is_stage1 and suite.seed_scope == "heads" else seed,
+            "seed": None,
             "data": shared["data"][task.id],
-            "limit": self.limit,
+            "limit": grid.limit,
             "checkpoint": shared["checkpoints"].get(entry_name(backbone, method.checkpoint)),
             "max_length": suite.max_length,
             "recipe": suite.recipe_of(method, backbone).spec(),
@@ -124,12 +156,9 @@ class Grid:
             "start": None,
         }
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
-        if method.starts_from is not None:
-            start = self.cell(known_methods(self.methods)[method.starts_from], backbone, task, "", seed, shared)
-            spec["start"] = start.key
-        checkpoint = self.checkpoint(path) if path else None
-        panel = self.checkpoint(family.checkpoint) if family.checkpoint else None
-        return Cell(spec, checkpoint, panel, spec["start"], skip)
+        checkpoint = grid.checkpoint(path) if path else None
+        panel = grid.checkpoint(family.checkpoint) if family.checkpoint else None
+        return Cell(spec, checkpoint, panel, None, skip)
 
 
 def entry_name(family: str, kind: str) -> str:

@@ -30,6 +30,11 @@ class Replay:
     answers: np.ndarray
     ramp: tuple[np.ndarray, np.ndarray] | None = None
 
+    def take(self, rows: np.ndarray) -> Replay:
+        """The same of some examples."""
+        ramp = None if self.ramp is None else (self.ramp[0][rows], self.ramp[1][rows])
+        return Replay(self.predictions[rows], self.scores[rows], self.answers[rows], ramp)
+
     def decide(self, knob: Knob, values: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
         """The layer at which every example halts and what it answers there, for each knob value: two of [K, n]."""
         layers = self.exit_layers(knob, values)

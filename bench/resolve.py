@@ -211,6 +211,12 @@ def check_backend(options: Namespace) -> None:
         raise UserError("--address: only --backend dask has a scheduler")
 
 
+def resolve_devices(options: Namespace) -> list[str]:
+    """The devices to measure on: the one that is named, or for `auto` all kinds that this machine has."""
+    _, device = resolve_workers(options)
+    return ["cpu", "cuda"] if options.device == "auto" and device == "cuda" else [device]
+
+
 def resolve_workers(options: Namespace) -> tuple[int, str]:
     """Number of worker processes on this machine and the device they compute on."""
     import torch

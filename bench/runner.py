@@ -59,10 +59,12 @@ def find_todo(
 
 def is_open(cell: Cell, folder: RunFolder, retry: bool, save_models: bool) -> bool:
     """Whether a cell has not ended, or has failed and is to be tried again."""
-    if folder.is_finished(cell.key):
-        return save_models and not folder.has_saved_model(cell)
     record = folder.record(cell.key)
-    return retry or record is None or record["status"] != "failed"
+    if record is None:
+        return True
+    if record["status"] == "ok":
+        return not folder.has_traces(record) or (save_models and not folder.has_saved_model(cell))
+    return retry or record["status"] != "failed"
 
 
 def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force: bool = False) -> int:

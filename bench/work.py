@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bench.checkpoints import Checkpoint
     from bench.data import Source
 
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -48,8 +50,7 @@ class Cell:
 
 def key_of(spec: dict) -> str:
     """sha256 of the canonical JSON of a spec, 64 hexadecimal digits."""
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return hashlib.sha256(CANONICAL.encode(spec).encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
     ranks.to_csv(folder / "difficulty_rank.csv", index=False)
     make_layers(points).to_csv(folder / "layers.csv", index=False)
     make_bounds(points).to_csv(folder / "bounds.csv", index=False)
+    make_latency(points).to_csv(folder / "latency.csv", index=False)
     return folder
 
 
@@ -111,6 +112,15 @@ def make_references(points):
     chosen = points[~points["method"].isin(["static", "distilbert", "truncated"])]
     offsets = {"truncated": -0.02, "random": -0.04, "oracle": 0.02, "constant": -0.2}
     return pd.concat(chosen.assign(reference=name, value=chosen["value"] + by) for name, by in offsets.items())
+
+
+def make_latency(points):
+    """latency.csv: three settings of every sweep on two devices, larger batches nearer to what they save."""
+    swept = points[points["method"].isin(["dact", "deebert", "pabee"])]
+    some = swept.groupby(["task", "split", "backbone", "method", "variant", "seed"]).head(3)
+    sizes = pd.DataFrame({"batch_size": [1, 8, 32, 128], "overhead": [0.2, 0.1, 0.05, 0.02]})
+    table = some.merge(sizes, how="cross").merge(pd.DataFrame({"device": ["cpu", "cuda"]}), how="cross")
+    return table.assign(time_fraction=table["layer_fraction"] + table["overhead"])
 
 
 def make_layers(points):

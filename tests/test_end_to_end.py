@@ -48,7 +48,7 @@ def finished(tiny_suite, tmp_path_factory):
 def test_every_output_is_there(finished):
     assert sorted(hashes(finished)) == sorted(f"{name}.csv" for name in TABLES)
     figures = {path.name for path in (finished / "figures").iterdir()}
-    stems = [f"{name}-bert" if plot.per_backbone else name for name, plot in PLOTS.items()]
+    stems = [f"{name}-bert" if plot.per_backbone else name for name, plot in PLOTS.items() if not plot.optional]
     assert figures == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "svg", "png")}
     assert "The command was not recorded" not in (finished / "results" / "report.html").read_text()
     assert len(list((finished / "results" / "environments").glob("*.json"))) == 1
@@ -112,7 +112,7 @@ def test_every_column_is_documented(finished, tmp_path):
     files = [*results.glob("*.csv"), *tmp_path.glob("*.csv")]
     written = {file.name: pd.read_csv(file, nrows=0).columns.tolist() for file in files}
     documented = documented_columns()
-    assert sorted(documented) == sorted(written)
+    assert sorted(documented) == sorted({*written, "latency.csv"})  # that one has a test of its own
     for name, columns in written.items():
         assert sorted(documented[name]) == sorted(columns), name
     assert (pd.read_csv(tmp_path / "comparison.csv")["difference"] == 0).all()

@@ -10,6 +10,7 @@ from bench.agreement import disagreements, may_differ
 from bench.live import Decisions, run_live
 from bench.recording import record
 from bench.replay import Replay, replay
+from bench.speed.leaving import ImposedRule
 from methods import discover
 from methods.base import Knob
 
@@ -139,6 +140,20 @@ def test_a_batch_that_is_done_early_stops(make_model, make_data):
     live = run_in_batches(model, METHODS["deebert"], 0.70, data, size=N)  # above ln 2: everybody leaves at layer 1
     assert set(live.layers.tolist()) == {1}
     assert not calls
+
+
+def test_padding_leaves_with_the_example_that_needed_it(make_model, make_data):
+    model, data, widths = make_model(METHODS["deebert"]), make_data(N), []
+    batch = data.batch(np.arange(N), length=int(data.lengths.max()) + 3)
+    longest = data.lengths.argsort()[::-1]
+    layers = torch.full((N,), 3)
+    layers[longest[:-2].copy()] = 1  # the two shortest go on
+    for layer in model.backbone.layers:
+        layer.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
+    found = run_live(model, ImposedRule(model.num_layers, layers), Knob(), 0.0, batch)
+    assert found.layers.tolist() == layers.tolist()
+    left = data.lengths[longest[-2]]
+    assert widths == [data.lengths.max() + 3, left, left]
 
 
 # --- the comparison itself must be able to fail

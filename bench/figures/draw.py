@@ -15,6 +15,7 @@ from bench.figures.areas import areas
 from bench.figures.curves import difference, figure2, multiples
 from bench.figures.difficulty import difficulty
 from bench.figures.halting import bounds, layers
+from bench.figures.latency import latency
 from bench.figures.page import STYLE, save
 from bench.figures.usage import figure3
 from bench.parallel import call_all
@@ -29,12 +30,14 @@ class Plot:
         tables: names of the CSV files that it reads.
         caption: what it shows, in one or two sentences.
         per_backbone: whether every backbone has a figure of its own, `NAME-BACKBONE`.
+        optional: drawn only where its tables are there, which not every run has.
     """
 
     draw: Callable[..., Figure | None]
     tables: tuple[str, ...]
     caption: str
     per_backbone: bool = False
+    optional: bool = False
 
 
 PLOTS = {
@@ -56,6 +59,9 @@ PLOTS = {
     ),
     "layers": Plot(layers, ("layers",), "What the halting rules see, layer by layer, for three examples.", True),
     "bounds": Plot(bounds, ("bounds",), "DACT's halting bound: the paper's, the exact one, and slack in it.", True),
+    "latency": Plot(
+        latency, ("latency",), "What a layer saved is worth in time, by batch size and device.", True, True
+    ),
 }
 
 
@@ -73,9 +79,15 @@ def draw_all(results: Path, figures: Path) -> list[Path]:
         UserError: a table is not there.
     """
     backbones = sorted(read(Path(results) / "points.csv")["backbone"].unique())
-    todo = [(name, each) for name, plot in PLOTS.items() for each in (backbones if plot.per_backbone else [None])]
+    shown = [name for name, plot in PLOTS.items() if not plot.optional or has_tables(plot, Path(results))]
+    todo = [(name, each) for name in shown for each in (backbones if PLOTS[name].per_backbone else [None])]
     written = call_all(draw_one, [(name, backbone, results, figures) for name, backbone in todo])
     return [path for paths in written for path in paths]
+
+
+def has_tables(plot: Plot, results: Path) -> bool:
+    """Whether a run folder holds every table of a plot."""
+    return all((results / f"{table}.csv").is_file() for table in plot.tables)
 
 
 def draw_one(name: str, backbone: str | None, results: Path, figures: Path) -> list[Path]:

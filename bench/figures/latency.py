@@ -1,0 +1,60 @@
+"""What a layer saved is worth in time: wall-clock time of the live engine against layers used."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.figures.look import COLORS, MARKERS, TRUNCATED, family, panels, title
+from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+
+SETTING = ["method", "variant", "knob_value"]
+
+
+def latency(table: pd.DataFrame) -> Figure | None:
+    """Time against layers, both as fractions of full depth, on one backbone: a row per device, a panel per task.
+
+    Args:
+        table: rows of latency.csv of one backbone.
+
+    Returns:
+        The figure; None where nothing was measured.
+    """
+    if not len(table):
+        return None
+    groups, devices = list(panels(table)), list(table["device"].unique())
+    size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(groups) + 0.6)), 1.3 * len(devices) + 1.1)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(devices), len(groups), squeeze=False, sharex=True, sharey=True)
+    looks = {batch: (COLORS[i], MARKERS[i]) for i, batch in enumerate(sorted(table["batch_size"].unique()))}
+    for row, device in zip(axes, devices, strict=True):
+        row[0].set_ylabel(f"{device}: time\n(fraction)")
+        for ax, (_, _, rows) in zip(row, groups, strict=True):
+            _draw_panel(ax, rows[rows["device"] == device], looks)
+    for ax, (_, _, rows) in zip(axes[0], groups, strict=True):
+        ax.set_title(title(rows.iloc[0]).replace(", ", ",\n"))
+    for ax in axes[-1]:
+        ax.set_xlabel("layers used\n(fraction)")
+    handles = [
+        Line2D([], [], label=f"batches of {batch}", color=color, marker=marker, markersize=3, linestyle="none")
+        for batch, (color, marker) in looks.items()
+    ]
+    heading_and_key(figure, f"{family(table['backbone'].iloc[0])}: what a layer saved is worth in time", handles)
+    seeds = spread(table.groupby(["task", "split"])["seed"].nunique())
+    note = (
+        "Live early exit over full depth, same examples and batches; a dot is a setting of a method. On the grey line "
+    )
+    note += f"every layer that is not computed saves its share of the time. Mean over {seeds}, no interval drawn. "
+    annotate(figure, note + source(table))
+    return figure
+
+
+def _draw_panel(ax: Axes, rows: pd.DataFrame, looks: dict[int, tuple]) -> None:
+    ax.plot([0, 1], [0, 1], **TRUNCATED)
+    for batch, (color, marker) in looks.items():
+        here = rows[rows["batch_size"] == batch].groupby(SETTING)[["layer_fraction", "time_fraction"]].mean()
+        ax.plot(*here.to_numpy().T, color=color, marker=marker, markersize=2.5, linestyle="none")
+    ax.set(xlim=(0, 1.04), ylim=(0, None))
+    ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"])

@@ -1,0 +1,130 @@
+"""What a layer saved is worth in time: the live engine against full depth, on the models that a run has saved.
+
+Both sides answer the same batches of the validation set, ready on the device, in turn in one process; on the CPU with
+one thread. Full depth is the model's own backbone with its last exit alone, as a static model computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+
+from bench.backbones import Batch
+from bench.data import load_split
+from bench.encoding import Encoded, encode, sorted_batches
+from bench.errors import UserError
+from bench.figures.draw import draw_one
+from bench.files import make_writable, write_text
+from bench.live import run_full, run_live
+from bench.model import EarlyExitModel
+from bench.plan import Grid
+from bench.replay import replay
+from bench.resolve import methods_of
+from bench.saved import EarlyExitClassifier
+from bench.store import RunFolder
+from bench.sweep import KEYS
+from bench.tasks import TASKS
+from bench.timing import in_turn, ratio
+from bench.trace import Trace
+from bench.work import Cell
+from methods.base import HaltingRule, Knob, Method
+
+LATENCY = [*KEYS, "device", "batch_size", "n", "layer_fraction", "time_fraction", "milliseconds", "full_milliseconds"]
+BATCH_SIZES = (1, 8, 32, 128)
+#: The settings of a knob that are measured are those nearest to these shares of the layers.
+SHARES = (0.25, 0.5, 0.75)
+#: At most so many examples, in at most so many batches, are answered.
+ROWS, BATCHES, ROUNDS = 256, 32, 5
+
+
+def measure_latency(grid: Grid, folder: RunFolder, figures: Path, devices: list[str]) -> int:
+    """Write latency.csv and its figure from the saved models of a plan; the exit status.
+
+    Args:
+        grid: the plan.
+        folder: the run folder.
+        figures: folder for the pictures.
+        devices: "cpu", "cuda".
+
+    Raises:
+        UserError: no model of the plan that exits early was saved.
+    """
+    make_writable(figures, "figures")
+    known, rows = methods_of(folder), []
+    cells = [
+        cell for cell in grid.cells(grid.shared()) if folder.has_saved_model(cell) and folder.is_finished(cell.key)
+    ]
+    for method in (known[name] for name in grid.methods if name in known and known[name].every_layer):
+        trained = known[method.trained_by or method.name]
+        for cell in (cell for cell in cells if cell.spec["method"] == trained.name):
+            print(f"{cell.label}, halting as {method.name}")
+            for device in devices:
+                rows += latency_rows(grid, folder, cell, method, trained, device)
+    if not rows:
+        where = folder.path / "models"
+        raise UserError(f"'{where}' holds no early-exit model of this plan: repeat the run with --save-models first")
+    table = pd.DataFrame(rows, columns=LATENCY)
+    write_text(folder.path / "latency.csv", table.to_csv(index=False, lineterminator="\n"))
+    drawn = [path for name in grid.backbones for path in draw_one("latency", name, folder.path, figures)]
+    print(f"{len(table)} rows in {folder.path / 'latency.csv'}, {len(drawn)} figure files in {figures}")
+    return 0
+
+
+def latency_rows(
+    grid: Grid, folder: RunFolder, cell: Cell, method: Method, trained: Method, device: str
+) -> Iterator[dict[str, object]]:
+    """Rows of latency.csv of one method on one saved model: every batch size at some settings of the knob."""
+    spec, task = cell.spec, TASKS[cell.spec["task"]]
+    split = next(name for name in task.splits if name != "train")
+    saved = EarlyExitClassifier.from_pretrained(folder.model_path(spec), trained, device)
+    model, examples = saved.model, load_split(grid.source, task, split, grid.limit)
+    data = encode(saved.tokenizer, examples, spec["max_length"])
+    rule = method.halting_rule(model.num_layers, task.num_labels)
+    knob = method.knob(model.num_layers, task.num_labels)
+    values = settings(rule, knob, Trace.load(folder.trace_path(cell.key, split)))
+    keys = {"cell": cell.key, "suite": grid.suite.name, "split": split, "method": method.name, "knob": knob.name}
+    keys |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
+    for size in BATCH_SIZES:
+        batches = list(batches_of(data, size, device))
+        n = sum(len(batch["input_ids"]) for batch in batches)
+        ways = [partial(run_live, model, rule, knob, value) for value in values]
+        runs = in_turn(partial(run_full, model), *ways, items=[(batch,) for batch in batches], rounds=ROUNDS)
+        for i, value in enumerate(values, start=1):
+            times = {
+                "milliseconds": median(run[i] for run in runs),
+                "full_milliseconds": median(run[0] for run in runs),
+            }
+            yield {
+                **keys,
+                "knob_value": value,
+                "device": device,
+                "batch_size": size,
+                "n": n,
+                "layer_fraction": depth(model, rule, knob, value, batches) / model.num_layers,
+                "time_fraction": ratio(runs, i, 0),
+                **{name: 1000 * seconds / n for name, seconds in times.items()},
+            }
+
+
+def settings(rule: HaltingRule, knob: Knob, trace: Trace) -> list[float]:
+    """The knob values whose mean depth on a trace is nearest to `SHARES`, each once."""
+    depths = replay(rule, trace).exit_layers(knob, knob.values).mean(axis=1) / trace.logits.shape[1]  # [K]
+    return [knob.values[i] for i in sorted({int(np.abs(depths - share).argmin()) for share in SHARES})]
+
+
+def batches_of(data: Encoded, size: int, device: str) -> Iterator[Batch]:
+    """The same random examples for every model, in batches of similar length on a device."""
+    rows = np.random.default_rng(0).permutation(len(data))[: min(ROWS, size * BATCHES)]
+    some = data.take(rows)
+    return (some.batch(batch, device) for batch in sorted_batches(some.lengths, size))
+
+
+def depth(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batches: list[Batch]) -> float:
+    """The mean layer (1..L) that the live engine answers batches at."""
+    layers = [run_live(model, rule, knob, value, batch).layers for batch in batches]
+    return float(np.mean(np.concatenate([each.cpu().numpy() for each in layers])))

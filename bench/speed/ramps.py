@@ -1,0 +1,47 @@
+"""DeeBERT's ramps: trained on features that are computed once, against the released way through a live backbone.
+
+Both sides start from the same stage-1 model and new ramps, with the same recipe, on the same rows; the time of ours
+counts the pass that computes the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from bench.model import EarlyExitModel
+from bench.recording import record
+from bench.speed.real import RAMPS, Problem, problem, stage1
+from bench.speed.released import train_ramps
+from bench.speed.table import Row, Settings
+from bench.statistics import t_interval
+from bench.timing import ratio, seconds
+from bench.training import train
+from methods.deebert import DeeBert
+
+SEEDS, ROWS = 3, 128
+
+
+def measure(settings: Settings) -> Iterator[Row]:
+    """Time and, over seeds, accuracy at every layer."""
+    given, start, times, accuracies = problem(settings, "sst2"), stage1(settings, "sst2"), [], []
+    rows = given.train.take(np.random.default_rng(0).permutation(len(given.train))[:ROWS])
+    for seed in range(SEEDS):
+        theirs, ours = (given.model(DeeBert(), seed, start) for _ in range(2))
+        slow = seconds(partial(train_ramps, theirs, rows, RAMPS, seed))
+        times.append((slow, seconds(partial(train, ours, DeeBert(), {}, rows, RAMPS, ("sst2", seed)))))
+        accuracies.append([accuracy(theirs, given), accuracy(ours, given)])
+    yield Row("ramps, times as fast as through a live backbone, SST-2, MiniLM", ratio(times), "times", ">= 15")
+    _, low, high = t_interval(np.array([theirs for theirs, _ in accuracies]))
+    mean = np.mean([ours for _, ours in accuracies], axis=0)
+    outside = int(((mean < low) | (mean > high)).sum())
+    what = f"ramps whose mean accuracy lies outside the released procedure's interval, {SEEDS} seeds, {ROWS} rows"
+    yield Row(what, outside, f"of {len(mean)} layers", "<= 0")
+
+
+def accuracy(model: EarlyExitModel, given: Problem) -> np.ndarray:
+    """Validation accuracy [L - 1] of the ramps."""
+    logits = record(model.eval(), given.examples, given.data).logits[:, :-1]
+    return (logits.argmax(axis=2) == given.examples.labels[:, None]).mean(axis=0)

@@ -1,0 +1,169 @@
+"""The measurements' own parts: the table, the released procedure they compare with, and the invented folders."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from bench.agreement import disagreements
+from bench.data import Embedded
+from bench.files import write_json
+from bench.live import run_full, run_live
+from bench.plan import Grid
+from bench.recording import record
+from bench.replay import replay
+from bench.runner import find_todo
+from bench.speed import __main__ as program
+from bench.speed import grid, released
+from bench.speed.finished import finish
+from bench.speed.leaving import ImposedRule, imposed_layers
+from bench.speed.table import NotMeasured, Row, Settings, table, write
+from bench.store import RunFolder
+from bench.suite import Recipe, load_suite
+from bench.tasks import TASKS
+from bench.timing import in_turn, ratio
+from methods import discover
+from methods.base import Knob
+
+METHODS = discover()
+N = 24
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "met"), [(1.1, "<= 1.10", "yes"), (1.101, "<= 1.10", "no"), (40, ">= 40", "yes"), (7, "", "")]
+)
+def test_a_goal_is_met_or_not(value, goal, met):
+    assert Row("x", value, "s", goal).met == met
+
+
+def test_the_table_and_its_file(tmp_path):
+    rows = [Row("a, b", 1.23456, "times", "<= 2"), Row("longer name", 12, "s")]
+    assert table(rows).splitlines() == [
+        "name         value  unit   goal  met",
+        "a, b         1.235  times  <= 2  yes",
+        "longer name  12     s",
+    ]
+    write(rows, tmp_path / "new" / "rows.csv")
+    with (tmp_path / "new" / "rows.csv").open() as file:
+        assert list(csv.reader(file))[1:] == [
+            ["a, b", "1.235", "times", "<= 2", "yes"],
+            ["longer name", "12", "s", "", ""],
+        ]
+
+
+def test_what_cannot_be_measured_is_a_line_and_the_rest_is_shown(monkeypatch, capsys, tmp_path):
+    class Module:
+        @staticmethod
+        def measure(settings):
+            yield Row("first", 1, "s", "<= 2")
+            settings.need("glue_dir", "backbone")
+
+    monkeypatch.setattr(program, "import_module", lambda name: Module)
+    assert program.main(["--only", "leaving", "--out", str(tmp_path / "t.csv")]) == 0
+    said = capsys.readouterr()
+    assert "first" in said.out
+    assert said.err.splitlines()[-1] == "leaving: not measured, needs --glue-dir and --backbone"
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 2
+
+
+def test_a_missed_goal_is_status_1_and_a_wrong_name_2(monkeypatch, capsys):
+    monkeypatch.setattr(program, "measured", lambda chosen, settings: [Row("slow", 3, "s", "<= 2")])
+    assert program.main([]) == 1
+    assert program.main(["--only", "planing"]) == 2
+    assert "did you mean 'planning'?" in capsys.readouterr().err
+
+
+def test_every_measurement_is_found_by_its_file():
+    assert {"collecting", "grid", "leaving", "planning", "ramps", "starting", "sweeping"} <= set(program.names())
+    assert not {"table", "released", "real", "finished", "__main__"} & set(program.names())
+
+
+def test_ways_take_turns():
+    calls = []
+    ways = (lambda item, way=way: calls.append(f"{way}{item}") for way in "ab")
+    times = in_turn(*ways, items=[(1,), (2,)], rounds=2)
+    assert calls == ["a1", "b1", *("a1", "b1", "b2", "a2"), *("b1", "a1", "a2", "b2")]
+    assert len(times) == 2 and all(value > 0 for pair in times for value in pair)
+    assert ratio([(2.0, 1.0), (9.0, 1.0), (3.0, 1.0)]) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("name", "stops"), [("deebert", released.entropy_is_low), ("pabee-frozen", released.patience_is_over)]
+)
+def test_the_released_procedure_decides_as_the_replay(name, stops, make_model, make_data, examples, monkeypatch):
+    monkeypatch.setattr(released, "LENGTH", 30)  # positions of the tiny model
+    model, data, method = make_model(METHODS["deebert"]), make_data(N), METHODS[name]
+    with torch.no_grad():
+        for module in model.exits.values():
+            module.classifier.weight.mul_(60)
+    knob = method.knob(model.num_layers, 2)
+    result = replay(method.halting_rule(model.num_layers, 2), record(model, examples(N), data))
+    layers = set()
+    for value in knob.values:
+        found = released.one_by_one(model, stops, value, data, range(N))
+        wrong, _ = disagreements(result, knob, value, found)
+        assert not len(wrong), f"rows {wrong} differ at {value}"
+        layers |= set(found.layers.tolist())
+    assert len(layers) >= 3, f"exits do not spread: only layers {layers}"
+
+
+def test_released_training_changes_the_ramps_and_nothing_else(make_model, make_data, monkeypatch):
+    monkeypatch.setattr(released, "LENGTH", 30)
+    model = make_model(METHODS["deebert"])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    released.train_ramps(model, make_data(N), Recipe(1, 1e-2, 8), seed=0)
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name in before if name.startswith(("exits.1.", "exits.2.", "exits.3."))}
+    assert not model.training
+
+
+def test_imposed_exits_are_taken_and_have_the_share_that_was_asked_for(make_model, make_data):
+    model, data = make_model(METHODS["deebert"]), make_data(N)
+    batch = data.batch(np.arange(N))
+    (layers,) = imposed_layers(0.5, model.num_layers, [batch])
+    found = run_live(model, ImposedRule(model.num_layers, layers), Knob(), 0.0, batch)
+    assert found.layers.tolist() == layers.tolist() and len(set(layers.tolist())) >= 3
+    many = {"input_ids": torch.zeros(20_000, 1)}
+    assert imposed_layers(0.25, 12, [many])[0].double().mean() / 12 == pytest.approx(0.25, abs=0.005)
+
+
+def test_a_full_pass_says_what_the_trace_says_of_layer_l(make_model, make_data, examples):
+    model, data = make_model(METHODS["fastbert"]), make_data(N)
+    logits = run_full(model, data.batch(np.arange(N)))
+    assert logits.numpy() == pytest.approx(record(model, examples(N), data).logits[:, -1], abs=1e-5)
+
+
+def test_an_invented_folder_is_a_finished_run(tiny_suite, tmp_path):
+    from bench.collect import collect
+
+    methods = {name: METHODS[name] for name in ("static", "dact", "deebert", "pabee")}
+    plan = Grid(load_suite(str(tiny_suite)), [TASKS["mnli"]], ["bert"], methods, range(2), Embedded())
+    folder = RunFolder(tmp_path)
+    assert finish(plan, folder) == 2 * (1 + 5 + 1 + 1)
+    assert not find_todo(plan.cells(plan.shared()), folder).pending
+    points = collect(folder, METHODS)["points"]
+    assert points.groupby("method", sort=False).size()["deebert"] == 2 * 2 * 23 and (points["n"] == 64).all()
+
+
+def test_the_naive_grid_trains_stage_1_for_every_point(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create()
+    write_json(
+        tmp_path / "run.json", {"suite": "s", "methods": {"static": None, "deebert": None, "pabee-frozen": None}}
+    )
+    spec = {"task": "rte", "start": None}
+    first = {"key": "a", "spec": spec | {"method": "static"}, "seconds": {"all": 10.0, "train": 8.0}}
+    second = {"key": "b", "spec": spec | {"method": "deebert", "start": "a"}, "seconds": {"all": 4.0, "train": 1.0}}
+    for record_ in (first, second):
+        folder.write_record({**record_, "status": "ok", "layers": 12})
+    (row,) = grid.measure(Settings(results=str(tmp_path)))
+    # one static point; 15 thresholds and 12 patiences of DeeBERT's model, each with a stage 1 of its own
+    assert row.value == pytest.approx((10 + 15 * (4 + 8) + 12 * (4 + 8)) / 14)
+
+
+def test_the_naive_grid_needs_a_run(tmp_path):
+    with pytest.raises(NotMeasured, match="needs --results"):
+        list(grid.measure(Settings()))
+    with pytest.raises(NotMeasured, match="holds no finished cells"):
+        list(grid.measure(Settings(results=str(tmp_path))))
