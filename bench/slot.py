@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pkgutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from joblib.externals.loky import ProcessPoolExecutor
 
 from bench.devices import claim_device
+from bench.lifeline import Lifeline, tie_to
 from bench.work import Cell, Work
 
 #: Each worker computes with one thread and finds what `--prepare` or an earlier command fetched.
@@ -53,8 +52,7 @@ class Slot:
         self.function, self.devices, self.jobs = function, devices, jobs
         self.pool: ProcessPoolExecutor | None = None
         self.stopped, self.lock = False, threading.Lock()
-        # nobody writes: this process alone has the writing end, so the reading end breaks the moment that it is gone
-        self.lifeline = Pipe(duplex=False)
+        self.lifeline = Lifeline()
 
     def run(self, cell: Cell, work: Work, keep_model: bool, timeout: float | None) -> dict:
         """Run a cell; see `bench.cell.run_cell`.
@@ -95,7 +93,7 @@ class Slot:
                 env=WORKER_ENVIRONMENT,
                 timeout=None,
                 initializer=prepare_worker,
-                initargs=(self.lifeline[0], self.devices, self.jobs),
+                initargs=(self.lifeline.end, self.devices, self.jobs),
             )
         pool.submit(load, self.function).result()
         return pool
@@ -132,11 +130,5 @@ def prepare_worker(lifeline: Connection, devices: Sequence[str], jobs: int) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends its workers
     # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
     process_executor._USE_PSUTIL = False
-    threading.Thread(target=end_with, args=(lifeline,), daemon=True).start()
+    tie_to(lifeline)
     claim_device(devices, jobs)
-
-
-def end_with(lifeline: Connection) -> None:
-    """End this process with the one that it works for, however that ends: another run may redo the cell at once."""
-    lifeline.poll(None)
-    os._exit(1)

@@ -190,9 +190,12 @@ def children_of(pid):
     return [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
+no_list = not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
+lists_children = pytest.mark.skipif(no_list, reason="no list of child processes on this system")
+
+
+@lists_children
 def test_workers_end_with_their_run(folder):
-    if not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists():
-        pytest.skip("no list of child processes on this system")
     process = start_run(folder, seconds=30.0)
     wait_until(lambda: len(children_of(process.pid)) >= 3)  # two workers and their resource tracker
     workers = children_of(process.pid)
@@ -200,6 +203,16 @@ def test_workers_end_with_their_run(folder):
     process.wait()
     wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     assert not list(Path("/dev/shm").glob(f"*loky-{process.pid}-*"))
+
+
+@lists_children
+def test_workers_that_make_tables_end_with_their_run():
+    process = tied.start("fake_tables")
+    wait_until(lambda: len(children_of(process.pid)) >= 3)
+    workers = children_of(process.pid)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 60)
 
 
 def test_two_runs_share_a_folder_and_one_is_killed(folder):

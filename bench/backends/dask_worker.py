@@ -103,7 +103,7 @@ def run_on_worker(
     """
     if code_hash() != code:
         raise UserError(f"the Dask worker on {platform.node()} runs another version of this program: install the same")
-    # Dask marks its worker processes as having no children; ours end with it, see bench.slot.end_with
+    # Dask marks its worker processes as having no children; ours end with it, see bench.lifeline
     multiprocessing.process.current_process()._config["daemon"] = False
     shared = proof.is_file()
     if shared and (record := work.folder.settled(cell.key, keep_model)):
