@@ -45,7 +45,12 @@ def find_todo(
         save_models: a finished cell whose model was not saved is unfinished.
     """
     todo = Todo()
-    unfinished = {cell.key for cell in cells if not cell.skip and (force or is_open(cell, folder, retry, save_models))}
+    written = folder.written()  # to look for a file that is not there, for every cell, would take most of the time
+    unfinished = {
+        cell.key
+        for cell in cells
+        if not cell.skip and (force or cell.key not in written or is_open(cell, folder, retry, save_models))
+    }
     for cell in cells:
         if cell.key in unfinished and cell.start:
             todo.starts.setdefault(cell.start, set()).add(cell.key)

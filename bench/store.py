@@ -100,6 +100,13 @@ class RunFolder:
         found = (self.record(path.stem) for path in sorted((self.path / "cells").glob("*.json")))
         return [record for record in found if record is not None]
 
+    def written(self) -> set[str]:
+        """The keys of all cells that have a record, readable or not; empty where there is no folder yet."""
+        try:
+            return {name.removesuffix(".json") for name in os.listdir(self.path / "cells")}
+        except OSError:
+            return set()
+
     def environment(self, name: str) -> dict | None:
         """The description of an environment, or None where it has none that can be read."""
         try:

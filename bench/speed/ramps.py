@@ -13,15 +13,18 @@ import numpy as np
 
 from bench.model import EarlyExitModel
 from bench.recording import record
-from bench.speed.real import RAMPS, Problem, problem, stage1
+from bench.speed.real import Problem, problem, stage1
 from bench.speed.released import train_ramps
 from bench.speed.table import Row, Settings
 from bench.statistics import t_interval
+from bench.suite import Recipe
 from bench.timing import ratio, seconds
 from bench.training import train
 from methods.deebert import DeeBert
 
 SEEDS, ROWS = 3, 128
+#: Three epochs, as DeeBERT's own scripts have it.
+RAMPS = Recipe(epochs=3, learning_rate=1e-3, batch_size=32)
 
 
 def measure(settings: Settings) -> Iterator[Row]:

@@ -27,8 +27,9 @@ ROWS = 1000
 #: Validation rows; the released procedure answers far fewer.
 EXAMPLES = 400
 MAX_LENGTH = 128
-STAGE1 = Recipe(epochs=1, learning_rate=1e-4, batch_size=16)
-RAMPS = Recipe(epochs=3, learning_rate=1e-3, batch_size=32)
+STAGE1 = Recipe(epochs=3, learning_rate=2e-4, batch_size=16)
+#: As long as it takes until ramps are sure of some examples; on features it is cheap.
+RAMPS = Recipe(epochs=20, learning_rate=1e-3, batch_size=32)
 
 
 @dataclass(frozen=True)
