@@ -210,7 +210,7 @@ def test_examples_seen_and_evaluation_mode(make_model, data):
 
 def test_training_learns(make_model, data):
     model = make_model(METHODS["static"])
-    fit(model, "static", data, Recipe(epochs=20, learning_rate=3e-3, batch_size=8))
+    fit(model, "static", data, Recipe(epochs=30, learning_rate=3e-3, batch_size=8))
     with torch.inference_mode():
         logits = model(data.batch(np.arange(20))).logits[:, -1]
     assert (logits.argmax(1).numpy() == data.labels).mean() >= 0.9
