@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from bench.checkpoints import Checkpoint
 from bench.errors import UserError, one_line
-from bench.fused import FusedLayer, can_fuse
+from bench.plain import PARTS, PlainLayer, tokens_only
 
 #: Where each family of encoders keeps its layers. ALBERT's are groups that several layers share.
 LAYER_PATHS = {
@@ -76,9 +76,10 @@ class Layerwise(nn.Module):
         return [(first.get(parameter, 0), parameter) for parameter in self.encoder.parameters()]
 
     @cached_property
-    def fused(self) -> list[FusedLayer]:
-        """The layers as training on a CPU computes them."""
-        return [FusedLayer(layer, self.config) for layer in self.layers]
+    def plain(self) -> list[PlainLayer] | None:
+        """The L layers in plain functions; None for a family that has none."""
+        known = self.config.model_type in PARTS
+        return [PlainLayer(layer, self.config) for layer in self.layers] if known else None
 
     def embeddings(self, batch: Batch) -> Tensor:
         """Embeddings [n, T, H] of a batch, as wide as the layers."""
@@ -107,7 +108,7 @@ class Layerwise(nn.Module):
         Raises:
             UserError: they share weights in a way that a model of that depth cannot have.
         """
-        self.__dict__.pop("fused", None)
+        self.__dict__.pop("plain", None)
         kept, num_layers = self.layers[:depth], self.num_layers
         stored = self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
         del stored[-(-depth * len(stored) // num_layers) :]
@@ -125,26 +126,15 @@ class Layerwise(nn.Module):
             hidden = layer(hidden, mask)
             yield hidden
 
-    def fused_sequences(self, batch: Batch) -> Iterator[Tensor]:
-        """The same by one autograd node a layer; of layer L the [CLS] states alone, [n, 1, H]."""
-        hidden, mask = self.embeddings(batch), padding_mask(batch["attention_mask"])
-        for number, layer in enumerate(self.fused, start=1):
-            hidden = layer(hidden, mask, hidden.shape[1] if number < self.num_layers else 1)
-            yield hidden
-
     def forward(self, batch: Batch) -> Tensor:
-        """The [CLS] states of all layers, [n, L, H]."""
-        on_cpu = batch["input_ids"].device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        is_fused = self.training and torch.is_grad_enabled() and on_cpu and can_fuse(self.config)
-        sequences = self.fused_sequences if is_fused else self.sequences
-        return torch.stack([hidden[:, 0] for hidden in sequences(batch)], dim=1)
-
-
-def padding_mask(attention: Tensor) -> Tensor | None:
-    """What is added to scores of attention, [n, 1, 1, T]: minus infinity at padding; None where there is no padding."""
-    if attention.all():
-        return None
-    return torch.zeros(attention.shape).masked_fill_(attention == 0, -torch.inf)[:, None, None]
+        """The [CLS] states of all layers, [n, L, H]; nothing else of layer L is computed where the family allows it."""
+        if self.plain is None:
+            return torch.stack([hidden[:, 0] for hidden in self.sequences(batch)], dim=1)
+        hidden, mask, cls = self.embeddings(batch), tokens_only(batch["attention_mask"]), []
+        for number, layer in enumerate(self.plain, start=1):
+            hidden = layer(hidden, mask, hidden.shape[1] if number < self.num_layers else 1)
+            cls.append(hidden[:, 0])
+        return torch.stack(cls, dim=1)
 
 
 def load_encoder(checkpoint: Checkpoint) -> Layerwise:

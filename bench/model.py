@@ -6,14 +6,11 @@ Shape symbols: n examples, L layers, C classes, H hidden size.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from bench.backbones import Batch, Layerwise
-from bench.exits import SideBySide, are_alike
 from methods.base import ExitOutputs, ExitSpec, Method
 
 
@@ -49,17 +46,8 @@ class EarlyExitModel(nn.Module):
         module = self.exits[str(layer)]
         return module(hidden, attention) if getattr(module, "reads_sequence", False) else module(hidden[:, 0])
 
-    @cached_property
-    def side_by_side(self) -> SideBySide | None:
-        """All exits as one, where every layer has one and they are alike; else None."""
-        modules = list(self.exits.values())
-        whole = 1 < len(modules) == self.num_layers and not self.reads_sequence and are_alike(modules)
-        return SideBySide(modules) if whole else None
-
     def read(self, cls: Tensor) -> ExitOutputs:
         """Outputs of all exits, logits [n, L, C], for the [CLS] states [n, L, H] of all layers."""
-        if self.training and self.side_by_side:
-            return replace(self.side_by_side(cls), states=cls)
         layers = range(1, self.num_layers + 1)
         return join([self.exit(layer, cls[:, layer - 1 : layer]) for layer in layers], cls)
 

@@ -52,7 +52,7 @@ def test_hidden_states_are_the_librarys(family, padding, checkpoints, fresh_back
     assert expected.std() > 0.1
     assert (expected - ours)[words].abs().max() < 1e-5
     with torch.inference_mode():
-        assert torch.equal(backbone(batch), ours[:, :, 0])
+        assert (backbone(batch) - ours[:, :, 0]).abs().max() < 1e-5  # of layer L computed for [CLS] alone
 
 
 @pytest.mark.parametrize("family", FAMILIES)
