@@ -38,7 +38,7 @@ def make_panel(make_trace, tmp_path):
                     kept = {key: v[pick] for key, v in vars(trace).items() if v is not None}
                     path = tmp_path / "trace.npz"
                     Trace(**kept).save(path)
-                    spec = {"task": task, "backbone": "bert", "variant": variant, "seed": seed}
+                    spec = {"task": task, "backbone": "bert", "variant": variant, "seed": seed, "recipe": {"epochs": 3}}
                     record = {"key": "k", "spec": spec, "panel_layers": 6, "constant_label": 1}
                     sweeps.append(sweep(METHODS[name], record, "validation", "tiny", path))
         return sweeps
