@@ -1,4 +1,4 @@
-"""A layer of the library in plain functions: the same arithmetic with less around it, for [CLS] alone if asked.
+"""A layer of the library's encoders in plain functions: the same arithmetic, less around it, for [CLS] alone if asked.
 
 In small encoders much of a step goes into modules, argument checks and masks; of the last layer, exits on [CLS] read
 one position, and the rest of it need not be computed. BERT, RoBERTa, ELECTRA and DistilBERT share one arithmetic (A.
