@@ -1,4 +1,4 @@
-"""A layer of the library's encoders in plain functions: the same arithmetic with less around it, for [CLS] alone if asked.
+"""A layer of the library's encoders in plain functions: the same arithmetic, less around it, for [CLS] alone if asked.
 
 In small encoders much of a step goes into modules, argument checks and masks; of the last layer, exits on [CLS] read
 one position, and the rest of it need not be computed. BERT, RoBERTa, ELECTRA and DistilBERT share one arithmetic (A.
@@ -10,7 +10,6 @@ d = H / h.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig

@@ -7,7 +7,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, PoolerExit, TrainingBatch, layer_losses, prediction_loss
+from methods.base import (
+    ExitOutputs,
+    ExitSpec,
+    HaltingRule,
+    Knob,
+    Method,
+    PoolerExit,
+    TrainingBatch,
+    layer_losses,
+    prediction_loss,
+)
 
 #: The share of the training rows that temperatures are fitted on.
 HELD_OUT = 0.1
