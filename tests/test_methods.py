@@ -370,7 +370,7 @@ def test_dact_original_is_dact_with_the_older_penalty():
     exits, variant = all_exits(halting=True), full_variant(METHODS["dact-original"], "tau=0.5")
     older = METHODS["dact"].loss(exits, TrainingBatch(LABELS, {"tau": 0.5, "penalty": "p"})).item()
     assert METHODS["dact-original"].loss(exits, TrainingBatch(LABELS, variant)).item() == older
-    assert METHODS["dact-original"].variants == METHODS["dact"].variants
+    assert set(METHODS["dact-original"].variants) < set(METHODS["dact"].variants)
     suite = load_suite("embedded")
     recipes = [suite.recipe_of(METHODS[name], "bert") for name in ("dact", "dact-original", "dact-frozen")]
     assert recipes[0] == recipes[1] != recipes[2]
