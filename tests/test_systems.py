@@ -306,7 +306,7 @@ def test_a_cut_backbone_is_the_beginning_of_the_whole(family, make_model, make_d
     with torch.no_grad():
         states, whole = model.backbone(batch), fresh_backbone(family).eval()(batch)
     assert model.num_layers == 2 and list(model.exits) == ["2"]
-    assert torch.equal(states, whole[:, :2])
+    assert torch.allclose(states, whole[:, :2], atol=1e-5)  # the last of each is computed for [CLS] alone
 
 
 def test_a_student_starts_from_the_first_layers_of_its_teacher_with_a_head_of_its_own(make_model):
