@@ -59,7 +59,7 @@ def test_a_backbone_that_is_cut_after_use_stays_right(fresh_backbone, make_data)
     backbone, batch = fresh_backbone("bert").eval(), make_data(4).batch(np.arange(4))
     whole = backbone(batch)
     backbone.cut(2)
-    assert torch.allclose(backbone(batch), whole[:, :2], atol=1e-6)
+    assert torch.allclose(backbone(batch), whole[:, :2], atol=1e-5)
 
 
 def test_a_layer_of_another_family_stays_with_the_library(fresh_backbone):
