@@ -1,7 +1,5 @@
 """Our training step: against a bare loop, and its arithmetic against the best this machine can do.
 
-    python -m bench.speed.step
-
 The bare loop is what one writes by hand for the same model: the library's encoder, one exit after the other, batches
 that wait as tensors, AdamW, clipping and a schedule over the list of parameters. Both sides train on one thread in
 turn; medians count. Multiply-adds are those that are computed (of layer L, keys and values of all tokens and the rest
@@ -11,8 +9,8 @@ for [CLS]), three times those of the forward pass.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -26,6 +24,7 @@ from bench.data import Embedded
 from bench.encoding import Encoded
 from bench.model import EarlyExitModel, build_model, join
 from bench.plan import full_variant
+from bench.speed.table import Row, Settings
 from bench.suite import Recipe, load_suite
 from bench.training import epochs, train
 from methods import discover
@@ -60,7 +59,7 @@ def against_bare_loop(name: str) -> float:
     variant = full_variant(method, method.variants[0])
     checkpoint = resolve(suite.backbones["bert"].checkpoint)
     _, data = encoded(Embedded(), TASK, "train", ROWS, checkpoint, suite.max_length)
-    recipe = Recipe(epochs=1, learning_rate=2e-4, batch_size=suite.recipe_of(name, method.recipe, "bert").batch_size)
+    recipe = Recipe(epochs=1, learning_rate=2e-4, batch_size=suite.recipe_of(method, "bert").batch_size)
     bare, ours = [], []
     for _ in range(PAIRS + 1):
         model = build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
@@ -116,25 +115,11 @@ def random_weights(backbone: Layerwise) -> Layerwise:
     return backbone
 
 
-def measure() -> list[tuple[str, float, str, str]]:
-    """Rows (what, value, unit, goal) of a table."""
+def measure(settings: Settings) -> Iterator[Row]:
+    """The step of three methods against a bare loop, then the arithmetic of a large one."""
     torch.set_num_threads(1)  # as our cells compute
-    rows = [
-        (f"training step against a bare loop, {name}", against_bare_loop(name), "times", ">= 0.92")
-        for name in ("static", "pabee", "dact")
-    ]
+    for name in ("static", "pabee", "dact"):
+        yield Row(f"training step / bare loop, embedded, {name}", against_bare_loop(name), "times", ">= 0.92")
     achieved, best = share_of_matmul_rate()
-    rows.append(("best matrix product, float32, one thread", best / 1e9, "GMAC/s", ""))
-    rows.append(("BERT-base-sized training, multiply-adds of the best", achieved / best, "share", ">= 0.60"))
-    return rows
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Print one line per figure."""
-    for name, value, unit, goal in measure():
-        print(f"{name:60} {value:8.2f} {unit:8} {goal}", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    yield Row("best matrix product, float32, one thread", best / 1e9, "GMAC/s")
+    yield Row("multiply-add rate of BERT-base-sized training / best matrix product", achieved / best, "times", ">= 0.6")

@@ -1,20 +1,15 @@
 """Our training against `transformers.Trainer`, same model, rows, recipe and precision, one thread, in turn.
 
-    python -m bench.speed.trainer [--glue-dir DIR --backbone DIR [--limit N]]
-
-Without arguments: stage 1 of an embedded task, the Trainer with everything switched off that can be. With a checkpoint
+Always: stage 1 of an embedded task, the Trainer with everything switched off that can be. With a checkpoint
 and GLUE's files, also its plain use on real data: the library's classifier and collator, batches in random order,
 padded to 128 tokens or to the longest row of each. Needs the extra `speed` (the Trainer wants `accelerate`).
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,14 +27,18 @@ from bench.checkpoints import Checkpoint, resolve
 from bench.data import Embedded
 from bench.encoding import Encoded
 from bench.model import EarlyExitModel, build_model
+from bench.speed.table import Row, Settings
 from bench.suite import Recipe, load_suite
+from bench.timing import seconds
 from bench.training import train
 from bench.tsv import Folder
 from methods.base import prediction_loss
 from methods.static import Static
 
 TASK, PAIRS = "rte", 3
-#: Goals of issue "Speed" on real data: examples per second, ours over the Trainer's.
+#: Training rows of a task of GLUE.
+LIMIT = 320
+#: Goals on real data: examples per second, ours over the Trainer's.
 GOALS = {("sst2", "128"): 3.0, ("mrpc", "128"): 1.5, ("sst2", "longest"): 1.15, ("mrpc", "longest"): 1.15}
 
 
@@ -59,13 +58,6 @@ def trainer_rows(data: Encoded) -> list[dict]:
     """Rows as the Trainer takes them."""
     columns = {**data.columns, "labels": data.labels.tolist()}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Seconds that something takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def with_trainer(model: torch.nn.Module, data: Encoded, recipe: Recipe, collator, **options) -> float:
@@ -104,11 +96,11 @@ def ratio_on_embedded() -> float:
     return statistics.median(ratios)
 
 
-def ratios_on_glue(glue: Path, backbone: str, task: str, limit: int) -> dict[str, float]:
+def ratios_on_glue(glue: Path, backbone: str, task: str) -> dict[str, float]:
     """The plain Trainer's time over ours for one epoch of stage 1 on real data, by how the Trainer pads."""
     suite, checkpoint = load_suite("glue-local"), Checkpoint(backbone)
     recipe = replace(suite.recipes["stage1"], epochs=1)
-    _, data = encoded(Folder(glue), task, "train", limit, checkpoint, suite.max_length)
+    _, data = encoded(Folder(glue), task, "train", LIMIT, checkpoint, suite.max_length)
     model = build_model(Static(), fresh_backbone(checkpoint), 2, ("bert", task, 0))
     ours = seconds(lambda: train(model, Static(), {}, data, recipe, (task, 0)))
     found = {}
@@ -121,31 +113,12 @@ def ratios_on_glue(glue: Path, backbone: str, task: str, limit: int) -> dict[str
     return found
 
 
-def measure(
-    glue: str | None = None, backbone: str | None = None, limit: int = 320
-) -> list[tuple[str, float, str, str]]:
-    """Rows (what, value, unit, goal) of a table."""
+def measure(settings: Settings) -> Iterator[Row]:
+    """The Trainer's time over ours: on an embedded cell, then, where they are given, on real data."""
     torch.set_num_threads(1)  # as our cells compute
-    rows = [(f"training against the Trainer, embedded {TASK}", ratio_on_embedded(), "times", "")]
-    if glue and backbone:
-        for task in ("sst2", "mrpc"):
-            for padding, value in ratios_on_glue(Path(glue), backbone, task, limit).items():
-                what = f"fine-tuning against the plain Trainer, {task}, padded to {padding}"
-                rows.append((what, value, "times", f">= {GOALS[task, padding]}"))
-    return rows
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Print one line per figure."""
-    parser = argparse.ArgumentParser(description="Our training against the library's Trainer.")
-    parser.add_argument("--glue-dir", metavar="DIR", help="GLUE's own TSV files")
-    parser.add_argument("--backbone", metavar="DIR", help="a checkpoint of the BERT family")
-    parser.add_argument("--limit", type=int, default=320, metavar="N", help="training rows per task (default 320)")
-    options = parser.parse_args(argv)
-    for name, value, unit, goal in measure(options.glue_dir, options.backbone, options.limit):
-        print(f"{name:60} {value:8.2f} {unit:8} {goal}", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    yield Row(f"our training / Trainer grouping by length, embedded {TASK}", ratio_on_embedded(), "times")
+    settings.need("glue_dir", "backbone")
+    for task in ("sst2", "mrpc"):
+        for padding, value in ratios_on_glue(Path(settings.glue_dir), settings.backbone, task).items():
+            name = f"fine-tuning / plain Trainer padding to {padding}, {task}, examples per second"
+            yield Row(name, value, "times", f">= {GOALS[task, padding]}")
