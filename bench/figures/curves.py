@@ -29,7 +29,7 @@ from bench.statistics import interpolate, t_interval
 
 KEYS = ["backbone", "task", "split", "method"]
 #: The mean curves of every method and panel.
-Curves = dict[tuple[str, ...], pd.DataFrame]
+Curves = dict[tuple[str, ...], list[tuple[str, pd.DataFrame]]]
 
 
 def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
@@ -177,22 +177,24 @@ def _draw_one(
 
 def _draw_references(ax: Axes, references: pd.DataFrame) -> None:
     """The references of one method and panel, each setting's mean over seeds; what lies beyond the frame is cut."""
-    for name, style in REFERENCES.items():
-        rows = references[references["reference"] == name]
-        means = rows.groupby(["variant", "knob_value"], dropna=False)[["layer_fraction", "value"]].mean()
-        ax.plot(*means.sort_values("layer_fraction").to_numpy().T, zorder=1.6, **style)
+    means = references.groupby(["reference", "variant", "knob_value"], dropna=False)[["layer_fraction", "value"]].mean()
+    by_name = dict(list(means.sort_values("layer_fraction").groupby(level="reference")))
+    for name in filter(by_name.__contains__, REFERENCES):
+        ax.plot(*by_name[name].to_numpy().T, zorder=1.6, **REFERENCES[name])
 
 
 def group_curves(curves: pd.DataFrame) -> Curves:
-    """The mean curves of curves.csv on the grid, by backbone, task, split and method."""
+    """The mean curves of curves.csv on the grid, each with its variant, by backbone, task, split and method."""
     curves = curves[curves["resolution"] == "grid"].sort_values("x", kind="stable")
-    return dict(list(curves.groupby(KEYS)))
+    grouped: Curves = {}
+    for (*key, variant), curve in curves.groupby([*KEYS, "variant"]):
+        grouped.setdefault(tuple(key), []).append((variant, curve))
+    return grouped
 
 
 def curves_of(curves: Curves, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """The mean curves of the method and panel that rows of points.csv belong to, each with the rows it is a mean of."""
-    key = tuple(rows[key].iloc[0] for key in KEYS)
-    for variant, curve in curves[key].groupby("variant") if key in curves else ():
+    for variant, curve in curves.get(tuple(rows[key].iloc[0] for key in KEYS), ()):
         yield curve, rows[rows["variant"] == variant] if variant else rows
 
 
