@@ -1,6 +1,6 @@
 """One plain training loop for every method and scale.
 
-`transformers.Trainer` costs a fixed share of a short cell (`python -m bench.speed.trainer` measures it), so the
+`transformers.Trainer` costs a fixed share of a short cell (`python -m bench.speed --only trainer` measures it), so the
 loop is ours: AdamW, linear decay to zero, gradient clipping, length-grouped batches, dynamic padding. Optimiser and
 clipping see all parameters as one vector.
 """
