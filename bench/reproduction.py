@@ -17,6 +17,7 @@ from bench.effects import Tables, counted
 from bench.errors import UserError
 from bench.metrics import spearman
 from bench.paper_claims import Claim, claims
+from bench.reading import read_table
 from bench.rounding import plain
 from bench.statistics import TOLERANCE, rank_interval, t_interval
 
@@ -128,13 +129,7 @@ def read_sources(folder: Path) -> Tables:
     Raises:
         UserError: one is not there.
     """
-    tables = {}
-    for name in SOURCES:
-        path = folder / f"{name}.csv"
-        if not path.is_file():
-            raise UserError(f"no {path.name} in '{folder}': expected a run folder whose tables are written (--collect)")
-        tables[name] = pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})
-    return tables
+    return {name: read_table(folder / f"{name}.csv") for name in SOURCES}
 
 
 def main(arguments: list[str]) -> int:

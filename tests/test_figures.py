@@ -16,9 +16,10 @@ from bench import figures
 from bench.errors import UserError
 from bench.figures.__main__ import main as redraw
 from bench.figures.curves import difference, multiples
-from bench.figures.draw import of_backbone, read
+from bench.figures.draw import of_backbone
 from bench.figures.page import STYLE, save
 from bench.figures.usage import figure3, matched_points, usage
+from bench.reading import read_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +29,7 @@ def draw(run, name):
     plot = figures.PLOTS[name]
     backbone = "bert" if plot.per_backbone else None
     with matplotlib.style.context(str(STYLE), after_reset=True):
-        return plot.draw(*(of_backbone(read(run / f"{table}.csv"), backbone) for table in plot.tables))
+        return plot.draw(*(of_backbone(read_table(run / f"{table}.csv"), backbone) for table in plot.tables))
 
 
 def words(figure):
@@ -81,7 +82,7 @@ def test_points_say_what_they_are(tmp_path):
     save(draw(run, "figure2"), tmp_path / "figure2")
     svg = ElementTree.parse(tmp_path / "figure2.svg")
     titles = [e.text for e in svg.iter("{http://www.w3.org/2000/svg}title")][1:]  # the first one is the picture's
-    points = read(run / "points.csv")
+    points = read_table(run / "points.csv")
     assert len(titles) == len(points) == len(TAUS) + L
     x, y = points.loc[0, ["layer_fraction", "value"]]
     assert titles[0] == f"dact tau=5e-05, eps 0, seed 0: x {x:.3f}, accuracy {y:.4f}"
@@ -136,10 +137,10 @@ def test_figure2_has_a_panel_per_task_in_the_papers_order(run):
 
 
 def test_a_method_of_ones_own_is_drawn_beside_the_known_ones(small):
-    points = read(small / "points.csv")
+    points = read_table(small / "points.csv")
     points.loc[points["method"] == "pabee", "method"] = "mine"
     with matplotlib.style.context(str(STYLE), after_reset=True):
-        said = words(multiples(points, read(small / "curves.csv"), read(small / "references.csv")))
+        said = words(multiples(points, read_table(small / "curves.csv"), read_table(small / "references.csv")))
     assert "mine" in said and "PABEE" not in said
 
 
@@ -168,14 +169,14 @@ def test_a_missing_method_is_absent_and_the_rest_is_drawn(missing, tmp_path):
 
 def test_a_failed_tau_leaves_a_marked_hole(tmp_path):
     run = make_tables(tmp_path, tasks=["sst2", "rte"], backbones=["bert"], seeds=2)
-    knobs = read(run / "knobs.csv")
+    knobs = read_table(run / "knobs.csv")
     knobs = knobs[(knobs["task"] != "rte") | (knobs["variant"] != "tau=0.05")]
-    assert words(figure3(knobs, read(run / "exits.csv"))).count("no run") == 1
+    assert words(figure3(knobs, read_table(run / "exits.csv"))).count("no run") == 1
 
 
 def test_a_method_with_one_point_has_dots_and_no_line(tmp_path):
     run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], methods=["dact"], seeds=2)
-    read(run / "curves.csv").head(0).to_csv(run / "curves.csv", index=False)
+    read_table(run / "curves.csv").head(0).to_csv(run / "curves.csv", index=False)
     ax = draw(run, "figure2").findobj(Axes)[0]
     assert not any(len(line.get_xdata()) for line in ax.lines)
     assert len(ax.collections[0].get_offsets()) == 2 * len(TAUS)
@@ -204,7 +205,7 @@ def test_matched_points_are_the_nearest_in_mean_cost():
 
 
 def test_usage_is_counted_per_seed(run):
-    exits = read(run / "exits.csv")
+    exits = read_table(run / "exits.csv")
     panel = exits[(exits["task"] == "sst2") & (exits["backbone"] == "bert")]
     used, n = usage(panel, "truncated", "", 4)
     assert n.tolist() == [N] * 3

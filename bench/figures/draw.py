@@ -10,7 +10,6 @@ import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.errors import UserError
 from bench.figures.areas import areas
 from bench.figures.curves import difference, figure2, multiples
 from bench.figures.difficulty import difficulty
@@ -19,6 +18,7 @@ from bench.figures.latency import latency
 from bench.figures.page import STYLE, save
 from bench.figures.usage import figure3
 from bench.parallel import call_all
+from bench.reading import read_table
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def draw_all(results: Path, figures: Path) -> list[Path]:
     Raises:
         UserError: a table is not there.
     """
-    backbones = sorted(read(Path(results) / "points.csv")["backbone"].unique())
+    backbones = sorted(read_table(Path(results) / "points.csv")["backbone"].unique())
     shown = [name for name, plot in PLOTS.items() if not plot.optional or has_tables(plot, Path(results))]
     todo = [(name, each) for name in shown for each in (backbones if PLOTS[name].per_backbone else [None])]
     written = call_all(draw_one, [(name, backbone, results, figures) for name, backbone in todo])
@@ -99,7 +99,7 @@ def draw_one(name: str, backbone: str | None, results: Path, figures: Path) -> l
         results: run folder.
         figures: folder for the pictures.
     """
-    tables = [of_backbone(read(Path(results) / f"{table}.csv"), backbone) for table in PLOTS[name].tables]
+    tables = [of_backbone(read_table(Path(results) / f"{table}.csv"), backbone) for table in PLOTS[name].tables]
     with matplotlib.style.context(str(STYLE), after_reset=True):
         figure = PLOTS[name].draw(*tables)
         return [] if figure is None else save(figure, Path(figures) / (f"{name}-{backbone}" if backbone else name))
@@ -108,14 +108,3 @@ def draw_one(name: str, backbone: str | None, results: Path, figures: Path) -> l
 def of_backbone(table: pd.DataFrame, backbone: str | None) -> pd.DataFrame:
     """The rows of one backbone; all rows for None."""
     return table if backbone is None else table[table["backbone"] == backbone]
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Read a table of a run folder; a variant that is not named is the empty text.
-
-    Raises:
-        UserError: it is not there.
-    """
-    if not path.is_file():
-        raise UserError(f"no {path.name} in {path.parent}: expected a run folder whose tables are written (--collect)")
-    return pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})
