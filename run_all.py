@@ -47,6 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     seeds.add_argument("--seed-list", metavar="S,..", help="these seeds")
     what.add_argument("--limit", type=int, metavar="N", help="N training and N validation rows per task")
     what.add_argument("--glue-dir", metavar="DIR", help="GLUE in TSV files, for suites that read a folder")
+    what.add_argument(
+        "--unlabelled", metavar="DIR", help="more rows to learn from, TASK/unlabelled.tsv, for methods without labels"
+    )
     what.add_argument("--recipe", metavar="NAME", help="hyper-parameters of another system: see bench/recipes.toml")
     what.add_argument("--compat", metavar="C", help="equal or released (quirks of released code); default: the suite's")
     where = parser.add_argument_group("where and how")

@@ -111,7 +111,7 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
     print(f"{what}, {len(todo.finished)} done or skipped, {backend.place}")
     started = time.monotonic()
     outside = tuple(sorted(set(files.values())))
-    work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models)
+    work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models, grid.unlabelled)
     failed = run_cells(todo, work, backend, options.fail_fast, options.force)
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 

@@ -37,6 +37,7 @@ from bench.sweep import point_rows, sweep
 from bench.tasks import TASKS, Task
 from bench.trace import Trace
 from bench.training import INFERENCE_BATCH, train
+from bench.tsv import WithUnlabelled
 from bench.work import Cell, Work
 from methods import discover, from_file
 from methods.base import Method
@@ -149,7 +150,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
         "tokens_per_second": round(recipe.epochs * int(data.lengths.sum()) / seconds["train"], 1),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "full_depth": {split: values for split, (_, values) in traced.items()},
-        "constant_label": constant_label(task, examples.labels),
+        "constant_label": constant_label(task, examples.labels[examples.labels >= 0]),  # without the unlabelled
     }
     if work.save_models:
         save_model(cell, work, model, method, found)
@@ -200,7 +201,8 @@ def constant_label(task: Task, labels: np.ndarray) -> float:
 def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
     """A split of a cell's task and its tokens."""
     spec = cell.spec
-    return encoded(work.source, spec["task"], split, spec["limit"], cell.checkpoint, spec["max_length"])
+    source = WithUnlabelled(work.source, work.unlabelled) if "unlabelled" in spec else work.source
+    return encoded(source, spec["task"], split, spec["limit"], cell.checkpoint, spec["max_length"])
 
 
 # What neighbouring cells share is kept in the worker.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -129,9 +130,14 @@ def check_loss(method: Method) -> None:
             model.zero_grad()
             lesson = teacher(data.batch(rows)) if teacher else None
             batch = TrainingBatch(data.targets(rows), full_variant(method, variant), step=1, steps=2, teacher=lesson)
-            loss = method.loss(model(data.batch(rows)), batch)
+            outputs = model(data.batch(rows))
+            loss = method.loss(outputs, batch)
             scalar = isinstance(loss, torch.Tensor) and loss.ndim == 0 and bool(torch.isfinite(loss))
             require(scalar, f"the loss with {count} labels must be a finite scalar tensor, got {loss}")
+            if not method.reads_labels:
+                blind = method.loss(outputs, replace(batch, labels=batch.labels.roll(1)))
+                require(bool(blind == loss), "reads_labels is False, and the loss changes with the labels")
+                require(not method.held_out(batch.variant), "held_out rows need labels, and reads_labels is False")
             loss.backward()
             gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
             require(any(bool(g.any()) for g in gradients), f"the loss of variant '{variant}' trains no parameter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from bench.checkpoints import Checkpoint, resolve
 from bench.data import Source, fingerprint
@@ -12,6 +13,7 @@ from bench.errors import UserError, cut, nearest
 from bench.hub import revision
 from bench.suite import KINDS, Suite
 from bench.tasks import Task
+from bench.tsv import WithUnlabelled
 from bench.work import Cell
 from methods import discover
 from methods.base import Method
@@ -32,6 +34,7 @@ class Grid:
     source: Source
     limit: int | None = None
     pins: dict[str, str] = field(default_factory=dict)
+    unlabelled: Path | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
         """A checkpoint of the suite, at the commit that `pins` or else the hub says."""
@@ -75,8 +78,13 @@ class Grid:
             "engine": ENGINE_VERSION,
             "recipes": {name: recipe.spec() for name, recipe in suite.recipes.items()},
             "data": {task.id: fingerprint(self.source, task) for task in self.tasks},
+            "unlabelled": {task.id: self.unlabelled_fingerprint(task) for task in self.tasks},
             "checkpoints": {name: checkpoint.fingerprint() for name, checkpoint in self.checkpoints().items()},
         }
+
+    def unlabelled_fingerprint(self, task: Task) -> str:
+        """What the rows with and without labels of a task are, for the methods that learn without; or "none"."""
+        return fingerprint(WithUnlabelled(self.source, self.unlabelled), task) if self.unlabelled else "none"
 
     def cells(self, shared: dict) -> list[Cell]:
         """All cells, each once, a starting model right before the cells that need it.
@@ -155,6 +163,8 @@ class Panel:
             "compat": suite.compat,
             "start": None,
         }
+        if grid.unlabelled and not method.reads_labels:
+            spec["unlabelled"] = shared["unlabelled"][task.id]
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
         checkpoint = grid.checkpoint(path) if path else None
         panel = grid.checkpoint(family.checkpoint) if family.checkpoint else None

@@ -49,6 +49,7 @@ def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[s
         source=resolve_source(suite, options.glue_dir, pins),
         limit=options.limit,
         pins=pins,
+        unlabelled=resolve_unlabelled(options.unlabelled, methods),
     )
     return grid, files
 
@@ -191,6 +192,18 @@ def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> 
             raise UserError(f"--glue-dir: '{glue_dir}' is not a folder")
         return Folder(Path(glue_dir))
     return Embedded() if suite.source == "embedded" else Hub(revision=pins.get(f"datasets/{Hub.repo}"))
+
+
+def resolve_unlabelled(folder: str | None, methods: dict[str, Method]) -> Path | None:
+    """The folder of rows without labels, where a method is named that learns from them."""
+    if folder is None:
+        return None
+    if all(method.reads_labels for method in methods.values()):
+        learners = ", ".join(name for name, method in discover().items() if not method.reads_labels)
+        raise UserError(f"--unlabelled: every method named reads labels, name one that does not: {learners}")
+    if not Path(folder).is_dir():
+        raise UserError(f"--unlabelled: '{folder}' is not a folder")
+    return Path(folder)
 
 
 def check_backend(options: Namespace) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.work import Cell
 
 #: Keys of run.json that hold one entry per task, checkpoint or command: entries may be added, never changed.
-GROWING = ("data", "checkpoints", "commands")
+GROWING = ("data", "unlabelled", "checkpoints", "commands")
 PARTS = ("cells", "traces", "checkpoints", "environments", "locks")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 
-from bench.data import Examples, make_examples
+import numpy as np
+
+from bench.data import Examples, Source, make_examples
 from bench.errors import UserError, nearest
 from bench.tasks import Task
 
@@ -29,20 +30,53 @@ class Folder:
             UserError: the file is missing, empty, not UTF-8, lacks a column, or has a malformed line.
         """
         file = Path(self.path) / task.folder / task.splits[split]
-        lines = _lines(file)
-        names, first = _header(file, task, lines[0])
-        pick = itemgetter(*(names.index(name) for name in (*task.texts, task.label)))
-        rows = []
-        for number, line in enumerate(lines[first:], first + 1):
-            fields = line.split("\t")
-            if len(fields) != len(names):
-                expected = f"expected {len(names)} tab-separated fields ({', '.join(names)})"
-                raise UserError(f"{file}, line {number}: got {len(fields)}, {expected}; mend or remove that line")
-            rows.append(pick(fields))
-        if not rows:
-            raise UserError(f"{file}, line 1: expected rows after the header, got none")
-        *texts, labels = zip(*rows, strict=True)
+        (*texts, labels), first = _columns(file, (*task.texts, task.label), task.headerless)
         return make_examples(task, texts, labels, lambda row: f"{file}, line {row + first + 1}")
+
+
+@dataclass(frozen=True)
+class WithUnlabelled:
+    """The rows of another source, and behind its training rows those of a file without labels.
+
+    The file is `folder`/SST-2/unlabelled.tsv, with a header line and the task's text columns (`Task.texts`). Its rows
+    have the label -1, for regression NaN.
+    """
+
+    labelled: Source
+    folder: Path
+
+    def read(self, task: Task, split: str) -> Examples:
+        """Read every row of a split, as `Folder.read` does."""
+        rows = self.labelled.read(task, split)
+        if split != "train":
+            return rows
+        texts, _ = _columns(self.folder / task.folder / "unlabelled.tsv", task.texts)
+        stripped = [[text.strip() for text in column] for column in texts]
+        none = np.full(len(stripped[0]), np.nan if task.regression else -1, dtype=rows.labels.dtype)
+        labels = np.concatenate([rows.labels, none])
+        return Examples(
+            text_a=rows.text_a + stripped[0],
+            text_b=None if rows.text_b is None else rows.text_b + stripped[1],
+            labels=labels,
+            index=np.arange(len(labels), dtype=np.int64),
+        )
+
+
+def _columns(file: Path, wanted: Sequence[str], headerless: Sequence[str] = ()) -> tuple[list[Sequence[str]], int]:
+    """The wanted columns of a file, and its number of header lines."""
+    lines = _lines(file)
+    names, first = _header(file, wanted, headerless, lines[0])
+    places = [names.index(name) for name in wanted]
+    rows = []
+    for number, line in enumerate(lines[first:], first + 1):
+        fields = line.split("\t")
+        if len(fields) != len(names):
+            expected = f"expected {len(names)} tab-separated fields ({', '.join(names)})"
+            raise UserError(f"{file}, line {number}: got {len(fields)}, {expected}; mend or remove that line")
+        rows.append([fields[place] for place in places])
+    if not rows:
+        raise UserError(f"{file}, line 1: expected rows after the header, got none")
+    return list(zip(*rows, strict=True)), first
 
 
 def _lines(file: Path) -> list[str]:
@@ -61,12 +95,12 @@ def _lines(file: Path) -> list[str]:
     return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
 
 
-def _header(file: Path, task: Task, line: str) -> tuple[Sequence[str], int]:
+def _header(file: Path, wanted: Sequence[str], headerless: Sequence[str], line: str) -> tuple[Sequence[str], int]:
     """Return a file's column names and the number of header lines, 1 or (CoLA) 0."""
     found = line.split("\t")
-    missing = [name for name in (*task.texts, task.label) if name not in found]
+    missing = [name for name in wanted if name not in found]
     if not missing:
         return found, 1
-    if task.headerless:
-        return task.headerless, 0
+    if headerless:
+        return headerless, 0
     raise UserError(f"{file}, line 1: no column '{missing[0]}', found {', '.join(found)}{nearest(missing[0], found)}")

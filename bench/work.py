@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from bench.store import RunFolder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bench.checkpoints import Checkpoint
     from bench.data import Source
 
@@ -63,6 +65,7 @@ class Work:
         device: "cpu" or "cuda".
         method_files: files of methods from outside the project.
         save_models: whether trained models are kept in a form that others can load.
+        unlabelled: folder of the rows without labels, for the cells that train on them.
     """
 
     folder: RunFolder
@@ -70,3 +73,4 @@ class Work:
     device: str
     method_files: tuple[str, ...] = ()
     save_models: bool = False
+    unlabelled: Path | None = None

@@ -56,7 +56,7 @@ class TrainingBatch:
     """What a loss may know about a batch besides the outputs of the exits.
 
     Attributes:
-        labels: [n] classes (int64) or scores (float32).
+        labels: [n] classes (int64) or scores (float32); -1 or NaN at rows without one, of methods that read none.
         variant: the values of what is trained, such as ``{"tau": 0.005}``, defaults included.
         step: optimiser steps taken so far, from 0.
         steps: optimiser steps in all.
@@ -180,6 +180,8 @@ class Method(ABC):
     checkpoint: ClassVar[str] = "backbone"
     #: Whether the loss sees what the model that it starts from says: `TrainingBatch.teacher`.
     has_teacher: ClassVar[bool] = False
+    #: Whether the loss reads labels; where it does not, rows without one may be trained on too (`--unlabelled`).
+    reads_labels: ClassVar[bool] = True
     #: Whether every layer has an exit, or layer L only.
     every_layer: ClassVar[bool] = True
     #: A reference curve: replayed wherever the traces that it needs exist, whatever methods were named.

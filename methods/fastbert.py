@@ -70,10 +70,12 @@ class FastBert(Method):
 
     Stage 2 trains a student on each of the layers 1..L-1 of the frozen stage-1 model with the sum over them of
     KL(teacher || student); the teacher is the detached head of layer L, without dropout. No label is used, so any text
-    can be distilled on. Halts at the first layer with H(softmax(logits_l)) / ln C <= speed. Knob: speed = 0, .05, .. 1.
+    can be distilled on (`--unlabelled`). Halts at the first layer with H(softmax(logits_l)) / ln C <= speed. Knob:
+    speed = 0, .05, .. 1.
     """
 
     name = "fastbert"
+    reads_labels = False
 
     def skip(self, num_labels: int) -> str | None:
         """Entropy is not defined for regression."""

@@ -66,6 +66,11 @@ def run(tmp_path, capsys):
         (["--limit", "0"], "--limit: expected at least 1 row, got 0"),
         (["--methods", "nowhere.py"], "method file 'nowhere.py' does not exist"),
         (["--backbones", "bert=./nowhere"], "checkpoint folder './nowhere' does not exist"),
+        (
+            ["--unlabelled", "."],
+            "--unlabelled: every method named reads labels, name one that does not: fastbert",
+        ),
+        (["--unlabelled", "nowhere", "--methods", "fastbert"], "--unlabelled: 'nowhere' is not a folder"),
         (["--collect"], "results folder '{results}' holds no run: run.json is missing"),
     ],
 )

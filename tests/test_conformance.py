@@ -108,6 +108,11 @@ def test_a_method_that_crashes_is_a_finding():
     assert dict(check_method(broken))["knob"] == "ZeroDivisionError: division by zero"
 
 
+def test_a_loss_that_reads_labels_must_say_so():
+    broken = type("Broken", (Mine,), {"reads_labels": False})()
+    assert lacking(broken, "loss") == "reads_labels is False, and the loss changes with the labels"
+
+
 def test_nothing_to_train_is_found():
     frozen = type("Frozen", (Mine,), {"trains": lambda self, part, layer, num_layers: False})()
     assert "trains no parameter" in lacking(frozen, "loss")

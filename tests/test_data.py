@@ -14,7 +14,7 @@ from bench.data import Embedded, fingerprint, load_split
 from bench.errors import UserError
 from bench.hub import Hub, revision
 from bench.tasks import PAPER_TASKS, TASKS, resolve_tasks
-from bench.tsv import Folder
+from bench.tsv import Folder, WithUnlabelled
 
 FULL_GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
 ROWS = {
@@ -135,6 +135,25 @@ def test_official_and_reduced_headers_give_the_same_rows(glue):
 def test_wnli_digits_mean_one_for_entailment(glue):
     examples = read(glue("WNLI/dev.tsv", "index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\t1\n"), "wnli")
     assert TASKS["wnli"].labels[examples.labels[0]] == "entailment"
+
+
+def test_unlabelled_rows_stand_behind_the_training_rows_only(glue):
+    glue("RTE/train.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n")
+    glue("RTE/dev.tsv", "index\tsentence1\tsentence2\tlabel\n0\tc\td\tnot_entailment\n")
+    source = WithUnlabelled(glue("RTE/unlabelled.tsv", "sentence2\tsentence1\nf \te\nh\tg\n"), Path("glue"))
+    rows = read(source, "rte", "train")
+    assert (rows.text_a, rows.text_b) == (["a", "e", "g"], ["b", "f", "h"])
+    assert rows.labels.tolist() == [0, -1, -1] and rows.labels.dtype == np.int64
+    assert rows.index.tolist() == [0, 1, 2]
+    assert read(source, "rte").text_a == ["c"]
+    assert fingerprint(source, TASKS["rte"]) != fingerprint(source.labelled, TASKS["rte"])
+
+
+def test_an_unlabelled_file_needs_its_header(glue):
+    glue("CoLA/train.tsv", "gj04\t1\t\tA sentence.\n")
+    source = WithUnlabelled(glue("CoLA/unlabelled.tsv", "gj04\t1\t\tAnother.\n"), Path("glue"))
+    message = error_of(read, source, "cola", "train")
+    assert message == "glue/CoLA/unlabelled.tsv, line 1: no column 'sentence', found gj04, 1, , Another."
 
 
 def test_stsb_scores(glue):

@@ -262,6 +262,20 @@ def test_ctrl_c_keeps_what_is_finished(tiny_suite, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == f"36 cells, {36 - kept} to run, {kept} done or skipped"
 
 
+def test_unlabelled_rows_are_learnt_from_where_no_label_is_read(tiny_suite, tmp_path, capsys):
+    (tmp_path / "RTE").mkdir()
+    (tmp_path / "RTE" / "unlabelled.tsv").write_text("sentence1\tsentence2\n" + "it rains\tit is wet\n" * 30)
+    command = ["--tasks", "rte", "--backbones", "bert", "--seeds", "1", "--jobs", "1", "--methods", "fastbert,deebert"]
+    assert run(tiny_suite, tmp_path, *command, "--unlabelled", str(tmp_path)) == 0
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "cells").glob("*.json")]
+    seen = {record["spec"]["method"]: record["examples_seen"] for record in records}
+    assert seen["fastbert"] == seen["deebert"] + 30 and len({record["constant_label"] for record in records}) == 1
+    capsys.readouterr()
+    assert run(tiny_suite, tmp_path, *command) == 2
+    line = capsys.readouterr().err
+    assert "was made with other unlabelled for 'rte'" in line and "not none.." in line
+
+
 def test_no_student_is_a_reason_not_a_failure(tiny_suite, tmp_path):
     suite = tmp_path / "embedded-no-student.toml"
     suite.write_text(tiny_suite.read_text().replace('student = "distilbert-nano"\n', ""))

@@ -113,6 +113,7 @@ def test_suite_files(tmp_path, tiny_suite, cases):
 OPTIONS = ["--suite", "--tasks", "--methods", "--backbones", "--students", "--seeds", "--seed-list", "--limit"]
 OPTIONS += ["--glue-dir", "--precision", "--device", "--jobs", "--backend", "--address", "--shard", "--cell-timeout"]
 OPTIONS += ["--retry", "--fail-fast", "--force", "--tinybert", "--compat", "--recipe", "--save-models"]
+OPTIONS += ["--unlabelled"]
 WORDS = [
     "rte",
     "sst2",
