@@ -32,7 +32,8 @@ KINDS = {"backbone": "checkpoint", "student": "student", "tinybert": "tinybert"}
 class Recipe:
     """How a stage is trained: one table `[recipes.NAME]`, where NAME is a stage or a method.
 
-    `accumulation` is the number of parts that a batch is computed in, one after the other, to save memory.
+    `accumulation` is the number of parts that a batch is computed in, one after the other, to save memory; `warmup`
+    the share of the steps over which the learning rate rises, before it falls.
     """
 
     epochs: int
@@ -41,6 +42,7 @@ class Recipe:
     weight_decay: float = 0.0
     clip: float = 1.0
     accumulation: int = 1
+    warmup: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "batch_size", "clip", "accumulation"):
@@ -48,10 +50,13 @@ class Recipe:
                 raise UserError(f"{name} must be positive, got {cut(getattr(self, name))}")
         if not 0 <= self.weight_decay <= LARGEST:
             raise UserError(f"weight_decay must not be negative, got {cut(self.weight_decay)}")
+        if not 0 <= self.warmup < 1:
+            raise UserError(f"warmup must be a share of the steps, from 0 to below 1, got {cut(self.warmup)}")
 
     def spec(self) -> dict:
-        """What of it stands in keys: everything, but one part a batch is not worth another key."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("accumulation", 1)}
+        """What of it stands in keys: everything, but one part a batch and no warm-up are not worth another key."""
+        usual = (("accumulation", 1), ("warmup", 0))
+        return {name: value for name, value in asdict(self).items() if (name, value) not in usual}
 
 
 @dataclass(frozen=True)

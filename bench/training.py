@@ -1,8 +1,8 @@
 """One plain training loop for every method and scale.
 
 `transformers.Trainer` costs a fixed share of a short cell (`python -m bench.speed --only trainer` measures it), so the
-loop is ours: AdamW, linear decay to zero, gradient clipping, length-grouped batches, dynamic padding. Optimiser and
-clipping see all parameters as one vector.
+loop is ours: AdamW, linear decay to zero (after a linear rise, where a recipe warms up), gradient clipping,
+length-grouped batches, dynamic padding. Optimiser and clipping see all parameters as one vector.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def train(
     )
     data, held_out = split_off(data, method.held_out(variant))
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate(steps, round(recipe.warmup * steps)))
     scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
     read = reader(model, data, device, precision, keep_dropout=compat == "released")
     taught = None if teacher is None else frozen_reader(teacher.eval().requires_grad_(False), data, device, precision)
@@ -98,6 +98,11 @@ def train(
         logits, labels = answers(model, held_out, device, precision)
         method.calibrate(list(model.exits.values()), logits, labels)
     return recipe.epochs * len(data)
+
+
+def learning_rate(steps: int, warmup: int) -> Callable[[int], float]:
+    """The learning rate at every step as a share of the highest: a linear rise over `warmup` steps, then down to 0."""
+    return lambda step: step / warmup if step < warmup else 1 - (step - warmup) / (steps - warmup)
 
 
 def answers(model: EarlyExitModel, data: Encoded, device: str, precision: str) -> tuple[Tensor, Tensor]:

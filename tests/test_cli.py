@@ -6,10 +6,14 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from bench.resolve import check_suite_methods
+from bench.suite import RECIPES, load_suite
+from methods import discover
 from run_all import main
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +80,6 @@ def run(tmp_path, capsys):
 )
 def test_wrong_arguments(run, tmp_path, arguments, line):
     from bench.suite import available
-    from methods import discover
 
     status, lines = run(*arguments)
     expected = line.replace("{methods}", ", ".join(["default", "all", *discover()])).replace(
@@ -106,8 +109,12 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
         ),
         (
             ("max_length = 48", 'max_length = 48\nrecipe = "trainer-default"'),
-            "unknown recipe 'trainer-default': expected one of trainer-defaults, deebert-scripts, pabee-scripts; "
-            "did you mean 'trainer-defaults'?",
+            "unknown recipe 'trainer-default': expected one of trainer-defaults, deebert-scripts, pabee-scripts, "
+            "fastbert-scripts, berxit-scripts; did you mean 'trainer-defaults'?",
+        ),
+        (
+            ("epochs = 1", "warmup = 1\nepochs = 1"),
+            "[recipes.stage1]: warmup must be a share of the steps, from 0 to below 1, got 1",
         ),
         (("epochs = 1", "accumulation = 0\nepochs = 1"), "[recipes.stage1]: accumulation must be positive, got 0"),
         (
@@ -164,6 +171,14 @@ def test_generated_data_says_so_in_its_name(run, tmp_path, tiny_suite):
     (tmp_path / "mine.toml").write_text(tiny_suite.read_text())
     line = "suite 'mine': generated data must say so in every row: name the file embedded-mine.toml"
     assert run("--suite", str(tmp_path / "mine.toml")) == (2, [f"run_all.py: {line}"])
+
+
+def test_named_recipes_fit_the_paper_suite():
+    paper = load_suite("paper")
+    for name in tomllib.loads(RECIPES.read_text()):
+        check_suite_methods(paper.with_recipe(name), discover())
+    fastbert = paper.with_recipe("fastbert-scripts").recipe_of(discover()["fastbert"], "bert")
+    assert (fastbert.epochs, fastbert.warmup) == (5, 0.1)
 
 
 def test_a_recipe_for_nobody(run, tmp_path, tiny_suite):

@@ -298,8 +298,27 @@ def test_the_gradients_of_parts_add_up_to_the_batchs(name, make_model, data, tea
             assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_accumulation_stands_in_keys_only_where_it_is_used():
-    assert "accumulation" not in RECIPE.spec()
+def test_the_learning_rate_rises_and_falls():
+    shares = [training.learning_rate(10, 4)(step) for step in range(10)]
+    assert shares == pytest.approx([0, 1 / 4, 2 / 4, 3 / 4, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    assert [training.learning_rate(10, 0)(step) for step in range(10)] == [1 - step / 10 for step in range(10)]
+
+
+def test_the_learning_rate_is_that_of_the_library():
+    from transformers import get_linear_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = get_linear_schedule_with_warmup(optimizer, 4, 10)
+    ours = training.learning_rate(10, 4)
+    for step in range(10):
+        assert theirs.get_last_lr()[0] == pytest.approx(ours(step))
+        optimizer.step()
+        theirs.step()
+
+
+def test_what_is_usual_in_a_recipe_stands_in_no_key():
+    assert "accumulation" not in RECIPE.spec() and "warmup" not in RECIPE.spec()
+    assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, warmup=0.1).spec()["warmup"] == 0.1
     assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, accumulation=2).spec()["accumulation"] == 2
 
 
