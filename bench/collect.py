@@ -33,6 +33,7 @@ from bench.scores import Scores, panel_scores
 from bench.store import RunFolder
 from bench.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
 from bench.tables import (
+    CURVES,
     auc_table,
     budget_table,
     curve_table,
@@ -61,6 +62,8 @@ FROM_TRACES = {
     "choices": CHOICES,
     "references": REFERENCES,
 }
+#: What a panel hands over: its curves instead of the many points that the exact ones are made of.
+BY_PANEL = {**{name: columns for name, columns in FROM_TRACES.items() if name != "exact"}, "curves": CURVES}
 
 
 def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataFrame]:
@@ -77,15 +80,10 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     records = [record for record in folder.records() if record["spec"]["method"] in methods]
     records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
     finished = [record for record in records if is_current(record, methods) and folder.has_traces(record)]
-    parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
-    scores = []
-    for rows, score in call_all(panel, panels(folder, finished)):
-        for name, row in rows:
-            parts[name].append(row)
-        scores.append(score)
+    done = call_all(panel, panels(folder, finished))
     rivals = [method.name for method in reported(methods, shared) if not method.reference]
-    found = {name: joined(parts[name], columns) for name, columns in FROM_TRACES.items()}
-    tables = derived_tables(found, scores, rivals)
+    found = {name: stacked([tables[name] for tables, _ in done], columns) for name, columns in BY_PANEL.items()}
+    tables = derived_tables(found, [scores for _, scores in done], rivals)
     tables["reproduction"] = reproduction_table(tables)
     tables["failures"] = failure_table(records, shared, list(methods))
     for name, table in tables.items():
@@ -99,7 +97,7 @@ def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals:
     return {
         "points": points[POINTS],
         "exits": found["exits"],
-        "curves": curve_table(points, found["exact"]),
+        "curves": found["curves"],
         "knobs": knob_table(points),
         "scores": score_table(scores),
         "auc": auc_table(scores),
@@ -137,7 +135,13 @@ def panels(folder: RunFolder, records: list[dict]) -> Iterator[tuple[RunFolder, 
                 yield folder, here, split
 
 
-def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[list[tuple[str, Rows]], Scores]:
+def stacked(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Tables below each other; those without rows have no say in what the columns are."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+
+
+def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str, pd.DataFrame], Scores]:
     """Replay everything in one panel, by method, then seed; runs in a process of its own.
 
     Args:
@@ -146,7 +150,7 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[list[tupl
         split: the split of the task.
 
     Returns:
-        The rows that the panel adds to the tables of `FROM_TRACES`, each with the table's name, and the scores.
+        The rows that the panel adds to the tables of `BY_PANEL`, and the scores.
     """
     shared = folder.shared()
     sweeps = [
@@ -155,7 +159,12 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[list[tupl
         for record in records
         if split in record["traces"] and record["spec"]["method"] == (method.trained_by or method.name)
     ]
-    return list(panel_rows(sweeps)), panel_scores(sweeps)
+    parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
+    for name, rows in panel_rows(sweeps):
+        parts[name].append(rows)
+    tables = {name: joined(parts[name], columns) for name, columns in FROM_TRACES.items()}
+    tables["curves"] = curve_table(tables["points"], tables.pop("exact"))
+    return tables, panel_scores(sweeps)
 
 
 def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:

@@ -31,6 +31,7 @@ DRAWS = 2000
 BLOCK = 2**21
 
 Run = tuple[str, int]  # method and seed
+Group = tuple[str, tuple[int, ...]]  # method and some of its seeds
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Scores:
         keys: suite, task, split, backbone and metric.
         runs: [R] method and seed.
         values: [R, Q]; NaN where a run has no value.
-        draws: [D, R, Q], the same on resamples of the examples.
+        draws: [D, Q] of a method and some of its seeds: the mean of their values on resamples of the examples. There is
+            one for all seeds of each method, and one for those it shares with another: a thousand runs would not fit.
         x_low: lower end of the common range; NaN where there is none.
         x_high: upper end.
         gaps: [R] widest gap between neighbouring points inside that range.
@@ -50,7 +52,7 @@ class Scores:
     keys: dict[str, str]
     runs: list[Run]
     values: np.ndarray
-    draws: np.ndarray
+    draws: dict[Group, np.ndarray]
     x_low: float
     x_high: float
     gaps: np.ndarray
@@ -58,6 +60,10 @@ class Scores:
     def rows(self, method: str) -> dict[int, int]:
         """Seed -> position among the runs, of one method."""
         return {seed: row for row, (name, seed) in enumerate(self.runs) if name == method}
+
+    def mean_draws(self, method: str, seeds: Sequence[int] | None = None) -> np.ndarray:
+        """The mean [D, Q] over seeds of a method on resamples: over all, or over those it shares with another."""
+        return self.draws[method, tuple(sorted(self.rows(method) if seeds is None else seeds))]
 
     @property
     def methods(self) -> list[str]:
@@ -78,11 +84,24 @@ def panel_scores(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Scores:
     ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
     values, (low,), (high,) = judge(runs, ones)
     seed = zlib.crc32(f"{keys['task']}/{keys['split']}".encode())  # of the examples alone
-    drawn = np.concatenate([judge(runs, weights)[0] for weights in resamples(ones.shape[1], draws, seed)])
+    blocks = [group_means(list(runs), judge(runs, weights)[0]) for weights in resamples(ones.shape[1], draws, seed)]
+    drawn = {group: np.concatenate([block[group] for block in blocks]) for group in blocks[0]}
     if not high - low >= NARROWEST:  # no range for the panel: none for a resample of it, either
-        values[..., 0], drawn[..., 0], low, high = np.nan, np.nan, np.nan, np.nan
+        for array in (values[0], *drawn.values()):
+            array[:, 0] = np.nan
+        low, high = np.nan, np.nan
     gaps = [widest_gap(plane(run, ones)[0][0], low, high) for run in runs.values()]
     return Scores(keys, list(runs), values[0], drawn, float(low), float(high), np.array(gaps))
+
+
+def group_means(runs: Sequence[Run], values: np.ndarray) -> dict[Group, np.ndarray]:
+    """The mean [D, Q] of values [D, R, Q] over the runs of each group that `Scores.draws` has."""
+    rows = {run: row for row, run in enumerate(runs)}
+    seeds: dict[str, set[int]] = {}
+    for method, seed in runs:
+        seeds.setdefault(method, set()).add(seed)
+    groups = {(method, tuple(sorted(own & other))) for method, own in seeds.items() for other in seeds.values()}
+    return {(m, own): values[:, [rows[m, seed] for seed in own]].mean(axis=1) for m, own in sorted(groups) if own}
 
 
 def group_runs(sweeps: Sequence[Sweep]) -> dict[Run, list[Sweep]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pkgutil
 import threading
 from collections.abc import Sequence
@@ -119,6 +120,8 @@ def call(function: str, cell: Cell, work: Work, keep_model: bool) -> dict:
 def load(function: str) -> None:
     """Import what every cell needs, before the clock of the first one starts."""
     pkgutil.resolve_name(function)
+    # loky collects garbage after every cell: a tenth of a second, unless it passes over all that was imported
+    gc.freeze()
 
 
 def prepare_worker(lifeline: Connection, devices: Sequence[str], jobs: int) -> None:

@@ -133,13 +133,13 @@ def summaries(scores: Sequence[Scores]) -> Iterator[tuple[dict, np.ndarray, np.n
         for method in panel.methods:
             at = list(panel.rows(method).values())
             ends = {"x_low": panel.x_low, "x_high": panel.x_high, "widest_gap": panel.gaps[at].max()}
-            yield {**panel.keys, "method": method, **ends}, panel.values[at], panel.draws[:, at].mean(axis=1)
+            yield {**panel.keys, "method": method, **ends}, panel.values[at], panel.mean_draws(method)
     for (suite, backbone), panels in by_backbone(scores).items():
         for method in dict.fromkeys(method for panel in panels for method in panel.methods):
             here = [panel for panel in panels if method in panel.methods]
             seeds = sorted({seed for panel in here for seed in panel.rows(method)})
             values = [mean_over_tasks(here, method, seed) for seed in seeds]
-            draws = [panel.draws[:, list(panel.rows(method).values())].mean(axis=1) for panel in here]
+            draws = [panel.mean_draws(method) for panel in here]
             keys = {"suite": suite, "task": "mean", "backbone": backbone, "method": method}
             yield keys, np.array(values), np.mean(draws, axis=0)
 

@@ -57,7 +57,7 @@ def within_task(panel: Scores, at: int, method_a: str, method_b: str) -> dict | 
     values_a, values_b = panel.values[a, at], panel.values[b, at]
     if not seeds or not np.isfinite(values_a - values_b).all():
         return None
-    draws = (panel.draws[:, a, at] - panel.draws[:, b, at]).mean(axis=1)
+    draws = panel.mean_draws(method_a, seeds)[:, at] - panel.mean_draws(method_b, seeds)[:, at]
     return compare(method_a, method_b, values_a, values_b, draws)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.metrics import evaluate_predictions
-from bench.scores import AREAS, BUDGETS, QUANTITIES, panel_scores, resamples
+from bench.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
 from bench.statistics import interpolate
 from bench.sweep import point_rows, sweep
 from bench.tasks import TASKS
@@ -67,12 +67,15 @@ def test_weighted_metrics_are_those_of_repeated_examples(task):
 @pytest.mark.parametrize("task", ["rte", "mrpc", "cola", "mnli"])
 def test_a_resample_scores_as_the_replay_of_its_examples(make_panel, task):
     scores = panel_scores(make_panel(task), draws=3)
-    assert scores.draws.shape == (3, len(scores.runs), len(QUANTITIES))
     assert np.isfinite(scores.values[:, : len(AREAS)]).any(axis=0).all()
     (weights,) = resamples(60, 3, seed=zlib.crc32(f"{task}/validation".encode()))
-    for row, weight in zip(scores.draws, weights, strict=True):
+    for at, weight in enumerate(weights):
         drawn = np.repeat(np.arange(60), weight.astype(int))
-        np.testing.assert_allclose(row, panel_scores(make_panel(task, drawn), draws=1).values, atol=1e-9)
+        again = panel_scores(make_panel(task, drawn), draws=1)
+        for method in scores.methods:
+            expected = again.values[list(again.rows(method).values())].mean(axis=0)
+            assert expected.shape == (len(QUANTITIES),)
+            np.testing.assert_allclose(scores.mean_draws(method)[at], expected, atol=1e-9)
 
 
 def test_budgets_are_heights_of_the_curve_of_points(make_panel):
@@ -86,7 +89,11 @@ def test_budgets_are_heights_of_the_curve_of_points(make_panel):
 
 def test_without_all_range_methods_there_is_no_common_area(make_panel):
     scores = panel_scores(make_panel(names=("static", "deebert")), draws=2)
-    assert np.isnan(scores.x_low) and np.isnan(scores.values[:, 0]).all() and np.isnan(scores.draws[..., 0]).all()
+    assert (
+        np.isnan(scores.x_low)
+        and np.isnan(scores.values[:, 0]).all()
+        and all(np.isnan(drawn[:, 0]).all() for drawn in scores.draws.values())
+    )
     assert np.isfinite(scores.values[:, 1]).all()
 
 
@@ -98,4 +105,18 @@ def test_resamples_are_the_same_for_all_and_draw_n_examples():
 def test_blocks_of_resamples_change_nothing(make_panel, monkeypatch):
     whole = panel_scores(make_panel(names=("deebert",)), draws=5).draws
     monkeypatch.setattr("bench.scores.BLOCK", 120)  # two at a time
-    np.testing.assert_array_equal(panel_scores(make_panel(names=("deebert",)), draws=5).draws, whole)
+    again = panel_scores(make_panel(names=("deebert",)), draws=5).draws
+    assert again.keys() == whole.keys()
+    for group, drawn in whole.items():
+        np.testing.assert_array_equal(again[group], drawn)
+
+
+def test_means_are_over_the_seeds_that_two_methods_share():
+    runs = [("a", 0), ("a", 1), ("b", 1), ("b", 2)]
+    means = group_means(runs, np.array([[[1.0], [2.0], [4.0], [8.0]]]))
+    assert {group: mean.item() for group, mean in means.items()} == {
+        ("a", (0, 1)): 1.5,
+        ("a", (1,)): 2.0,
+        ("b", (1,)): 4.0,
+        ("b", (1, 2)): 6.0,
+    }

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from bench import insight, transfer, versus
-from bench.scores import AREAS, QUANTITIES, Scores
+from bench.scores import AREAS, QUANTITIES, Scores, group_means
 from bench.sweep import Sweep, exit_rows, joined
 from bench.tables import auc_table, budget_table, mean_rank_table, score_table, stability_table
 from bench.tasks import TASKS
@@ -25,7 +25,7 @@ def make_scores(task, values, split="validation", spread=0.0, draws=400):
     table = np.repeat(flat[:, None], len(QUANTITIES), axis=1)
     noise = spread * np.random.default_rng(0).normal(size=(draws, len(runs), 1))
     keys = {"suite": "tiny", "task": task, "split": split, "backbone": "bert", "metric": "accuracy"}
-    return Scores(keys, runs, table, table + noise, 0.2, 0.8, np.full(len(runs), 0.1))
+    return Scores(keys, runs, table, group_means(runs, table + noise), 0.2, 0.8, np.full(len(runs), 0.1))
 
 
 def test_within_a_task_the_units_are_seeds():
@@ -99,9 +99,9 @@ def test_auc_and_budgets_summarise_the_scores():
 
 def test_a_bootstrap_interval_needs_most_draws():
     panel = make_scores("rte", {"one": [0.8, 0.9]})
-    panel.draws[:10] = np.nan  # of 400
+    panel.mean_draws("one")[:10] = np.nan  # of 400
     assert np.isfinite(auc_table([panel])["auc_common_boot_low"]).all()
-    panel.draws[:30] = np.nan
+    panel.mean_draws("one")[:30] = np.nan
     assert auc_table([panel])["auc_common_boot_low"].isna().all()
 
 
