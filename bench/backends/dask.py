@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for a scheduler, at first and when it is lost, and for its first worker.
 CONNECT, PATIENCE = 30, 60
+#: Seconds between two messages to the scheduler, at least.
+MESSAGE_EVERY = 0.001
 HOW = "dask worker {address} --nthreads 1"
 
 
@@ -74,6 +76,8 @@ class DaskBackend:
         except UserError:
             self.client.close()
             raise
+        # one message every 10 ms would be the most, and a cell takes two: one asks for it, one forgets the cell before it
+        self.client.scheduler_comm.interval = MESSAGE_EVERY
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
         self.resources = {"GPU": 1} if self.device == "cuda" else None
         self.place = f"{self.capacity()} at a time on {self.device} at {address}"
