@@ -4,6 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.suite import load_suite
@@ -71,3 +72,25 @@ def test_who_can_do_regression():
     text = (ROOT / "docs" / "methods.md").read_text()
     sentence = text[text.index("Regression (STS-B):") : text.index("the others are")]
     assert set(re.findall(r"`([\w-]+)`", sentence)) == {name for name in METHODS if METHODS[name].skip(1) is None}
+
+
+def league():
+    """The table of what the methods reach, from the committed tables of a run of all of them."""
+    folder = ROOT / "results" / "reference" / "embedded-all"
+    areas, verdicts = pd.read_csv(folder / "auc.csv"), pd.read_csv(folder / "verdicts.csv")
+    areas = areas[areas["task"] == "mean"].set_index(["backbone", "method"])
+    yield "| method | auc_budget, bert | auc_budget, roberta | beats truncated depth | beats random exit |"
+    yield "| --- | --- | --- | --- | --- |"
+    for method in (name for name in METHODS if ("bert", name) in areas.index):
+        cells = []
+        for backbone in ("bert", "roberta"):
+            row = areas.loc[backbone, method]
+            cells.append("{auc_budget:.3f} [{auc_budget_low:.3f}, {auc_budget_high:.3f}]".format(**row))
+        for against in ("truncated", "random"):
+            found = verdicts[(verdicts["method"] == method) & (verdicts["against"] == against)]["verdict"].dropna()
+            cells.append(f"{(found == 'beats').sum()} of {len(found)}" if len(found) else "-")
+        yield f"| `{method}` | " + " | ".join(cells) + " |"
+
+
+def test_what_they_reach_is_what_was_measured():
+    assert "\n".join(league()) in (ROOT / "docs" / "methods.md").read_text()
