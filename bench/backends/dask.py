@@ -76,7 +76,7 @@ class DaskBackend:
         except UserError:
             self.client.close()
             raise
-        # one message every 10 ms would be the most, and a cell takes two: one asks for it, one forgets the cell before it
+        # Dask waits 10 ms between two messages, and a cell takes two: one asks for it, one forgets the cell before
         self.client.scheduler_comm.interval = MESSAGE_EVERY
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
         self.resources = {"GPU": 1} if self.device == "cuda" else None
