@@ -10,7 +10,7 @@ run: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-# the long trials: kills, damage, mutated files, two runs, shards and a Dask cluster on real cells (about an hour)
+# the long trials: kills, damage, mutated files, two runs, shards and a Dask cluster on real cells (a quarter of an hour)
 soak: .venv/installed
 	$(BIN)/python -m pytest -m soak
 

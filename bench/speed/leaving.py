@@ -27,7 +27,7 @@ from methods.deebert import DeeBert
 SHARES = (0.25, 0.5, 0.75)
 BATCH, GPU_BATCH, GPU_LENGTH = 32, 128, 128
 #: Examples of the comparison with the static model, and those that batch 1 answers.
-MANY, FEW = 128, 32
+MANY, FEW = 400, 32
 
 
 class ImposedRule(HaltingRule):

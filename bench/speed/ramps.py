@@ -22,7 +22,7 @@ from bench.timing import ratio, seconds
 from bench.training import train
 from methods.deebert import DeeBert
 
-SEEDS, ROWS = 3, 128
+SEEDS, ROWS = 3, 512
 #: Three epochs, as DeeBERT's own scripts have it.
 RAMPS = Recipe(epochs=3, learning_rate=1e-3, batch_size=32)
 
