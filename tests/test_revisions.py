@@ -63,7 +63,7 @@ def test_a_results_folder_keeps_to_its_revisions(cache, checkpoints, tmp_path):
 
 def test_mixed_revisions_are_refused(tmp_path):
     folder = RunFolder(tmp_path)
-    shared = {"checkpoints": {"bert": OLD}, "data": {}, "commands": {}}
+    shared = {"checkpoints": {"bert": OLD}, "data": {}, "unlabelled": {}, "commands": {}}
     folder.share(shared, {})
     line = refused(folder.share, {**shared, "checkpoints": {"bert": NEW}}, {})
     assert f"was made with other checkpoints for 'bert' ({OLD[:12]}.., not {NEW[:12]}..)" in line
