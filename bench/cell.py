@@ -150,7 +150,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
         "tokens_per_second": round(recipe.epochs * int(data.lengths.sum()) / seconds["train"], 1),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "full_depth": {split: values for split, (_, values) in traced.items()},
-        "constant_label": constant_label(task, examples.labels[examples.labels >= 0]),  # without the unlabelled
+        "constant_label": constant_label(task, examples.labels),
     }
     if work.save_models:
         save_model(cell, work, model, method, found)
@@ -191,7 +191,11 @@ def full_depth_values(method: Method, trace: Trace, task: Task) -> dict[str, flo
 
 
 def constant_label(task: Task, labels: np.ndarray) -> float:
-    """The label that alone gives the best drawn metric on training labels [n] (regression: their mean)."""
+    """The label that alone gives the best drawn metric on training labels [n] (regression: their mean).
+
+    Rows without a label, -1 or NaN, do not count.
+    """
+    labels = labels[labels >= 0]
     if task.regression:
         return float(labels.mean())
     guesses = np.repeat(np.arange(task.num_labels)[:, None], len(labels), axis=1)

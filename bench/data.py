@@ -123,11 +123,7 @@ def make_examples(
     Raises:
         UserError: a text that is missing, or an unknown label.
     """
-    columns = []
-    for column in texts:
-        if None in column:
-            raise UserError(f"{place(list(column).index(None))}: expected a text, got nothing")
-        columns.append([text.strip() for text in column])
+    columns = stripped(texts, place)
     return Examples(
         text_a=columns[0],
         text_b=columns[1] if len(columns) == 2 else None,
@@ -135,6 +131,14 @@ def make_examples(
         index=np.arange(len(columns[0]), dtype=np.int64),
         difficulty=None if difficulty is None else np.asarray(difficulty, dtype=np.int64),
     )
+
+
+def stripped(texts: Sequence[Sequence[str]], place: Callable[[int], str]) -> list[list[str]]:
+    """Columns of texts without white space around them; see `make_examples`."""
+    for column in texts:
+        if None in column:
+            raise UserError(f"{place(list(column).index(None))}: expected a text, got nothing")
+    return [[text.strip() for text in column] for column in texts]
 
 
 def _labels(task: Task, spelled: Sequence, place: Callable[[int], str]) -> np.ndarray:

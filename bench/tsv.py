@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.data import Examples, Source, make_examples
+from bench.data import Examples, Source, make_examples, stripped
 from bench.errors import UserError, nearest
 from bench.tasks import Task
 
@@ -31,7 +31,7 @@ class Folder:
         """
         file = Path(self.path) / task.folder / task.splits[split]
         (*texts, labels), first = _columns(file, (*task.texts, task.label), task.headerless)
-        return make_examples(task, texts, labels, lambda row: f"{file}, line {row + first + 1}")
+        return make_examples(task, texts, labels, _place(file, first))
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,22 @@ class WithUnlabelled:
         rows = self.labelled.read(task, split)
         if split != "train":
             return rows
-        texts, _ = _columns(self.folder / task.folder / "unlabelled.tsv", task.texts)
-        stripped = [[text.strip() for text in column] for column in texts]
-        none = np.full(len(stripped[0]), np.nan if task.regression else -1, dtype=rows.labels.dtype)
+        file = self.folder / task.folder / "unlabelled.tsv"
+        texts, first = _columns(file, task.texts)
+        columns = stripped(texts, _place(file, first))
+        none = np.full(len(columns[0]), np.nan if task.regression else -1, dtype=rows.labels.dtype)
         labels = np.concatenate([rows.labels, none])
         return Examples(
-            text_a=rows.text_a + stripped[0],
-            text_b=None if rows.text_b is None else rows.text_b + stripped[1],
+            text_a=rows.text_a + columns[0],
+            text_b=None if rows.text_b is None else rows.text_b + columns[1],
             labels=labels,
             index=np.arange(len(labels), dtype=np.int64),
         )
+
+
+def _place(file: Path, first: int) -> Callable[[int], str]:
+    """What says where row 0.. of a file with so many header lines is."""
+    return lambda row: f"{file}, line {row + first + 1}"
 
 
 def _columns(file: Path, wanted: Sequence[str], headerless: Sequence[str] = ()) -> tuple[list[Sequence[str]], int]:

@@ -74,7 +74,7 @@ def test_a_resample_scores_as_the_replay_of_its_examples(make_panel, task):
         again = panel_scores(make_panel(task, drawn), draws=1)
         for method in scores.methods:
             expected = again.values[list(again.rows(method).values())].mean(axis=0)
-            assert expected.shape == (len(QUANTITIES),)
+            assert scores.mean_draws(method).shape == (3, *expected.shape) == (3, len(QUANTITIES))
             np.testing.assert_allclose(scores.mean_draws(method)[at], expected, atol=1e-9)
 
 
