@@ -6,12 +6,12 @@ traces give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import pandas as pd
 
-from bench.files import write_text
+from bench.files import writing
 from bench.insight import (
     BOUNDS,
     CONFIDENCE,
@@ -76,19 +76,23 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     Returns:
         The tables by file name without `.csv`.
     """
-    shared, tasks = folder.shared(), list(TASKS)
-    records = [record for record in folder.records() if record["spec"]["method"] in methods]
-    records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
-    finished = [record for record in records if is_current(record, methods) and folder.has_traces(record)]
-    done = call_all(panel, panels(folder, finished))
+    shared = folder.shared()
+    records = records_of(folder, methods)
+    done = call_all(panel, panels(folder, records, methods))
     rivals = [method.name for method in reported(methods, shared) if not method.reference]
-    found = {name: stacked([tables[name] for tables, _ in done], columns) for name, columns in BY_PANEL.items()}
+    found = stacked([tables for tables, _ in done])
     tables = derived_tables(found, [scores for _, scores in done], rivals)
     tables["reproduction"] = reproduction_table(tables)
     tables["failures"] = failure_table(records, shared, list(methods))
-    for name, table in tables.items():
-        write_text(folder.path / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_tables(folder, tables)
     return tables
+
+
+def write_tables(folder: RunFolder, tables: dict[str, pd.DataFrame]) -> None:
+    """Write tables as CSV files, a piece at a time."""
+    for name, table in tables.items():
+        with writing(folder.path / f"{name}.csv") as file:
+            table.to_csv(file, mode="wb", index=False, lineterminator="\n")
 
 
 def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals: list[str]) -> dict[str, pd.DataFrame]:
@@ -116,6 +120,13 @@ def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals:
     }
 
 
+def records_of(folder: RunFolder, methods: dict[str, Method]) -> list[dict]:
+    """The records of known methods, in the order of the tables: by backbone, task and seed."""
+    records, tasks = [record for record in folder.records() if record["spec"]["method"] in methods], list(TASKS)
+    records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
+    return records
+
+
 def is_current(record: dict, methods: dict[str, Method]) -> bool:
     """Whether a cell is ok and was trained by the method's present version."""
     return record["status"] == "ok" and record["spec"]["version"] == methods[record["spec"]["method"]].version
@@ -126,19 +137,16 @@ def reported(methods: dict[str, Method], shared: dict) -> list[Method]:
     return [method for method in methods.values() if method.name in shared["methods"] or method.reference]
 
 
-def panels(folder: RunFolder, records: list[dict]) -> Iterator[tuple[RunFolder, list[dict], str]]:
-    """The arguments of `panel` for one panel after the other, in the order of the records."""
-    for (_, task), group in groupby(records, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
+def panels(
+    folder: RunFolder, records: list[dict], methods: dict[str, Method]
+) -> Iterator[tuple[RunFolder, list[dict], str]]:
+    """The arguments of `panel` for one panel after the other, in the order of the records; finished cells count."""
+    finished = [record for record in records if is_current(record, methods) and folder.has_traces(record)]
+    for (_, task), group in groupby(finished, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
         here = list(group)
         for split in TASKS[task].splits:
             if any(split in record["traces"] for record in here):
                 yield folder, here, split
-
-
-def stacked(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    """Tables below each other; those without rows have no say in what the columns are."""
-    filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
 
 
 def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str, pd.DataFrame], Scores]:
@@ -152,34 +160,60 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str,
     Returns:
         The rows that the panel adds to the tables of `BY_PANEL`, and the scores.
     """
+    sweeps = panel_sweeps(folder, records, split)
+    return panel_tables(panel_rows(sweeps)), panel_scores(sweeps)
+
+
+def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Sweep]:
+    """The sweeps of one panel; see `panel`."""
     shared = folder.shared()
-    sweeps = [
+    return [
         sweep(method, record, split, shared["suite"], folder.trace_path(record["key"], split))
         for method in reported(methods_of(folder), shared)
         for record in records
         if split in record["traces"] and record["spec"]["method"] == (method.trained_by or method.name)
     ]
+
+
+def panel_tables(rows: Iterable[tuple[str, Rows]]) -> dict[str, pd.DataFrame]:
+    """The tables of `BY_PANEL` from rows for those of `FROM_TRACES`, each with the table's name."""
     parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
-    for name, rows in panel_rows(sweeps):
-        parts[name].append(rows)
-    tables = {name: joined(parts[name], columns) for name, columns in FROM_TRACES.items()}
-    tables["curves"] = curve_table(tables["points"], tables.pop("exact"))
-    return tables, panel_scores(sweeps)
+    for name, some in rows:
+        parts[name].append(some)
+    tables = {name: joined(parts.pop(name), columns) for name, columns in FROM_TRACES.items()}
+    return tables | {"curves": curve_table(tables["points"], tables.pop("exact"))}
+
+
+def stacked(panels: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """The tables of panels below each other; each is taken out of them, so that it is not there twice for long.
+
+    Tables without rows have no say in what the columns are.
+    """
+    found = {}
+    for name, columns in BY_PANEL.items():
+        filled = [table for table in (tables.pop(name) for tables in panels) if len(table)]
+        found[name] = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+    return found
 
 
 def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:
     """The rows that one panel adds to the tables of `FROM_TRACES`, each with the table's name."""
     for one in sweeps:
-        yield "points", {**point_rows(one), "panel_layers": one.panel_layers}
-        yield "exits", exit_rows(one)
-        if one.exact is not None:
-            yield "exact", {**one.keys, **one.exact}
+        yield from curve_rows(one)
         for name, rows in (("difficulty", difficulty_rows), ("ranks", rank_rows), ("bounds", bound_rows)):
             yield from ((name, part) for part in rows(one))
         yield from (("confidence", part) for part in confidence_rows(one))
     yield from (("layers", part) for part in layer_rows(sweeps))
     yield from (("choices", part) for part in transfer_rows(sweeps))
     yield from (("references", part) for part in reference_rows(sweeps))
+
+
+def curve_rows(one: Sweep) -> Iterator[tuple[str, Rows]]:
+    """The rows of points.csv and exits.csv of one sweep, and those that curves.csv is made of."""
+    yield "points", {**point_rows(one), "panel_layers": one.panel_layers}
+    yield "exits", exit_rows(one)
+    if one.exact is not None:
+        yield "exact", {**one.keys, **one.exact}
 
 
 def failure_table(records: list[dict], shared: dict, order: list[str]) -> pd.DataFrame:

@@ -7,7 +7,10 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from bench.errors import FolderError, UserError
 
@@ -27,11 +30,9 @@ def make_writable(folder: Path, what: str) -> None:
         raise UserError(f"{what} folder '{folder}' cannot be written: {error.strerror}") from error
 
 
-def write_bytes(path: Path, data: bytes) -> str:
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
     """Write beside, flush to disk, rename: a reader sees the old file or the new one, never a part.
-
-    Returns:
-        The sha256 of the data.
 
     Raises:
         FolderError: the disk is full, read-only or gone; nothing is left behind.
@@ -40,18 +41,24 @@ def write_bytes(path: Path, data: bytes) -> str:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-        return hashlib.sha256(data).hexdigest()
     except BaseException as error:
         if temporary is not None:
             remove(Path(temporary))
         if isinstance(error, OSError):
             raise not_written(path.parent, error) from error
         raise
+
+
+def write_bytes(path: Path, data: bytes) -> str:
+    """Write a file as `writing` does; gives the sha256 of the data."""
+    with writing(path) as file:
+        file.write(data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def touch(path: Path) -> None:

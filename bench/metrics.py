@@ -7,6 +7,7 @@ the same figures another way; a test holds the two equal to 1e-12.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from bench.tasks import Task
 
@@ -58,14 +59,15 @@ def values_from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         "accuracy", "matthews" and, if C = 2, "f1" -> [...] float64.
     """
-    counts = np.asarray(confusion, dtype=np.float64)
-    true, predicted = counts.sum(-1), counts.sum(-2)  # (..., C)
-    total, right = true.sum(-1), np.trace(counts, axis1=-2, axis2=-1)  # (...)
-    covariance = total * right - (true * predicted).sum(-1)
-    spread = (total**2 - (true**2).sum(-1)) * (total**2 - (predicted**2).sum(-1))
+    # classes first: sums over two or three neighbours in memory would take most of the time of all scores
+    counts = np.moveaxis(np.asarray(confusion), (-2, -1), (0, 1)).astype(np.float64, order="C")  # (C, C, ...)
+    true, predicted = counts.sum(1), counts.sum(0)  # (C, ...)
+    total, right = true.sum(0), np.trace(counts)  # (...)
+    covariance = total * right - (true * predicted).sum(0)
+    spread = (total**2 - (true**2).sum(0)) * (total**2 - (predicted**2).sum(0))
     values = {"accuracy": right / total, "matthews": _ratio(covariance, np.sqrt(spread))}
-    if counts.shape[-1] == 2:
-        values["f1"] = _ratio(2 * counts[..., 1, 1], true[..., 1] + predicted[..., 1])
+    if len(counts) == 2:
+        values["f1"] = _ratio(2 * counts[1, 1], true[1] + predicted[1])
     return values
 
 
@@ -92,9 +94,7 @@ def pearson(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
 
 def spearman(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Correlate ranks, ties sharing their mean rank; shapes and the undefined cases are those of `pearson`."""
-    from scipy.stats import rankdata
-
-    return pearson(rankdata(labels), rankdata(predictions, axis=-1))
+    return pearson(pd.Series(labels).rank(), pd.DataFrame(predictions).rank(axis=1))
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

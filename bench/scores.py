@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.areas import auc_budget, auc_common, halves, widest_gap
+from bench.areas import auc_budget, auc_common, bought, halves, widest_gap
 from bench.statistics import interpolate
 from bench.sweep import Sweep
 from bench.weighted import weighted_metric
@@ -27,7 +27,7 @@ BUDGETS = (0.25, 0.5, 0.75, 1.0)
 AREAS = ("auc_common", "auc_budget", "auc_budget_half")
 QUANTITIES = (*AREAS, *(f"value_{100 * budget:.0f}" for budget in BUDGETS))
 DRAWS = 2000
-#: Weights held at once; a block of resamples has at least one.
+#: Weights, and points under them, that are held at once; a block of resamples has at least one.
 BLOCK = 2**21
 
 Run = tuple[str, int]  # method and seed
@@ -84,7 +84,9 @@ def panel_scores(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Scores:
     ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
     values, (low,), (high,) = judge(runs, ones)
     seed = zlib.crc32(f"{keys['task']}/{keys['split']}".encode())  # of the examples alone
-    blocks = [group_means(list(runs), judge(runs, weights)[0]) for weights in resamples(ones.shape[1], draws, seed)]
+    width = max(ones.shape[1], sum(len(one.knob_values) for one in sweeps))
+    drawn = resamples(ones.shape[1], draws, seed, max(1, BLOCK // width))
+    blocks = [group_means(list(runs), judge(runs, weights)[0]) for weights in drawn]
     drawn = {group: np.concatenate([block[group] for block in blocks]) for group in blocks[0]}
     if not high - low >= NARROWEST:  # no range for the panel: none for a resample of it, either
         for array in (values[0], *drawn.values()):
@@ -112,11 +114,11 @@ def group_runs(sweeps: Sequence[Sweep]) -> dict[Run, list[Sweep]]:
     return runs
 
 
-def resamples(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Weights of bootstrap resamples, float32 [block, n], in blocks that fit into memory."""
+def resamples(n: int, draws: int, seed: int, block: int) -> Iterator[np.ndarray]:
+    """Weights of bootstrap resamples, float32 [block, n] at a time; what is drawn does not depend on the block."""
     rng = np.random.default_rng(seed)
-    for start in range(0, draws, max(1, BLOCK // n)):
-        count = min(draws - start, max(1, BLOCK // n))
+    for start in range(0, draws, block):
+        count = min(draws - start, block)
         drawn = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
         yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)
 
@@ -134,10 +136,10 @@ def judge(runs: dict[Run, list[Sweep]], weights: np.ndarray) -> tuple[np.ndarray
     for row, (run, sweeps) in enumerate(runs.items()):
         x, y, _ = planes[run]
         (x_a, y_a, fallback_a), (x_b, y_b, fallback_b) = (plane(sweeps, weights, half) for half in (in_a, ~in_a))
-        halved = x_a, y_a, x_b, y_b, fallback_a, fallback_b, sweeps[0].panel_layers
+        by_budget = bought(x_a, y_a, x_b, y_b, fallback_a, fallback_b, sweeps[0].panel_layers)
         values[:, row, 0] = auc_common(x, y, low, high)
-        values[:, row, 1] = auc_budget(*halved)
-        values[:, row, 2] = auc_budget(*halved, limit=0.5)
+        values[:, row, 1] = auc_budget(by_budget)
+        values[:, row, 2] = auc_budget(by_budget, limit=0.5)
         values[:, row, 3:] = interpolate(BUDGETS, x, y)
     return values, low, high
 

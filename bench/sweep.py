@@ -134,8 +134,12 @@ def exit_rows(sweep: Sweep) -> Rows:
 def joined(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
     """Rows below each other as one table with the given columns, also where there are none."""
     sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
-    table = {}
-    for column in columns:
-        pieces = [np.broadcast_to(part[column], size) for part, size in zip(parts, sizes, strict=True)]
-        table[column] = np.concatenate(pieces) if pieces else []
-    return pd.DataFrame(table)
+    return pd.DataFrame({column: below_each_other([part[column] for part in parts], sizes) for column in columns})
+
+
+def below_each_other(values: list, sizes: list[int]) -> pd.Series:
+    """One column: arrays as they are, scalars as often as asked; texts as objects, one for all rows that repeat it."""
+    if any(isinstance(value, np.ndarray) for value in values):
+        return pd.Series(np.concatenate([np.broadcast_to(*pair) for pair in zip(values, sizes, strict=True)]))
+    dtype = object if any(isinstance(value, str) for value in values) else None
+    return pd.Series(np.repeat(np.array(values, dtype=dtype), sizes), dtype=dtype)

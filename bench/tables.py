@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from bench.paired import percentile_interval
 from bench.scores import AREAS, BUDGETS, QUANTITIES, Scores
@@ -174,10 +173,9 @@ def mean_rank_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataF
             ]
             ranked = [m for m in rivals if all(np.isfinite(task.get(m, np.nan)) for task in means)]
             if len(ranked) > 1:
-                ranks = [rankdata([-round(task[m], 12) for m in ranked]) for task in means]
+                ranks = pd.DataFrame(means)[ranked].round(12).rank(axis=1, ascending=False).mean()
                 keys = {"suite": suite, "backbone": backbone, "quantity": quantity, "tasks": len(panels)}
-                pairs = zip(ranked, np.mean(ranks, axis=0), strict=True)
-                rows += [{**keys, "method": m, "methods": len(ranked), "mean_rank": rank} for m, rank in pairs]
+                rows += [{**keys, "method": m, "methods": len(ranked), "mean_rank": rank} for m, rank in ranks.items()]
     return pd.DataFrame(rows, columns=["suite", "backbone", "quantity", "method", "mean_rank", "tasks", "methods"])
 
 

@@ -64,33 +64,37 @@ def test_auc_common_does_not_depend_on_the_order_of_points(points, random):
     np.testing.assert_allclose(A.auc_common(x, y, x.min(), x.max()), A.auc_common(*other, x.min(), x.max()), atol=1e-12)
 
 
+def area_of_budgets(*halves, num_layers, limit=1.0):
+    return A.auc_budget(A.bought(*halves, num_layers), limit)
+
+
 def test_auc_budget_by_hand():
     # L = 4. Chosen on A: nothing fits b = .25 (constant on B: .5); b = .5: .6 -> B .65; b = .75: .9 -> B .80; b = 1:
     # the same (equal value, cheaper). Chosen on B: the first point costs .25 there; the dearest, .85, wins at b = 1.
     x_a, y_a = np.array([0.5, 0.75, 1.0]), np.array([0.6, 0.9, 0.9])
     x_b, y_b = np.array([0.25, 0.75, 1.0]), np.array([0.65, 0.80, 0.85])
     on_a, on_b = [0.5, 0.65, 0.80, 0.80], [0.6, 0.6, 0.9, 0.9]
-    got = A.auc_budget(x_a, y_a, x_b, y_b, 0.4, 0.5, num_layers=4)
+    got = area_of_budgets(x_a, y_a, x_b, y_b, 0.4, 0.5, num_layers=4)
     assert got == pytest.approx(np.mean([on_a, on_b]))
-    got = A.auc_budget(x_a, y_a, x_b, y_b, 0.4, 0.5, num_layers=4, limit=0.5)
+    got = area_of_budgets(x_a, y_a, x_b, y_b, 0.4, 0.5, num_layers=4, limit=0.5)
     assert got == pytest.approx(np.mean([on_a[:2], on_b[:2]]))
 
 
 def test_auc_budget_without_a_point_that_fits_is_the_constant_label():
-    assert A.auc_budget([1.0], [0.9], [1.0], [0.9], 0.4, 0.6, num_layers=12, limit=0.5) == pytest.approx(0.5)
+    assert area_of_budgets([1.0], [0.9], [1.0], [0.9], 0.4, 0.6, num_layers=12, limit=0.5) == pytest.approx(0.5)
 
 
 def test_auc_budget_admits_a_cost_equal_to_the_budget():
     x = np.array([0.1 + 0.2])  # .30000000000000004
-    assert A.auc_budget(x, [1.0], x, [1.0], 0.0, 0.0, num_layers=10) == pytest.approx(0.8)
+    assert area_of_budgets(x, [1.0], x, [1.0], 0.0, 0.0, num_layers=10) == pytest.approx(0.8)
 
 
 @given(runs, st.integers(2, 24))
 def test_auc_budget_grows_with_the_limit_when_both_halves_agree(points, num_layers):
     x, y = as_run(points)
-    half, whole = (A.auc_budget(x, y, x, y, 0.0, 0.0, num_layers, limit) for limit in (0.5, 1.0))
+    half, whole = (area_of_budgets(x, y, x, y, 0.0, 0.0, num_layers=num_layers, limit=limit) for limit in (0.5, 1.0))
     assert half <= whole + 1e-12
-    cheaper = A.auc_budget(x / 2, y, x / 2, y, 0.0, 0.0, num_layers)
+    cheaper = area_of_budgets(x / 2, y, x / 2, y, 0.0, 0.0, num_layers=num_layers)
     assert cheaper >= whole - 1e-12  # the same answers for less
 
 
@@ -99,11 +103,13 @@ def test_auc_budget_swaps_and_permutes(points, random):
     x, y = as_run(points)
     y_b = np.roll(y, 1)
     order = random.sample(range(len(x)), len(x))
-    value = A.auc_budget(x, y, x, y_b, 0.1, 0.2, 12)
-    assert A.auc_budget(x, y_b, x, y, 0.2, 0.1, 12) == pytest.approx(value)
+    value = area_of_budgets(x, y, x, y_b, 0.1, 0.2, num_layers=12)
+    assert area_of_budgets(x, y_b, x, y, 0.2, 0.1, num_layers=12) == pytest.approx(value)
     distinct = len({*zip(x, y, strict=True)}) == len(x) and len({*zip(x, y_b, strict=True)}) == len(x)
     if distinct:  # twins in cost and value on the choosing half are told apart by position only
-        assert A.auc_budget(x[order], y[order], x[order], y_b[order], 0.1, 0.2, 12) == pytest.approx(value)
+        assert area_of_budgets(x[order], y[order], x[order], y_b[order], 0.1, 0.2, num_layers=12) == pytest.approx(
+            value
+        )
 
 
 def test_halves_are_splitmix64_of_the_index():

@@ -92,7 +92,7 @@ def test_bootstrap_over_examples_covers_and_holds_its_level():
     hardness = rng.normal(0.7, 1.0, size=(N, simulations))
     right = [[hardness + rng.logistic(size=hardness.shape) > 0 for _ in range(seeds)] for _ in "ab"]
     contributions = np.mean(right[0], axis=0) - np.mean(right[1], axis=0)  # [n, simulations]
-    (weights,) = resamples(N, 1000, seed=0)
+    (weights,) = resamples(N, 1000, seed=0, block=1000)
     draws = weights @ contributions / N
     low, high = P.percentile_interval(draws)
     assert 0.93 <= ((low <= 0) & (high >= 0)).mean() <= 0.97

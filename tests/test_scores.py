@@ -55,7 +55,7 @@ def test_weighted_metrics_are_those_of_repeated_examples(task):
     else:
         labels, predictions = rng.integers(task.num_labels, size=40), rng.integers(task.num_labels, size=(5, 40))
         predictions[0] = 1
-    (weights,) = resamples(40, 3, seed=1)
+    (weights,) = resamples(40, 3, seed=1, block=3)
     got = weighted_metric(task, labels, predictions, weights)
     for row, weight in zip(got, weights, strict=True):
         drawn = np.repeat(np.arange(40), weight.astype(int))
@@ -68,7 +68,7 @@ def test_weighted_metrics_are_those_of_repeated_examples(task):
 def test_a_resample_scores_as_the_replay_of_its_examples(make_panel, task):
     scores = panel_scores(make_panel(task), draws=3)
     assert np.isfinite(scores.values[:, : len(AREAS)]).any(axis=0).all()
-    (weights,) = resamples(60, 3, seed=zlib.crc32(f"{task}/validation".encode()))
+    (weights,) = resamples(60, 3, seed=zlib.crc32(f"{task}/validation".encode()), block=3)
     for at, weight in enumerate(weights):
         drawn = np.repeat(np.arange(60), weight.astype(int))
         again = panel_scores(make_panel(task, drawn), draws=1)
@@ -98,7 +98,7 @@ def test_without_all_range_methods_there_is_no_common_area(make_panel):
 
 
 def test_resamples_are_the_same_for_all_and_draw_n_examples():
-    first, again = (np.concatenate(list(resamples(50, 7, seed=3))) for _ in range(2))
+    first, again = (np.concatenate(list(resamples(50, 7, seed=3, block=4))) for _ in range(2))
     assert (first == again).all() and (first.sum(axis=1) == 50).all() and len(first) == 7
 
 

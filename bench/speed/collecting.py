@@ -1,4 +1,4 @@
-"""Collecting: every table from finished cells, for results folders of three sizes.
+"""Collecting: points, exits and curves from finished cells, then every table, for results folders of three sizes.
 
 Memory is that of this process and its workers together, libraries included; pages that they share count once.
 """
@@ -11,35 +11,65 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import psutil
 
-from bench.collect import collect
+from bench.collect import (
+    POINTS,
+    collect,
+    curve_rows,
+    panel_sweeps,
+    panel_tables,
+    panels,
+    records_of,
+    stacked,
+    write_tables,
+)
+from bench.parallel import call_all
 from bench.resolve import methods_of
-from bench.speed.finished import embedded_grid, finish
 from bench.speed.table import Row, Settings
 from bench.store import RunFolder
+from methods.base import Method
 
 #: Seeds that make about a hundred, a thousand and ten thousand cells.
 SEEDS = (1, 9, 93)
 GOALS = {"s": "<= 60", "MB": "<= 1000"}
+#: The tables that the goals are about.
+CURVES = ("points", "exits", "curves")
 #: Seconds between two looks at the memory.
 TICK = 0.2
 
 
 def measure(settings: Settings) -> Iterator[Row]:
     """Seconds and megabytes for each size, and how much longer a cell takes in the largest folder."""
-    costs = []
+    from bench.speed.finished import embedded_grid, finish  # not in the workers
+
+    costs: dict[str, list[float]] = {}
     for seeds in SEEDS:
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place))
             cells = finish(embedded_grid(seeds), folder)
-            seconds, peak = watched(lambda folder=folder: collect(folder, methods_of(folder)))
-        costs.append(seconds / cells)
-        for value, unit in ((seconds, "s"), (peak / 1e6, "MB")):
-            yield Row(f"collecting {cells} cells, every table", value, unit, GOALS[unit] if seeds == SEEDS[-1] else "")
-    yield Row(
-        "collecting: time of a cell among the most, against ten times fewer", costs[-1] / costs[-2], "times", "<= 1.5"
-    )
+            for what, function in ((", ".join(CURVES), collect_curves), ("every table", collect)):
+                seconds, peak = watched(lambda run=function, folder=folder: run(folder, methods_of(folder)))
+                costs.setdefault(what, []).append(seconds / cells)
+                for value, unit in ((seconds, "s"), (peak / 1e6, "MB")):
+                    has_goal = function is collect_curves and seeds == SEEDS[-1]
+                    yield Row(f"collecting {cells} cells, {what}", value, unit, GOALS[unit] if has_goal else "")
+    for what, (*_, before, last) in costs.items():
+        name = f"collecting, {what}: time of a cell among the most, against ten times fewer"
+        yield Row(name, last / before, "times", "<= 1.5")
+
+
+def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:
+    """What `collect` does, for the tables of `CURVES` alone."""
+    tables = stacked(call_all(panel_curves, panels(folder, records_of(folder, methods), methods)))
+    tables["points"] = tables["points"][POINTS]
+    write_tables(folder, {name: tables[name] for name in CURVES})
+
+
+def panel_curves(folder: RunFolder, records: list[dict], split: str) -> dict[str, pd.DataFrame]:
+    """The tables of one panel; those that are not in `CURVES` stay empty."""
+    return panel_tables(row for one in panel_sweeps(folder, records, split) for row in curve_rows(one))
 
 
 def watched(function: Callable[[], object]) -> tuple[float, int]:
