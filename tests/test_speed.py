@@ -1,6 +1,7 @@
 """The measurements' own parts: the table, the released procedure they compare with, and the invented folders."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -153,13 +154,19 @@ def test_the_naive_grid_trains_stage_1_for_every_point(tmp_path):
         tmp_path / "run.json", {"suite": "s", "methods": {"static": None, "deebert": None, "pabee-frozen": None}}
     )
     spec = {"task": "rte", "start": None}
-    first = {"key": "a", "spec": spec | {"method": "static"}, "seconds": {"all": 10.0, "train": 8.0}}
-    second = {"key": "b", "spec": spec | {"method": "deebert", "start": "a"}, "seconds": {"all": 4.0, "train": 1.0}}
+    took = {"load": 0.5, "train": 8.0, "trace": 1.0, "all": 10.0}, {"load": 1.0, "train": 1.0, "trace": 1.5, "all": 4.0}
+    first = {"key": "a", "spec": spec | {"method": "static"}, "seconds": took[0]}
+    second = {"key": "b", "spec": spec | {"method": "deebert", "start": "a"}, "seconds": took[1]}
     for record_ in (first, second):
         folder.write_record({**record_, "status": "ok", "layers": 12})
-    (row,) = grid.measure(Settings(results=str(tmp_path)))
+    naive, _ = grid.measure(Settings(results=str(tmp_path)))
     # one static point; 15 thresholds and 12 patiences of DeeBERT's model, each with a stage 1 of its own
-    assert row.value == pytest.approx((10 + 15 * (4 + 8) + 12 * (4 + 8)) / 14)
+    assert naive.value == pytest.approx((10 + 15 * (4 + 8) + 12 * (4 + 8)) / 14)
+    for ends, workers in (((110, 114), 1), ((110, 110), 2), ((110, 113.5), 2)):
+        for key, end in zip("ab", ends, strict=True):
+            os.utime(folder.record_path(key), (end, end))
+        _, outside = grid.measure(Settings(results=str(tmp_path)))
+        assert outside.value == pytest.approx(1 - 13 / (workers * (ends[1] - 100)))
 
 
 def test_the_naive_grid_needs_a_run(tmp_path):
