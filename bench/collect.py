@@ -11,7 +11,6 @@ from itertools import groupby
 
 import pandas as pd
 
-from bench.files import writing
 from bench.insight import (
     BOUNDS,
     CONFIDENCE,
@@ -32,6 +31,7 @@ from bench.resolve import methods_of
 from bench.scores import Scores, panel_scores
 from bench.store import RunFolder
 from bench.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
+from bench.tablefiles import write_table
 from bench.tables import (
     CURVES,
     auc_table,
@@ -84,15 +84,9 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     tables = derived_tables(found, [scores for _, scores in done], rivals)
     tables["reproduction"] = reproduction_table(tables)
     tables["failures"] = failure_table(records, shared, list(methods))
-    write_tables(folder, tables)
-    return tables
-
-
-def write_tables(folder: RunFolder, tables: dict[str, pd.DataFrame]) -> None:
-    """Write tables as CSV files, a piece at a time."""
     for name, table in tables.items():
-        with writing(folder.path / f"{name}.csv") as file:
-            table.to_csv(file, mode="wb", index=False, lineterminator="\n")
+        write_table(folder.path / f"{name}.csv", table)
+    return tables
 
 
 def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals: list[str]) -> dict[str, pd.DataFrame]:

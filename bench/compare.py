@@ -19,11 +19,11 @@ from bench.errors import UserError
 from bench.figures.curves import draw_curve
 from bench.figures.look import looks, metric, title
 from bench.figures.page import STYLE, annotate, blocks, layer_axis, save, seeds_of, source, spread
-from bench.files import write_text
 from bench.paired import holm
 from bench.scores import NARROWEST, QUANTITIES
 from bench.statistics import interpolate, t_interval
 from bench.store import RunFolder
+from bench.tablefiles import read_table, write_table
 from bench.tables import GRID, PANEL, runs_of
 from bench.versus import unit_columns
 
@@ -57,7 +57,7 @@ def compare_runs(run_a: RunFolder, run_b: RunFolder, results: RunFolder) -> pd.D
     table["p_t_holm"] = families.transform(lambda p: holm(p.to_numpy()))
     results.path.mkdir(parents=True, exist_ok=True)
     for name, rows in (("comparison", table[COMPARISON]), ("comparison_seeds", by_seed)):
-        write_text(results.path / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
+        write_table(results.path / f"{name}.csv", rows)
     return table[COMPARISON]
 
 
@@ -74,29 +74,23 @@ def check_comparable(run_a: RunFolder, run_b: RunFolder) -> None:
             raise UserError(f"the data of task '{task}' differ between '{run_a.path}' and '{run_b.path}'")
 
 
-def read(run: RunFolder, name: str) -> pd.DataFrame:
-    """A table of a run folder."""
-    path = run.path / f"{name}.csv"
-    if not path.is_file():
-        raise UserError(f"no {name}.csv in '{run.path}': run_all.py --collect --results {run.path} writes it")
-    return pd.read_csv(path)
-
-
 def seed_differences(run_a: RunFolder, run_b: RunFolder) -> pd.DataFrame:
     """comparison_seeds.csv: every quantity of every run that both folders have; runs without a value have no row."""
     low, high = shared_ranges(run_a, run_b)
-    scores = [with_common_area(read(run, "scores"), read(run, "points"), low, high) for run in (run_a, run_b)]
+    tables = [[read_table(run.path / f"{name}.csv") for name in ("scores", "points")] for run in (run_a, run_b)]
+    scores = [with_common_area(*each, low, high) for each in tables]
     both = scores[0].merge(scores[1], on=RUN, suffixes=("_a", "_b"))
-    tables = []
+    rows = []
     for quantity in QUANTITIES:
         a, b = both[f"{quantity}_a"], both[f"{quantity}_b"]
-        tables.append(both.assign(quantity=quantity, value_a=a, value_b=b, difference=b - a)[BY_SEED])
-    return pd.concat(tables, ignore_index=True).dropna(subset="difference")
+        rows.append(both.assign(quantity=quantity, value_a=a, value_b=b, difference=b - a)[BY_SEED])
+    return pd.concat(rows, ignore_index=True).dropna(subset="difference")
 
 
 def shared_ranges(run_a: RunFolder, run_b: RunFolder) -> tuple[pd.Series, pd.Series]:
     """The ends of the range of `auc_common` that both folders have, by panel; NaN where it is narrow."""
-    ranges = pd.concat([read(run, "auc").dropna(subset="split") for run in (run_a, run_b)]).groupby(PANEL)
+    areas = [read_table(run.path / "auc.csv").dropna(subset="split") for run in (run_a, run_b)]
+    ranges = pd.concat(areas).groupby(PANEL)
     low, high = (ranges[end].agg(how, skipna=False) for end, how in (("x_low", "max"), ("x_high", "min")))
     wide = high - low >= NARROWEST
     return low.where(wide), high.where(wide)
@@ -142,7 +136,7 @@ def paired_columns(units: pd.DataFrame) -> dict[str, float]:
 
 def draw_comparison(run_a: RunFolder, run_b: RunFolder, figures: Path) -> list[Path]:
     """Draw how far every method's curve moved, B - A at equal cost, as PDF, SVG and PNG."""
-    points_a, points_b = (read(run, "points") for run in (run_a, run_b))
+    points_a, points_b = (read_table(run.path / "points.csv") for run in (run_a, run_b))
     shared = points_a[RUN].drop_duplicates().merge(points_b[RUN].drop_duplicates(), on=RUN)
     points_a, points_b = points_a.merge(shared, on=RUN), points_b.merge(shared, on=RUN)
     with matplotlib.style.context(str(STYLE), after_reset=True):

@@ -19,7 +19,7 @@ from bench.data import load_split
 from bench.encoding import Encoded, encode, sorted_batches
 from bench.errors import UserError
 from bench.figures.draw import draw_one
-from bench.files import make_writable, write_text
+from bench.files import make_writable
 from bench.live import run_full, run_live
 from bench.model import EarlyExitModel
 from bench.plan import Grid
@@ -28,6 +28,7 @@ from bench.resolve import methods_of
 from bench.saved import EarlyExitClassifier
 from bench.store import RunFolder
 from bench.sweep import KEYS
+from bench.tablefiles import write_table
 from bench.tasks import TASKS
 from bench.timing import in_turn, ratio
 from bench.trace import Trace
@@ -69,7 +70,7 @@ def measure_latency(grid: Grid, folder: RunFolder, figures: Path, devices: list[
         where = folder.path / "models"
         raise UserError(f"'{where}' holds no early-exit model of this plan: repeat the run with --save-models first")
     table = pd.DataFrame(rows, columns=LATENCY)
-    write_text(folder.path / "latency.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_table(folder.path / "latency.csv", table)
     drawn = [path for name in grid.backbones for path in draw_one("latency", name, folder.path, figures)]
     print(f"{len(table)} rows in {folder.path / 'latency.csv'}, {len(drawn)} figure files in {figures}")
     return 0

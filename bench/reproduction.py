@@ -17,9 +17,9 @@ from bench.effects import Tables, counted
 from bench.errors import UserError
 from bench.metrics import spearman
 from bench.paper_claims import Claim, claims
-from bench.reading import read_table
 from bench.rounding import plain
 from bench.statistics import TOLERANCE, rank_interval, t_interval
+from bench.tablefiles import read_table
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"

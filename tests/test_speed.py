@@ -4,6 +4,7 @@ import csv
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -174,3 +175,23 @@ def test_the_naive_grid_needs_a_run(tmp_path):
         list(grid.measure(Settings()))
     with pytest.raises(NotMeasured, match="holds no finished cells"):
         list(grid.measure(Settings(results=str(tmp_path))))
+
+
+def test_our_side_of_the_anchor_may_come_from_a_table(tmp_path, capsys):
+    from bench.speed import anchor
+
+    row = {"method": "static", "task": "mnli", "split": "validation_matched", "variant": ""}
+    points = pd.DataFrame(
+        [
+            row | {"seed": 1, "value": 0.7},
+            row | {"seed": 0, "value": 0.6},
+            row | {"seed": 0, "value": 0.1, "split": "validation_mismatched"},
+            row | {"seed": 0, "value": 0.2, "method": "pabee"},
+            row | {"seed": 0, "value": 0.3, "task": "rte", "split": "validation"},
+        ]
+    )
+    assert anchor.static_values(points, TASKS["mnli"], [0, 1]).tolist() == [0.6, 0.7]
+    points.to_csv(tmp_path / "points.csv", index=False)
+    where = ["--glue-dir", "none", "--backbone", "none", "--points", str(tmp_path / "points.csv")]
+    assert anchor.main([*where, "--tasks", "rte", "--seeds", "2"]) == 2
+    assert "points of static on rte: expected seeds [0, 1], got [0]" in capsys.readouterr().err

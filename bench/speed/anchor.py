@@ -3,9 +3,10 @@
     python -m bench.speed.anchor --glue-dir DIR --backbone DIR
 
 The library's side is its own sequence classifier, tokenizer, collator and Trainer, at the hyper-parameters of stage 1
-of suite glue-local; only the rows come from our loader, so that both sides see the same. Our side is the command line.
-Both run on one machine, one after the other. Exit status 1 where a mean over seeds lies more than two points apart.
-Needs the extra `speed` (the Trainer wants `accelerate`).
+of suite glue-local; only the rows come from our loader, so that both sides see the same. Our side is the command line,
+or what it has left behind (`--points`, of a run with the same seeds, limit and recipe). Both run on one machine, one
+after the other. Exit status 1 where a mean over seeds lies more than two points apart. Needs the extra `speed` (the
+Trainer wants `accelerate`).
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from transformers import (
 )
 
 from bench.data import Examples, load_split
+from bench.errors import UserError
 from bench.metrics import evaluate_predictions
 from bench.suite import Recipe, load_suite
+from bench.tablefiles import read_table
 from bench.tasks import Task, resolve_tasks
 from bench.tsv import Folder
 
@@ -77,14 +80,33 @@ def library(task: Task, source: Folder, backbone: str, recipe: Recipe, max_lengt
 
 
 def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarray:
-    """The drawn metric of method `static` for each seed, by the command line."""
+    """The drawn metric of method `static` for each seed, by the command line or from its table of points.
+
+    Raises:
+        UserError: the table has other seeds of the task.
+    """
+    if options.points:
+        return static_values(read_table(Path(options.points)), task, seeds)
     with tempfile.TemporaryDirectory() as folder:
         command = ["--suite", SUITE, "--glue-dir", options.glue_dir, "--backbones", f"bert={options.backbone}"]
         command += ["--tasks", task.id, "--methods", "static", "--limit", str(options.limit)]
         command += ["--seed-list", ",".join(map(str, seeds)), "--jobs", "1"]
         command += ["--results", f"{folder}/results", "--figures", f"{folder}/figures"]
         subprocess.run([sys.executable, str(PROGRAM), *command], check=True)
-        return pd.read_csv(Path(folder) / "results" / "points.csv").groupby("seed")["value"].first().to_numpy()
+        return static_values(read_table(Path(folder) / "results" / "points.csv"), task, seeds)
+
+
+def static_values(points: pd.DataFrame, task: Task, seeds: list[int]) -> np.ndarray:
+    """The drawn metric [S] of method `static` on the first validation split of a task.
+
+    Raises:
+        UserError: rows of points.csv that have other seeds.
+    """
+    split = next(name for name in task.splits if name != "train")
+    rows = points[(points["method"] == "static") & (points["task"] == task.id) & (points["split"] == split)]
+    if sorted(rows["seed"]) != seeds:
+        raise UserError(f"points of static on {task.id}: expected seeds {seeds}, got {sorted(rows['seed'])}")
+    return rows.sort_values("seed")["value"].to_numpy()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,23 +117,33 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--tasks", default="sst2,mrpc", metavar="T,..")
     parser.add_argument("--limit", type=int, default=10_000, metavar="N")
     parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--points", metavar="FILE.csv", help="our side: points.csv of a finished run")
     options = parser.parse_args(argv)
+    try:
+        return compare(options)
+    except UserError as error:
+        print(f"bench.speed.anchor: {error}", file=sys.stderr)
+        return 2
+
+
+def compare(options: argparse.Namespace) -> int:
+    """What `main` does with its options; what may be wrong with them is found before the Trainer's hours."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as our cells compute
     suite, source, seeds = load_suite(SUITE), Folder(Path(options.glue_dir)), list(range(options.seeds))
     recipe, apart = suite.recipes["stage1"], 0
     for task in resolve_tasks(options.tasks):
         start = time.perf_counter()
+        mine = ours(task, options, seeds)
+        middle = time.perf_counter()
         how = (source, options.backbone, recipe, suite.max_length, options.limit)
         theirs = [library(task, *how, seed) for seed in seeds]
-        middle = time.perf_counter()
-        mine = ours(task, options, seeds)
         end = time.perf_counter()
         difference = 100 * (np.mean(mine) - np.mean(theirs))
         apart += abs(difference) > POINTS
         print(
-            f"{task.id} {task.metric}, {len(seeds)} seeds: Trainer {np.mean(theirs):.4f} in {middle - start:.0f} s, "
-            f"static {np.mean(mine):.4f} in {end - middle:.0f} s, difference {difference:+.2f} points"
+            f"{task.id} {task.metric}, {len(seeds)} seeds: Trainer {np.mean(theirs):.4f} in {end - middle:.0f} s, "
+            f"static {np.mean(mine):.4f} in {middle - start:.0f} s, difference {difference:+.2f} points"
         )
     return int(apart > 0)
 

@@ -25,12 +25,12 @@ from bench.collect import (
     panels,
     records_of,
     stacked,
-    write_tables,
 )
 from bench.parallel import call_all
 from bench.resolve import methods_of
 from bench.speed.table import Row, Settings
 from bench.store import RunFolder
+from bench.tablefiles import write_table
 from methods.base import Method
 
 #: Seeds that make about a hundred, a thousand and ten thousand cells.
@@ -72,7 +72,8 @@ def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:
     """What `collect` does, for the tables of `CURVES` alone."""
     tables = stacked(call_all(panel_curves, panels(folder, records_of(folder, methods), methods)))
     tables["points"] = tables["points"][POINTS]
-    write_tables(folder, {name: tables[name] for name in CURVES})
+    for name in CURVES:
+        write_table(folder.path / f"{name}.csv", tables[name])
 
 
 def panel_curves(folder: RunFolder, records: list[dict], split: str) -> dict[str, pd.DataFrame]:
