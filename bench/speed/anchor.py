@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,25 +129,27 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """What `main` does with its options; what may be wrong with them is found before the Trainer's hours."""
+    """What `main` does with its options; our side comes first, which finds what may be wrong with them."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as our cells compute
     suite, source, seeds = load_suite(SUITE), Folder(Path(options.glue_dir)), list(range(options.seeds))
-    recipe, apart = suite.recipes["stage1"], 0
-    for task in resolve_tasks(options.tasks):
-        start = time.perf_counter()
-        mine = ours(task, options, seeds)
-        middle = time.perf_counter()
-        how = (source, options.backbone, recipe, suite.max_length, options.limit)
-        theirs = [library(task, *how, seed) for seed in seeds]
-        end = time.perf_counter()
+    tasks, recipe, apart = resolve_tasks(options.tasks), suite.recipes["stage1"], 0
+    how = (options.backbone, recipe, suite.max_length, options.limit)
+    for task, (mine, took) in zip(tasks, [timed(ours, task, options, seeds) for task in tasks], strict=True):
+        theirs, seconds = timed(lambda task=task: [library(task, source, *how, seed) for seed in seeds])
         difference = 100 * (np.mean(mine) - np.mean(theirs))
         apart += abs(difference) > POINTS
         print(
-            f"{task.id} {task.metric}, {len(seeds)} seeds: Trainer {np.mean(theirs):.4f} in {end - middle:.0f} s, "
-            f"static {np.mean(mine):.4f} in {middle - start:.0f} s, difference {difference:+.2f} points"
+            f"{task.id} {task.metric}, {len(seeds)} seeds: Trainer {np.mean(theirs):.4f} in {seconds:.0f} s, "
+            f"static {np.mean(mine):.4f} in {took:.0f} s, difference {difference:+.2f} points"
         )
     return int(apart > 0)
+
+
+def timed(function: Callable, *arguments: object) -> tuple[Any, float]:
+    """What a call gives, and its seconds."""
+    start = time.perf_counter()
+    return function(*arguments), time.perf_counter() - start
 
 
 if __name__ == "__main__":
