@@ -8,8 +8,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from bench.backends import open_backend
-from bench.claims import alone
 from bench.files import make_writable
+from bench.locks import alone
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.pins import read_pins, write_pins
 from bench.plan import Grid, trained_methods

@@ -6,9 +6,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from bench.claims import alone
 from bench.errors import UserError
 from bench.files import make_writable
+from bench.locks import alone
 from bench.resolve import methods_of
 from bench.stamp import stamp
 from bench.store import RunFolder

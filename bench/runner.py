@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.backends import Backend
-from bench.claims import Claims
 from bench.files import remove
+from bench.locks import Locks
 from bench.progress import Estimator, Progress
 from bench.scheduler import Scheduler
 from bench.store import RunFolder, record_of
@@ -85,19 +85,19 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
     Returns:
         How many cells of the plan have failed.
     """
-    claims = Claims(work.folder)
-    clear(todo, work, claims, force)
+    locks = Locks(work.folder)
+    clear(todo, work, locks, force)
     estimator = Estimator()
     for record in work.folder.records():
         if record["status"] == "ok":
             estimator.learn(record["spec"], record["seconds"]["all"])
     progress = Progress(todo.pending, len(todo.finished), backend.capacity(), estimator)
-    scheduler = Scheduler(todo, work, backend, claims, progress, fail_fast)
+    scheduler = Scheduler(todo, work, backend, locks, progress, fail_fast)
     try:
         scheduler.run()
     finally:
         backend.close()
-        claims.drop_all()
+        locks.drop_all()
         progress.close()
     work.folder.refresh()
     return progress.failed
@@ -114,7 +114,7 @@ def tidy(todo: Todo, folder: RunFolder) -> None:
             remove(folder.checkpoint_path(cell.start))
 
 
-def clear(todo: Todo, work: Work, claims: Claims, force: bool) -> None:
+def clear(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
     """Take away what unfinished cells have left, so that a record which appears from now on is news from another run.
 
     What another run works on, or has finished by now, is left alone. Damaged files are kept, in a folder where nothing
@@ -122,10 +122,10 @@ def clear(todo: Todo, work: Work, claims: Claims, force: bool) -> None:
     """
     folder = work.folder
     for cell in todo.pending:
-        if claims.take(cell.key):
+        if locks.take(cell.key):
             for path in folder.damaged_of(cell.key):
                 place = folder.set_aside(path)
                 print(f"not as it was written, set aside as {place}: {cell.label}", file=sys.stderr)
             if force or is_open(cell, folder, True, work.save_models):
                 folder.clear(cell.key)
-            claims.drop(cell.key)
+            locks.drop(cell.key)

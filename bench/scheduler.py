@@ -8,8 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING
 
 from bench.backends import Backend
-from bench.claims import Claims
 from bench.files import remove
+from bench.locks import Locks
 from bench.progress import Progress
 from bench.slot import CellDied, CellHung, CellRefused
 from bench.store import record_of
@@ -29,9 +29,9 @@ class Scheduler:
     """
 
     def __init__(
-        self, todo: Todo, work: Work, backend: Backend, claims: Claims, progress: Progress, fail_fast: bool
+        self, todo: Todo, work: Work, backend: Backend, locks: Locks, progress: Progress, fail_fast: bool
     ) -> None:
-        self.work, self.backend, self.claims = work, backend, claims
+        self.work, self.backend, self.locks = work, backend, locks
         self.progress, self.fail_fast = progress, fail_fast
         self.starts, self.models = todo.starts, todo.models
         self.ready: deque[Cell] = deque()
@@ -77,15 +77,15 @@ class Scheduler:
             self.begin(suspect)
 
     def begin(self, cell: Cell) -> None:
-        """Claim a cell and submit it, unless another run has it or has done it, or its starting model is missing."""
-        if not self.claims.take(cell.key):
+        """Lock a cell and submit it, unless another run has it or has done it, or its starting model is missing."""
+        if not self.locks.take(cell.key):
             self.elsewhere.append(cell)
             return
         needed = any(not self.work.folder.is_finished(key) for key in self.starts.get(cell.key, ()))
         if record := self.work.folder.settled(cell.key, needed):
             self.finish(cell, record)
         elif cell.start and not self.work.folder.has_model(cell.start):
-            self.claims.drop(cell.key)
+            self.locks.drop(cell.key)
             self.train_again(cell)
         else:
             self.progress.start(cell)
@@ -127,7 +127,7 @@ class Scheduler:
     def put_back(self, cell: Cell) -> None:
         """Let go of a cell that has to be run again."""
         self.progress.back(cell)
-        self.claims.drop(cell.key)
+        self.locks.drop(cell.key)
 
     def lost_its_start(self, cell: Cell, record: dict) -> bool:
         """Whether a cell failed because another run, which did not need it, dropped the model just then."""
@@ -136,7 +136,7 @@ class Scheduler:
 
     def finish(self, cell: Cell, record: dict) -> None:
         """Note a result, release the cells that waited for it, and drop the model that nobody needs any more."""
-        self.claims.drop(cell.key)
+        self.locks.drop(cell.key)
         self.unsettled.discard(cell.key)
         self.progress.finish(cell, record)
         released = []
@@ -144,7 +144,7 @@ class Scheduler:
             if record["status"] == "ok":
                 released.append(waiting)
             else:
-                self.claims.take(waiting.key)
+                self.locks.take(waiting.key)
                 self.fail(waiting, f"the model it starts from failed: {record['reason']}")
         self.ready.extendleft(reversed(released))
         needed_by = self.starts.get(cell.start)

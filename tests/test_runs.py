@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.backends.local import LocalBackend
-from bench.claims import Claims
 from bench.errors import FolderError, UserError
 from bench.files import sealed, sweep_temporaries, unsealed, write_bytes
+from bench.locks import Locks
 from bench.runner import find_todo
 from bench.shards import Shard, resolve_shard
 from bench.store import RunFolder
@@ -229,7 +229,7 @@ def test_two_runs_share_a_folder_and_one_is_killed(folder):
 def test_a_cell_of_another_run_is_waited_for(folder):
     cells = make_grid(1)
     folder.create()
-    other = Claims(folder)
+    other = Locks(folder)
     assert other.take(cells[0].key)
     process = start_run(folder, seeds=1, seconds=0.0)
     time.sleep(1.5)
@@ -262,7 +262,7 @@ def test_a_file_system_without_locks(folder, monkeypatch):
     folder.create()
     monkeypatch.setattr("fcntl.flock", missing)
     with pytest.raises(FolderError, match=r"locks', whose file system has none \(flock\): give every machine"):
-        Claims(folder).take("a")
+        Locks(folder).take("a")
     assert not list((folder.path / "locks").iterdir())
 
 

@@ -17,15 +17,15 @@ from bench.store import RunFolder
 SHARDS = "give every machine a folder of its own and a part of the plan (--shard)"
 
 
-class Claims:
-    """The cells that this run holds."""
+class Locks:
+    """The locks of the cells that this run works on."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.held: dict[str, FileLock] = {}
 
     def take(self, key: str) -> bool:
-        """Claim a cell; False where another run works on it."""
+        """Lock a cell; False where another run works on it."""
         lock = _locked(self.folder, key, wait=False)
         if lock is None:
             return False
