@@ -40,8 +40,9 @@ LABELS = {
     "dact-frozen": "DACT, frozen backbone",
     "dact-original": "DACT, original regulariser",
 }
-COLORS = sns.color_palette("colorblind", 10)
-MARKERS = "os^dv<>pX"  # fewer than colours, so that the two do not repeat together
+GREY = 7  # of seaborn's palette; grey is what stands behind
+COLORS = [color for place, color in enumerate(sns.color_palette("colorblind", 10)) if place != GREY]
+MARKERS = "os^dv<>p"  # fewer than colours, so that the two do not repeat together
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)))
 MARKS = {
     "static": {"color": "black", "marker": "D", "linestyle": "none", "markersize": 4, "zorder": 4},

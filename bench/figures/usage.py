@@ -27,7 +27,7 @@ def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
         return None
     groups = list(panels(knobs[knobs["task"].isin(knobs.loc[is_tau(knobs), "task"])]))
     variants = sorted(knobs.loc[is_tau(knobs), "variant"].unique(), key=tau)
-    width, height = max(TEXT_WIDTH / 2, 1.4 * len(variants)), 1.15 * len(groups) + 0.9
+    width, height = max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.4 * len(variants))), 1.15 * len(groups) + 0.9
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(len(groups), len(variants), squeeze=False, sharex=True, sharey=True)
     for row, (task, split, rows) in zip(axes, groups, strict=True):
@@ -37,7 +37,7 @@ def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
         for ax, variant in zip(row, variants, strict=True):
             _draw_usage(ax, matched[matched["tau"] == tau(variant)], used)
     for ax, variant in zip(axes[0], variants, strict=True):
-        ax.set_title(f"DACT τ = {tau(variant):g}")
+        ax.set_title(f"τ = {tau(variant):g}")
     for ax in axes[-1]:
         ax.set_xlabel("layer")
     depth = int(exits["layer"].max())
