@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from bench.insight import (
     BOUNDS,
@@ -186,8 +187,16 @@ def stacked(panels: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
     found = {}
     for name, columns in BY_PANEL.items():
         filled = [table for table in (tables.pop(name) for tables in panels) if len(table)]
-        found[name] = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+        below = {column: concatenated([table[column] for table in filled]) for column in columns if filled}
+        found[name] = pd.DataFrame(below, columns=columns)
     return found
+
+
+def concatenated(columns: list[pd.Series]) -> pd.Series:
+    """Columns below each other; categories stay categories."""
+    if isinstance(columns[0].dtype, pd.CategoricalDtype):
+        return pd.Series(union_categoricals(columns, sort_categories=True))
+    return pd.concat(columns, ignore_index=True)
 
 
 def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:

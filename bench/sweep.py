@@ -138,8 +138,9 @@ def joined(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
 
 
 def below_each_other(values: list, sizes: list[int]) -> pd.Series:
-    """One column: arrays as they are, scalars as often as asked; texts as objects, one for all rows that repeat it."""
+    """One column: arrays as they are, scalars repeated; texts as categories, which take a byte or two a row."""
     if any(isinstance(value, np.ndarray) for value in values):
         return pd.Series(np.concatenate([np.broadcast_to(*pair) for pair in zip(values, sizes, strict=True)]))
-    dtype = object if any(isinstance(value, str) for value in values) else None
-    return pd.Series(np.repeat(np.array(values, dtype=dtype), sizes), dtype=dtype)
+    if any(isinstance(value, str) for value in values):
+        return pd.Series(pd.Categorical(values).repeat(sizes))
+    return pd.Series(np.repeat(np.array(values), sizes))

@@ -41,7 +41,8 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     key = [*PANEL, "method", "variant"]
     exact_groups = dict(list(exact.groupby(key, sort=False)))
     is_swept = points.groupby([*PANEL, "method"])["knob_value"].transform("nunique") > 1
-    for keys, rows in points.assign(variant=points["variant"].where(is_swept, "")).groupby(key, sort=False):
+    one_curve = points.assign(variant=np.where(is_swept, points["variant"], ""))
+    for keys, rows in one_curve.groupby(key, sort=False):
         for resolution, source in (("grid", rows), ("exact", exact_groups.get(keys))):
             runs = [] if source is None else list(runs_of(source).values())
             if not any(len(x) > 1 for x, _ in runs):

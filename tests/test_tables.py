@@ -1,14 +1,17 @@
 """Tables over seeds and tasks: comparisons, ranks, stability, transfer, and what traces show, worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from bench import insight, transfer, versus
+from bench.collect import concatenated
 from bench.scores import AREAS, QUANTITIES, Scores, group_means
-from bench.sweep import Sweep, exit_rows, joined
-from bench.tables import auc_table, budget_table, mean_rank_table, score_table, stability_table
+from bench.sweep import Sweep, exit_rows, joined, point_rows
+from bench.tables import auc_table, budget_table, curve_table, mean_rank_table, score_table, stability_table
 from bench.tasks import TASKS
 from bench.trace import Trace
 from methods.dact import SLACK
@@ -187,6 +190,30 @@ def test_exits_by_layer(small_sweep):
         [0, 1, 2, 4], [0, 2, 1, 2], [0, 3, 1, 1],
         [1, 1, 0, 4], [1, 2, 4, 4], [1, 3, 0, 0],
     ]  # fmt: skip
+
+
+def test_models_that_differ_in_tau_are_one_curve(small_sweep):
+    parts = []
+    for row, variant in enumerate(("tau=0.5", "tau=0.05")):
+        one = {"layers": small_sweep.layers[[row]], "predictions": small_sweep.predictions[[row]]}
+        keys = {**small_sweep.keys, "variant": variant}
+        one = replace(small_sweep, keys=keys, knob_values=np.zeros(1), **one)
+        parts.append({**point_rows(one), "panel_layers": one.panel_layers})
+    points = joined(parts, [*parts[0]])
+    assert points["variant"].tolist() == ["tau=0.5", "tau=0.05"] and points["layer_fraction"].tolist() == [
+        7 / 12,
+        2 / 3,
+    ]
+    curve = curve_table(points, points.iloc[:0])
+    assert curve["x"].tolist() == np.round(np.arange(59, 67) / 100, 2).tolist() and set(curve["variant"]) == {""}
+
+
+def test_tables_of_panels_keep_their_texts_as_categories():
+    parts = [[{"task": "rte", "value": np.array([1.0, 2.0])}], [{"task": "mrpc", "value": np.array([3.0])}]]
+    tables = [{"points": joined(part, ["task", "value"])} for part in parts]
+    task, value = (concatenated([table["points"][name] for table in tables]) for name in ("task", "value"))
+    assert task.tolist() == ["rte", "rte", "mrpc"] and task.cat.categories.tolist() == ["mrpc", "rte"]
+    assert value.tolist() == [1, 2, 3]
 
 
 def test_exits_against_difficulty(small_sweep):
