@@ -187,7 +187,7 @@ def stacked(panels: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
     found = {}
     for name, columns in BY_PANEL.items():
         filled = [table for table in (tables.pop(name) for tables in panels) if len(table)]
-        below = {column: concatenated([table[column] for table in filled]) for column in columns if filled}
+        below = {column: concatenated([table.pop(column) for table in filled]) for column in columns if filled}
         found[name] = pd.DataFrame(below, columns=columns)
     return found
 

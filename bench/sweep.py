@@ -123,11 +123,10 @@ def point_rows(sweep: Sweep) -> Rows:
 
 def exit_rows(sweep: Sweep) -> Rows:
     """How many examples exit at each layer, and how many have it computed, for each operating point."""
-    layers, num_layers = sweep.layers, sweep.trace.logits.shape[1]
-    exits = np.stack([(layers == layer).sum(axis=1) for layer in range(1, num_layers + 1)], axis=1)  # [K, L]
-    used = exits[:, ::-1].cumsum(axis=1)[:, ::-1]
-    layer = np.tile(np.arange(1, num_layers + 1), len(layers))
-    rows = {**sweep.keys, "knob_value": np.repeat(sweep.knob_values, num_layers), "layer": layer}
+    layers, each = sweep.layers, np.arange(1, sweep.trace.logits.shape[1] + 1, dtype=np.int32)
+    exits = np.stack([(layers == layer).sum(axis=1, dtype=np.int32) for layer in each], axis=1)  # [K, L]
+    used = exits[:, ::-1].cumsum(axis=1, dtype=np.int32)[:, ::-1]
+    rows = {**sweep.keys, "knob_value": np.repeat(sweep.knob_values, len(each)), "layer": np.tile(each, len(layers))}
     return {**rows, "exit_count": exits.ravel(), "used_count": used.ravel()}
 
 

@@ -1,6 +1,7 @@
 """Collecting: points, exits and curves from finished cells, then every table, for results folders of three sizes.
 
-Memory is that of this process and its workers together, libraries included; pages that they share count once.
+Each is done in a process of its own. Memory is that of this process and its workers together, libraries included; pages
+that they share count once.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
+from joblib.externals.loky import get_reusable_executor
 
 from bench.collect import (
     POINTS,
@@ -48,10 +51,9 @@ def measure(settings: Settings) -> Iterator[Row]:
     for seeds in SEEDS:
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place))
-            with ProcessPoolExecutor(1, get_context("spawn")) as other:  # what it imports is no part of collecting
-                cells = other.submit(finished, folder, seeds).result()
+            cells = in_another_process(finished, folder, seeds)
             for what, function in ((", ".join(CURVES), collect_curves), ("every table", collect)):
-                seconds, peak = watched(lambda run=function, folder=folder: run(folder, methods_of(folder)))
+                seconds, peak = in_another_process(watched, function, folder)
                 costs.setdefault(what, []).append(seconds / cells)
                 for value, unit in ((seconds, "s"), (peak / 1e6, "MB")):
                     has_goal = function is collect_curves and seeds == SEEDS[-1]
@@ -81,8 +83,14 @@ def panel_curves(folder: RunFolder, records: list[dict], split: str) -> dict[str
     return panel_tables(row for one in panel_sweeps(folder, records, split) for row in curve_rows(one))
 
 
-def watched(function: Callable[[], object]) -> tuple[float, int]:
-    """Seconds of a call, and the most bytes that this process and its children took meanwhile."""
+def in_another_process(function: Callable, *arguments: object) -> Any:
+    """What a call gives, in a process of its own: what others have left in memory does not count."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:
+        return other.submit(function, *arguments).result()
+
+
+def watched(function: Callable[[RunFolder, dict], object], folder: RunFolder) -> tuple[float, int]:
+    """Seconds of collecting a folder, and the most bytes that this process and its children took meanwhile."""
     found, done = [memory()], threading.Event()
 
     def look() -> None:
@@ -93,11 +101,12 @@ def watched(function: Callable[[], object]) -> tuple[float, int]:
     watcher.start()
     started = time.perf_counter()
     try:
-        function()
+        function(folder, methods_of(folder))
     finally:
         seconds = time.perf_counter() - started
         done.set()
         watcher.join()
+        get_reusable_executor().shutdown()  # the workers of `call_all` would keep this process from ending
     return seconds, max(found)
 
 
