@@ -70,10 +70,9 @@ def bought(
     Returns:
         [..., L].
     """
-    budgets = np.arange(1, num_layers + 1) / num_layers
     total = 0.0
     for x, y, other, fallback in ((x_a, y_a, y_b, fallback_b), (x_b, y_b, y_a, fallback_a)):
-        chosen, fits = best_within(x, y, budgets)
+        chosen, fits = best_within(x, y, every_budget(num_layers))
         value = np.take_along_axis(np.asarray(other, dtype=np.float64), chosen, axis=-1)
         total = total + np.where(fits, value, np.asarray(fallback, dtype=np.float64)[..., None])
     return total / 2
@@ -81,9 +80,13 @@ def bought(
 
 def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
     """The mean [...] of what budgets up to a limit buy, `bought` [..., L]; .5 is the paper's "limited computation"."""
-    num_layers = np.shape(values)[-1]
-    within = (np.arange(1, num_layers + 1) / num_layers <= limit + TOLERANCE).sum()
+    within = (every_budget(np.shape(values)[-1]) <= limit + TOLERANCE).sum()
     return values[..., :within].mean(axis=-1)
+
+
+def every_budget(num_layers: int) -> np.ndarray:
+    """1/L, 2/L, .. 1."""
+    return np.arange(1, num_layers + 1) / num_layers
 
 
 def best_within(x: np.ndarray, y: np.ndarray, budgets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

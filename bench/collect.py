@@ -179,14 +179,14 @@ def panel_tables(rows: Iterable[tuple[str, Rows]]) -> dict[str, pd.DataFrame]:
     return tables | {"curves": curve_table(tables["points"], tables.pop("exact"))}
 
 
-def stacked(panels: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+def stacked(by_panel: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
     """The tables of panels below each other; each is taken out of them, so that it is not there twice for long.
 
     Tables without rows have no say in what the columns are.
     """
     found = {}
     for name, columns in BY_PANEL.items():
-        filled = [table for table in (tables.pop(name) for tables in panels) if len(table)]
+        filled = [table for table in (tables.pop(name) for tables in by_panel) if len(table)]
         below = {column: concatenated([table.pop(column) for table in filled]) for column in columns if filled}
         found[name] = pd.DataFrame(below, columns=columns)
     return found

@@ -85,8 +85,8 @@ def panel_scores(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Scores:
     values, (low,), (high,) = judge(runs, ones)
     seed = zlib.crc32(f"{keys['task']}/{keys['split']}".encode())  # of the examples alone
     width = max(ones.shape[1], sum(len(one.knob_values) for one in sweeps))
-    drawn = resamples(ones.shape[1], draws, seed, max(1, BLOCK // width))
-    blocks = [group_means(list(runs), judge(runs, weights)[0]) for weights in drawn]
+    resampled = resamples(ones.shape[1], draws, seed, max(1, BLOCK // width))
+    blocks = [group_means(list(runs), judge(runs, weights)[0]) for weights in resampled]
     drawn = {group: np.concatenate([block[group] for block in blocks]) for group in blocks[0]}
     if not high - low >= NARROWEST:  # no range for the panel: none for a resample of it, either
         for array in (values[0], *drawn.values()):
