@@ -23,6 +23,8 @@ from bench.tablefiles import read_table
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"
+#: From fewer tasks than this there is no spread over tasks to speak of: the units are the seeds.
+TASKS = 3
 #: The tables that the claims are computed from.
 SOURCES = ("points", "exits", "scores", "auc", "stability", "confidence")
 
@@ -58,10 +60,10 @@ def judge(claim: Claim, tables: Tables) -> dict[str, object]:
         claim: which.
         tables: those of `SOURCES`, their rows of one backbone and of the tasks that count.
     """
-    found = claim.effects(tables)
-    by_task = found.groupby("task", sort=False)["effect"].mean()
-    seeds = len(by_task) == 1 and len(found) > 1 and not claim.by_size
-    units = found["effect"] if seeds else by_task
+    found = claim.effects(tables).pivot(index="seed", columns="task", values="effect")
+    by_task, by_seed = found.mean(), found.dropna().mean(axis=1)
+    seeds = len(by_task) < TASKS and len(by_seed) > 1 and not claim.by_size
+    units = by_seed if seeds else by_task
     value = low = high = math.nan
     if claim.by_size:
         value, low, high = with_size(by_task, tables["confidence"])
@@ -138,7 +140,7 @@ def main(arguments: list[str]) -> int:
         if not arguments:
             raise UserError("expected at least one folder: python -m bench.reproduction RESULTS ..")
         print(markdown([reproduction_table(read_sources(Path(folder))) for folder in arguments]))
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

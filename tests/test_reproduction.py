@@ -138,15 +138,29 @@ def test_mnli_counts_once():
 # --- intervals and verdicts
 
 
-def test_units_are_task_means_or_the_seeds_of_one_task():
-    found = rows_of(make_tables(gain={"rte": 0.1, "sst2": 0.2})).loc["3a"]
-    mean, low, high = t_interval(np.array([0.105, 0.205]))
+def test_units_are_task_means_or_the_seeds_of_few_tasks():
+    gain = {"rte": 0.1, "sst2": 0.2, "qnli": 0.6}
+    found = rows_of(make_tables(tasks=tuple(gain), gain=gain)).loc["3a"]
+    mean, low, high = t_interval(np.array([0.105, 0.205, 0.605]))
     assert found[["value", "low", "high"]].tolist() == pytest.approx([mean, low, high])
-    assert found[["units", "unit_kind"]].tolist() == [2, "tasks"]
-    found = rows_of(make_tables(tasks=("rte",), gain={"rte": 0.1})).loc["3a"]
-    _, low, high = t_interval(np.array([0.1, 0.11]))
-    assert found[["low", "high"]].tolist() == pytest.approx([low, high])
-    assert found[["units", "unit_kind", "verdict"]].tolist() == [2, "seeds", HOLDS]
+    assert found[["units", "unit_kind", "verdict"]].tolist() == [3, "tasks", OPEN]
+    for tasks, seeds in ((("rte",), [0.1, 0.11]), (("rte", "sst2"), [0.15, 0.16])):
+        found = rows_of(make_tables(tasks=tasks, gain=gain)).loc["3a"]
+        mean, low, high = t_interval(np.array(seeds))
+        assert found[["value", "low", "high"]].tolist() == pytest.approx([mean, low, high])
+        assert found[["units", "unit_kind", "verdict"]].tolist() == [2, "seeds", HOLDS]
+
+
+def test_of_two_tasks_a_seed_that_lacks_one_is_no_unit():
+    tables = make_tables(seeds=3, gain={"rte": 0.1, "sst2": 0.2})
+    scores = tables["scores"]
+    tables["scores"] = scores[(scores["task"] != "rte") | (scores["seed"] != 0)]
+    row = rows_of(tables).loc["3a"]
+    assert row["units"] == 2 and row["value"] == pytest.approx((0.16 + 0.17) / 2)
+
+
+def test_a_spread_over_seeds_leaves_two_tasks_as_units():
+    assert rows_of(make_tables()).loc["4a", ["units", "unit_kind"]].tolist() == [2, "tasks"]
 
 
 def test_one_unit_decides_nothing():
@@ -247,7 +261,7 @@ def test_printed_from_the_files_of_two_folders(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| claim | measured | tiny, bert | tiny, bert |" and len(lines) == 2 + len(claims())
     area = next(line for line in lines if line.startswith("| 3a:"))
-    assert f"**{HOLDS}**: 0.105 [0.105, 0.105], 2 tasks" in area and f"**{FAILS}**: -0.095 [" in area
+    assert f"**{HOLDS}**: 0.105 [0.041, 0.169], 2 seeds" in area and f"**{FAILS}**: -0.095 [" in area
     assert next(line for line in lines if line.startswith("| 7:")).count("not run: `--methods dact,dact-frozen`") == 2
     assert main([str(tmp_path / "a")]) == 0
     assert capsys.readouterr().out == markdown([reproduction_table(read_sources(tmp_path / "a"))]) + "\n"
