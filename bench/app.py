@@ -133,6 +133,7 @@ def prepare(grid: Grid, folder: RunFolder) -> int:
     from bench.backbones import load_encoder, load_tokenizer
 
     shared = grid.shared()
+    folder.check(shared)
     for checkpoint in grid.checkpoints().values():
         load_tokenizer(checkpoint)
         load_encoder(checkpoint)

@@ -182,9 +182,7 @@ def without_pooler(encoder: nn.Module) -> Layerwise:
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     """The configuration of a checkpoint, refused unless it is an encoder of a known family."""
     try:
-        config = AutoConfig.from_pretrained(
-            checkpoint.path, revision=checkpoint.revision or "main", trust_remote_code=False
-        )
+        config = AutoConfig.from_pretrained(checkpoint.config_folder(), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"checkpoint '{checkpoint.path}' has no usable config: {one_line(error)}") from error
     if config.model_type not in LAYER_PATHS or getattr(config, "is_decoder", False):

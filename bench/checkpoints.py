@@ -59,13 +59,21 @@ class Checkpoint:
         """
         return Path(self.path) if self.is_local else hub_folder(self.path, self.fingerprint())
 
+    def config_folder(self) -> Path:
+        """Where its config.json is on this machine; nothing else of it need be there.
+
+        Raises:
+            UserError: it cannot be had.
+        """
+        return Path(self.path) if self.is_local else hub_config(self.path, self.revision)
+
 
 def resolve(name: str, pins: dict[str, str] | None = None) -> Checkpoint:
     """The checkpoint that a suite or the command line names: embedded, a folder, or a hub repository.
 
     Args:
         name: a name of the embedded suite, a folder, REPOSITORY or REPOSITORY@REVISION.
-        pins: commits of repositories, for those named without a revision.
+        pins: name -> commit, of those that a results folder keeps to.
     """
     if name in embedded.CHECKPOINTS:
         return Checkpoint(str(embedded.checkpoint(name)))
@@ -75,7 +83,7 @@ def resolve(name: str, pins: dict[str, str] | None = None) -> Checkpoint:
     if name.startswith((".", "/", "~")):
         raise UserError(f"checkpoint folder '{cut(name)}' does not exist")
     repo, _, revision = name.partition("@")
-    return Checkpoint(repo, revision or (pins or {}).get(repo))
+    return Checkpoint(repo, (pins or {}).get(name) or revision or None)
 
 
 def check_folder(folder: Path) -> None:
@@ -114,32 +122,30 @@ def folder_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-@cache
 def hub_commit(repo: str, revision: str | None) -> str:
     """The commit of a hub repository, asked from the hub or, without network, from its cache.
 
     Raises:
         UserError: neither knows it; the line says which flag takes a folder instead.
     """
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+    return revision if re.fullmatch("[0-9a-f]{40}", revision or "") else hub_config(repo, revision).name
 
-    if re.fullmatch("[0-9a-f]{40}", revision or ""):
-        return revision
-    failure: Exception | None = None
+
+@cache
+def hub_config(repo: str, revision: str | None) -> Path:
+    """The folder of the hub's cache with the config.json of a repository; its name is the commit.
+
+    Asked for by the name of the revision, which the cache then knows without network, too.
+
+    Raises:
+        UserError: neither the hub nor its cache has it.
+    """
+    from huggingface_hub import hf_hub_download
+
     try:
-        if not constants.HF_HUB_OFFLINE:
-            return HfApi().model_info(repo, revision=revision, timeout=20).sha
+        return Path(hf_hub_download(repo, "config.json", revision=revision)).parent
     except Exception as error:  # the client's transport errors share no public base class
-        failure = error
-    try:
-        cached = try_to_load_from_cache(repo, "config.json", revision=revision)
-    except HFValidationError:
-        cached = None  # no name that the hub could know
-    known_to_be_wrong = isinstance(failure, (RepositoryNotFoundError, RevisionNotFoundError))
-    if isinstance(cached, str) and not known_to_be_wrong:
-        return Path(cached).parent.name
-    raise no_checkpoint(repo, revision, failure)
+        raise no_checkpoint(repo, revision, error) from None
 
 
 @cache
@@ -153,21 +159,31 @@ def hub_folder(repo: str, commit: str) -> Path:
 
     try:
         folder = snapshot_download(repo, revision=commit, allow_patterns=HUB_FILES, ignore_patterns="*/*")
-    except Exception as error:  # see `hub_commit`
+    except Exception as error:  # see `hub_config`
         raise no_checkpoint(repo, commit, error) from None
     check_folder(Path(folder))
     return Path(folder)
 
 
-def no_checkpoint(repo: str, revision: str | None, failure: Exception | None) -> UserError:
+def no_checkpoint(repo: str, revision: str | None, failure: Exception) -> UserError:
     """The error of a hub checkpoint that cannot be had: which one, why, and the ways out."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
+    if isinstance(failure, LocalEntryNotFoundError):
+        failure = failure.__cause__ or failure  # what the hub said, or why it said nothing
     if isinstance(failure, GatedRepoError):
         return UserError(f"checkpoint '{repo}' is gated: accept its terms on the hub and log in, or {WAYS[1]}")
     if isinstance(failure, RevisionNotFoundError):
         return UserError(f"checkpoint '{repo}' has no revision '{revision}' on the hub")
-    reason = one_line(failure) if failure else "the hub is switched off"
+    if isinstance(failure, RemoteEntryNotFoundError):
+        return UserError(f"checkpoint '{repo}' has no config.json on the hub: expected an encoder for `transformers`")
+    reason = one_line(failure)
     if isinstance(failure, RepositoryNotFoundError):
         reason = "the hub knows no such repository, or it is private"
     return UserError(

@@ -12,7 +12,7 @@ NAME = "revisions.json"
 
 
 def read_pins(folder: Path) -> dict[str, str]:
-    """The commits that a results folder has fixed: repository -> commit, data as "datasets/REPOSITORY".
+    """The commits that a results folder has fixed, by REPOSITORY, REPOSITORY@REVISION or datasets/REPOSITORY.
 
     Raises:
         UserError: the file is there and is not readable JSON.

@@ -40,18 +40,22 @@ class Grid:
         """A checkpoint of the suite, at the commit that `pins` or else the hub says."""
         return resolve(name, self.pins).pinned()
 
-    def checkpoints(self) -> dict[str, Checkpoint]:
-        """All checkpoints of the families that run, under the names of run.json: `bert`, `bert student`."""
+    def paths(self) -> dict[str, str]:
+        """What the suite calls the checkpoints of the families that run, by their names in run.json: `bert student`."""
         return {
-            entry_name(family, kind): self.checkpoint(path)
+            entry_name(family, kind): path
             for family in self.backbones
             for kind in KINDS
             if (path := self.suite.backbones[family].path(kind))
         }
 
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """The same checkpoints themselves."""
+        return {entry: self.checkpoint(path) for entry, path in self.paths().items()}
+
     def revisions(self) -> dict[str, str]:
-        """The commits of everything that comes from the hub: repository -> commit, data as "datasets/REPOSITORY"."""
-        found = {c.path: c.revision for c in self.checkpoints().values() if c.revision}
+        """The commits of everything that comes from the hub, by its name; data as "datasets/REPOSITORY"."""
+        found = {path: commit for path in self.paths().values() if (commit := self.checkpoint(path).revision)}
         commit = revision(self.source, self.tasks[0])
         return {**found, f"datasets/{self.source.repo}": commit} if commit else found
 

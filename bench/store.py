@@ -45,16 +45,25 @@ class RunFolder:
         Raises:
             UserError: the folder belongs to another kind of run; the line names the key that differs.
         """
-        known = self.shared()
-        for key, value in shared.items():
-            if key in known:
-                self._compare(key, known[key], value)
+        known = self.check(shared)
         merged = {**known, **shared}
         for key in GROWING:
             merged[key] = {**known.get(key, {}), **shared[key]}
         merged["methods"] = {**known.get("methods", {}), **methods}
         if merged != known:
             write_json(self.path / "run.json", merged)
+
+    def check(self, shared: dict) -> dict:
+        """Compare what a command's cells share with run.json, and give what is there.
+
+        Raises:
+            UserError: see `share`.
+        """
+        known = self.shared()
+        for key, value in shared.items():
+            if key in known:
+                self._compare(key, known[key], value)
+        return known
 
     def _compare(self, key: str, known: object, value: object) -> None:
         if key in GROWING:

@@ -34,7 +34,7 @@ def no_hub(monkeypatch):
     def refuse(*arguments):
         raise UserError("no hub")
 
-    monkeypatch.setattr("bench.checkpoints.hub_commit", refuse)
+    monkeypatch.setattr("bench.checkpoints.hub_config", refuse)
     monkeypatch.setattr("bench.hub.Hub.read", refuse)
 
 

@@ -1,12 +1,10 @@
 """Checkpoints from the hub: pinned once and used ever after; what is said when the hub has or gives nothing."""
 
-import shutil
-
 import pytest
-from huggingface_hub import HfApi, errors
+from fake_hub import FakeHub
 
-from bench import checkpoints
-from bench.backbones import load_encoder, load_tokenizer
+from bench import checkpoints as checkpoint_module
+from bench.backbones import load_config, load_encoder, load_tokenizer
 from bench.checkpoints import Checkpoint, resolve
 from bench.errors import UserError
 from bench.pins import read_pins, write_pins
@@ -16,23 +14,50 @@ from run_all import main
 REPO, OLD, NEW = "some/tiny-bert", "a" * 40, "b" * 40
 
 
-@pytest.fixture(autouse=True)
-def no_memory():
-    """What one test asked the hub is no answer for the next."""
-    for function in (checkpoints.hub_commit, checkpoints.hub_folder):
-        function.cache_clear()
+def forget():
+    """What was asked of the hub is no answer for the next command, which is another process."""
+    for name in ("hub_config", "hub_folder"):
+        getattr(checkpoint_module, name).cache_clear()
 
 
 @pytest.fixture
-def cache(checkpoints, tmp_path, monkeypatch):
-    """A cache of the hub that holds one repository at one commit, and no network."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache of the hub."""
+    forget()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    repo = tmp_path / "cache" / "models--some--tiny-bert"
-    shutil.copytree(checkpoints["bert"], repo / "snapshots" / OLD)
-    (repo / "refs").mkdir()
-    (repo / "refs" / "main").write_text(OLD)
-    return repo
+    return tmp_path / "cache" / "models--some--tiny-bert"
+
+
+@pytest.fixture
+def hub(cache, checkpoints, monkeypatch):
+    """A hub with one repository at one commit, and an empty cache."""
+    hub = FakeHub()
+    hub.add(REPO, OLD, checkpoints["bert"], "main", "v1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
+    template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def unplug(monkeypatch):
+    """`unplug()`: from now on there is no network, and it is another process."""
+
+    def unplug():
+        forget()
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    return unplug
+
+
+@pytest.fixture
+def suite(tiny_suite, tmp_path):
+    """A suite whose backbone is on the hub."""
+    suite = tmp_path / "embedded-hub.toml"
+    suite.write_text(tiny_suite.read_text().replace('"bert-nano"', f'"{REPO}"'))
+    return ["--suite", str(suite), "--tasks", "rte"]
 
 
 def refused(action, *arguments):
@@ -42,23 +67,31 @@ def refused(action, *arguments):
     return str(caught.value)
 
 
-def test_a_prepared_checkpoint_needs_no_network(cache):
-    checkpoint = resolve(REPO).pinned()
-    assert checkpoint == Checkpoint(REPO, OLD)
-    assert checkpoint.folder() == cache / "snapshots" / OLD
+@pytest.mark.parametrize("name", [REPO, f"{REPO}@v1"])
+def test_what_was_fetched_needs_no_network(name, hub, cache, unplug):
+    fetched = resolve(name).pinned()
+    assert fetched == Checkpoint(REPO, OLD) and fetched.folder() == cache / "snapshots" / OLD
+    unplug()
+    checkpoint = resolve(name).pinned()
+    assert checkpoint == fetched
     assert load_encoder(checkpoint).num_layers == 4
     assert len(load_tokenizer(checkpoint)) == 35
 
 
-def test_a_results_folder_keeps_to_its_revisions(cache, checkpoints, tmp_path):
-    write_pins(tmp_path, {REPO: OLD})
-    shutil.copytree(checkpoints["bert"], cache / "snapshots" / NEW)
-    (cache / "refs" / "main").write_text(NEW)  # the hub has moved on
-    assert resolve(REPO).pinned().revision == NEW
-    assert resolve(REPO, read_pins(tmp_path)).pinned().revision == OLD
-    assert resolve(f"{REPO}@{NEW}", read_pins(tmp_path)).revision == NEW  # asked for by name
+def test_a_config_needs_no_weights(hub, cache):
+    assert load_config(resolve(REPO)).num_hidden_layers == 4
+    assert [path.name for path in (cache / "snapshots" / OLD).iterdir()] == ["config.json"]
+
+
+def test_a_results_folder_keeps_to_its_revisions(hub, checkpoints, tmp_path):
+    write_pins(tmp_path, {REPO: OLD, f"{REPO}@v1": OLD})
+    hub.add(REPO, NEW, checkpoints["bert"], "main", "v1")  # the hub moves on
+    pins = read_pins(tmp_path)
+    assert [resolve(name).pinned().revision for name in (REPO, f"{REPO}@v1")] == [NEW, NEW]
+    assert [resolve(name, pins).pinned().revision for name in (REPO, f"{REPO}@v1")] == [OLD, OLD]
+    assert resolve(f"{REPO}@{NEW}", pins).revision == NEW  # asked for by name
     write_pins(tmp_path, {"datasets/nyu-mll/glue": NEW})
-    assert read_pins(tmp_path) == {REPO: OLD, "datasets/nyu-mll/glue": NEW}
+    assert read_pins(tmp_path) == {**pins, "datasets/nyu-mll/glue": NEW}
 
 
 def test_mixed_revisions_are_refused(tmp_path):
@@ -69,13 +102,39 @@ def test_mixed_revisions_are_refused(tmp_path):
     assert f"was made with other checkpoints for 'bert' ({OLD[:12]}.., not {NEW[:12]}..)" in line
 
 
-def test_prepare_pins(cache, tiny_suite, tmp_path, capsys):
-    suite = tmp_path / "embedded-hub.toml"
-    suite.write_text(tiny_suite.read_text().replace('"bert-nano"', f'"{REPO}"'))
-    command = ["--suite", str(suite), "--tasks", "rte", "--results", str(tmp_path / "run")]
-    assert main([*command, "--prepare"]) == 0
+def test_prepare_pins(hub, suite, tmp_path, capsys):
+    assert main([*suite, "--results", str(tmp_path / "run"), "--prepare"]) == 0
     assert read_pins(tmp_path / "run") == {REPO: OLD}
     assert f"pinned {REPO} at {OLD}" in capsys.readouterr().out
+
+
+def test_after_prepare_any_results_folder_needs_no_network(hub, suite, unplug, tmp_path, capsys):
+    assert main([*suite, "--results", str(tmp_path / "run"), "--prepare"]) == 0
+    unplug()
+    for name in ("run", "another"):
+        assert main([*suite, "--results", str(tmp_path / name), "--methods", "static", "--seeds", "1", "--plan"]) == 0
+    assert capsys.readouterr().out.count("1 cells, 1 to run") == 2
+
+
+def test_a_named_revision_is_pinned_under_its_name(hub, suite, checkpoints, tmp_path):
+    command = [*suite, "--backbones", f"bert={REPO}@v1", "--results", str(tmp_path / "run"), "--prepare"]
+    assert main(command) == 0
+    hub.add(REPO, NEW, checkpoints["bert"], "v1")
+    forget()
+    assert main(command) == 0
+    assert read_pins(tmp_path / "run") == {f"{REPO}@v1": OLD}
+
+
+def test_prepare_does_not_move_a_folder_that_was_begun(hub, suite, checkpoints, tmp_path, capsys):
+    hub.add(REPO, NEW, checkpoints["bert"])
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.share({"checkpoints": {"bert": OLD}, "data": {}, "unlabelled": {}, "commands": {}}, {})
+    command = [*suite, "--results", str(folder.path), "--prepare"]
+    assert main([*command, "--backbones", f"bert={REPO}@{NEW}"]) == 2
+    assert "was made with other checkpoints for 'bert'" in capsys.readouterr().err
+    assert read_pins(folder.path) == {}
+    assert main(command) == 0
 
 
 def test_broken_pins(tmp_path):
@@ -86,57 +145,61 @@ def test_broken_pins(tmp_path):
 # --- what the hub does not give
 
 
-def answering(kind, monkeypatch):
-    """Let the hub answer with an error."""
-    error = kind.__new__(kind)
-    error.args = ("the hub's own words",)
-
-    def model_info(*arguments, **options):
-        raise error
-
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(HfApi, "model_info", model_info)
-
-
 WAYS = (
     "--prepare on a machine with network fills the cache, "
     "or name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)"
 )
+NOWHERE = "checkpoint '{}' is neither a local folder nor to be had from the hub or its cache ({}): " + WAYS
 
 
-@pytest.mark.parametrize(
-    ("kind", "line"),
-    [
-        (
-            ConnectionError,
-            "checkpoint 'some/model' is neither a local folder nor to be had from the hub or its cache "
-            f"(the hub's own words): {WAYS}",
-        ),
-        (
-            errors.RepositoryNotFoundError,
-            "checkpoint 'some/model' is neither a local folder nor to be had from the hub or its cache "
-            f"(the hub knows no such repository, or it is private): {WAYS}",
-        ),
-        (
-            errors.GatedRepoError,
-            "checkpoint 'some/model' is gated: accept its terms on the hub and log in, "
-            "or name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)",
-        ),
-        (errors.RevisionNotFoundError, "checkpoint 'some/model' has no revision 'v2' on the hub"),
-    ],
-)
-def test_the_hub_gives_nothing(kind, line, monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    answering(kind, monkeypatch)
-    assert refused(resolve("some/model@v2").pinned) == line
+def test_what_the_hub_does_not_have(hub, tmp_path):
+    unknown = "the hub knows no such repository, or it is private"
+    assert refused(resolve("some/model").pinned) == NOWHERE.format("some/model", unknown)
+    assert refused(resolve(f"{REPO}@v2").pinned) == f"checkpoint '{REPO}' has no revision 'v2' on the hub"
+    assert refused(Checkpoint(REPO, NEW).folder) == f"checkpoint '{REPO}' has no revision '{NEW}' on the hub"
+    (tmp_path / "empty").mkdir()
+    hub.add("some/data", NEW, tmp_path / "empty", "main")
+    assert "'some/data' has no config.json on the hub" in refused(resolve("some/data").pinned)
 
 
-def test_a_hub_out_of_reach_leaves_the_cache(cache, monkeypatch):
-    answering(ConnectionError, monkeypatch)
-    assert resolve(REPO).pinned().revision == OLD
+@pytest.mark.parametrize("option", ["--plan", "--prepare"])
+def test_a_gated_repository(option, hub, suite, tmp_path, capsys):
+    hub.gated.add(REPO)
+    assert main([*suite, "--results", str(tmp_path / "run"), option]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"run_all.py: checkpoint '{REPO}' is gated: accept its terms on the hub and log in, "
+        "or name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)"
+    ]
 
 
-def test_a_commit_that_is_not_in_the_cache(cache):
+def test_a_gated_file(hub):
+    checkpoint = resolve(REPO).pinned()
+    hub.gated.add(REPO)
+    assert "is gated: accept its terms" in refused(checkpoint.folder)
+
+
+def test_a_hub_out_of_reach_leaves_the_cache(hub, monkeypatch):
+    resolve(REPO).folder()
+    hub.close()
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # its client tries five times, and waits between
+    forget()
+    assert resolve(REPO).pinned() == Checkpoint(REPO, OLD)
+    line = refused(resolve("some/model").pinned)
+    assert line.startswith(NOWHERE.format("some/model", "*").split("*")[0]) and line.endswith(WAYS)
+
+
+@pytest.mark.parametrize("options", [["--plan"], ["--prepare"], []])
+def test_pins_and_an_empty_cache_say_what_to_do(options, cache, unplug, suite, tmp_path, capsys):
+    unplug()
+    (tmp_path / "run").mkdir()
+    write_pins(tmp_path / "run", {REPO: OLD})
+    assert main([*suite, "--results", str(tmp_path / "run"), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"checkpoint '{REPO}' is neither a local folder nor to be had" in line and line.endswith(WAYS)
+
+
+def test_a_commit_that_is_not_in_the_cache(hub, unplug):
+    resolve(REPO).folder()
+    unplug()
     line = refused(Checkpoint(REPO, NEW).folder)
-    assert line.startswith(f"checkpoint '{REPO}' is neither a local folder nor to be had from the hub or its cache (")
-    assert line.endswith(WAYS)
+    assert line.startswith(NOWHERE.format(REPO, "*").split("*")[0]) and line.endswith(WAYS)
