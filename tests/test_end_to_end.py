@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 
 from bench.figures import PLOTS
 from bench.reproduction import read_sources, reproduction_table
+from bench.store import RunFolder
+from bench.work import key_of
 from run_all import main
 
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
@@ -92,6 +95,22 @@ def test_full_depth_values_are_those_of_the_evaluate_library(finished):
                 for name, value in values.items():
                     # halting never changes DACT's answer, so its points stand at full depth, too
                     assert rows[name].to_numpy() == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("checkpoint", "b" * 64), ("data", "c" * 64), ("limit", 50), ("precision", "bfloat16"), ("recipe", {"epochs": 9})],
+)
+def test_a_cell_of_another_run_is_refused(key, value, finished, tmp_path, capsys):
+    shutil.copytree(finished / "results", tmp_path / "results")
+    folder = RunFolder(tmp_path / "results")
+    record = next(record for record in folder.records() if record["spec"]["method"] == "static")
+    spec = {**record["spec"], key: value}
+    folder.write_record({**record, "spec": spec, "key": key_of(spec)})  # as if copied from elsewhere
+    assert run(Path("embedded"), tmp_path, "--collect") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"holds cells of another run: '{record['label']}' was made with {key} {value}, and the run's is" in line
+    assert f"(cells/{key_of(spec)[:12]}*.json)" in line
 
 
 def documented_columns() -> dict[str, list[str]]:
