@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +31,9 @@ from methods import discover
 from methods.base import Method, prediction
 
 ABOUT = "early_exit.json"
+#: What early_exit.json takes over from the spec of a cell, and all that it holds.
+OF_SPEC = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
+KEYS = ("cell", *OF_SPEC, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,22 @@ class EarlyExitClassifier:
         self.knob = method.knob(model.num_layers, model.num_labels)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model into a folder of its own, whole or not at all; what was there is replaced.
+        """Write the model into a folder of its own, whole or not at all; a saved model that was there is replaced.
 
         Raises:
+            UserError: the folder holds something else.
             FolderError: the disk is full, read-only or gone.
         """
+        folder = Path(folder).resolve()
         try:
-            self._save(Path(folder))
+            self._save(folder)
         except OSError as error:
-            raise not_written(Path(folder).parent, error) from error
+            raise not_written(folder.parent, error) from error
 
     def _save(self, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and not is_replaceable(folder):
+            raise UserError(f"'{folder}' holds something else than a saved model: name a new folder, or an empty one")
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
             part = Path(temporary) / "model"
             self.model.backbone.config.save_pretrained(part)
@@ -85,7 +91,8 @@ class EarlyExitClassifier:
             save_model(self.model, str(part / "model.safetensors"))
             write_json(part / ABOUT, self.about)
             write_text(part / "README.md", model_card(self.about, self.method))
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                os.rename(folder, Path(temporary) / "before")
             os.rename(part, folder)
 
     @classmethod
@@ -105,6 +112,9 @@ class EarlyExitClassifier:
         folder = Path(folder)
         try:
             about = json.loads((folder / ABOUT).read_text(encoding="utf8"))
+            missing = [name for name in KEYS if not isinstance(about, dict) or name not in about]
+            if missing:
+                raise ValueError(f"'{missing[0]}' is missing")
         except (OSError, ValueError) as error:
             line = f"'{folder}' holds no early-exit model: {ABOUT} cannot be read ({one_line(error)})"
             raise UserError(line) from error
@@ -176,6 +186,12 @@ class EarlyExitClassifier:
         return Examples(stripped[0], stripped[1] if wanted == 2 else None, np.zeros(n, np.int64), np.arange(n))
 
 
+def is_replaceable(folder: Path) -> bool:
+    """Whether a folder is empty or holds a saved model alone: nothing else is ever removed."""
+    entries = list(folder.iterdir()) if folder.is_dir() else [folder]
+    return not entries or (folder / ABOUT in entries and all(entry.is_file() for entry in entries))
+
+
 def model_card(about: dict, method: Method) -> str:
     """The README.md of a saved model, with the curve that was measured on the validation set."""
     citation = (type(method).__doc__ or "").strip().splitlines()[0]
@@ -199,6 +215,7 @@ def model_card(about: dict, method: Method) -> str:
             f"- base model: {about['base']}",
             f"- data: {about['data']}",
             f"- suite {about['suite']}, compat {about['compat']}, variant '{about['variant']}', seed {about['seed']}",
+            f"- trained in {about['precision']}: {', '.join(f'{k} {v:g}' for k, v in about['recipe'].items())}",
             f"- labels: {', '.join(about['labels']) or 'a score'}",
             "",
             f"One trained model; {about['metric']} on the {seen}, against the share of layers and multiply-adds used:",
@@ -237,10 +254,9 @@ def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) 
         {"knob_value": knob, **dict(zip(columns, point, strict=True))}
         for knob, point in zip(values, points, strict=True)
     ]
-    names = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length")
     return {
         "cell": record["key"],
-        **{name: spec[name] for name in names},
+        **{name: spec[name] for name in OF_SPEC},
         "labels": list(TASKS[spec["task"]].labels),
         "suite": shared["suite"],
         "data": shared["title"],

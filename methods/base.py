@@ -243,7 +243,7 @@ def prediction_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> 
     Cross entropy, or squared error where C = 1 (regression).
     """
     if logits.shape[-1] == 1:
-        return F.mse_loss(logits[:, 0], labels.to(logits.dtype), reduction=reduction)
+        return F.mse_loss(logits[:, 0].float(), labels.float(), reduction=reduction)
     return F.cross_entropy(logits, labels, reduction=reduction)
 
 

@@ -83,6 +83,37 @@ def test_the_setting_for_a_budget(run):
         model.knob_for(0.1)
 
 
+def test_only_a_saved_model_is_replaced(run, tmp_path, monkeypatch):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
+    for folder in (tmp_path / "new" / "folder", tmp_path / "new" / "folder", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        model.save_pretrained(folder)
+        assert EarlyExitClassifier.from_pretrained(folder).about == model.about
+    (tmp_path / "mine.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", tmp_path, tmp_path / "mine.txt", tmp_path / "new"):  # the last holds a model one folder down
+        with pytest.raises(UserError, match="holds something else than a saved model: name a new folder"):
+            model.save_pretrained(folder)
+    (tmp_path / "empty" / "notes").mkdir()
+    with pytest.raises(UserError, match="holds something else"):
+        model.save_pretrained(tmp_path / "empty")
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "empty", "mine.txt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("{}", "'cell' is missing"), ("[]", "'cell' is missing"), ("{", "JSON|quotes")]
+)
+def test_a_broken_description(text, reason, tmp_path):
+    (tmp_path / "early_exit.json").write_text(text)
+    with pytest.raises(UserError, match=f"holds no early-exit model: early_exit.json cannot be read .*({reason})"):
+        EarlyExitClassifier.from_pretrained(tmp_path)
+
+
+def test_the_card_says_how_it_was_trained(run):
+    folder = run[0] / "models" / "bert-rte-deebert-seed0"
+    assert "- trained in float32: epochs " in (folder / "README.md").read_text()
+
+
 def test_wrong_texts(run):
     model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
     assert model.predict([], 0.1) == []
