@@ -36,7 +36,7 @@ from bench.suite import Recipe
 from bench.sweep import point_rows, sweep
 from bench.tasks import TASKS, Task
 from bench.trace import Trace
-from bench.training import INFERENCE_BATCH, train
+from bench.training import inference_batch, train
 from bench.tsv import WithUnlabelled
 from bench.work import Cell, Work
 from methods import discover, from_file
@@ -83,7 +83,6 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
     """
     if work.device == "cpu":
         torch.set_num_threads(1)  # sums in another order would change the numbers
-    forget_peak(work.device)
     recipe = Recipe(**cell.spec["recipe"])
     smaller = replace(recipe, accumulation=2 * recipe.accumulation)
     try:
@@ -97,21 +96,25 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        needed = needed_bytes(cell, work, smaller)
-        raise too_little(work.device, needed, recipe.batch_size, smaller.accumulation) from error
+        rows, needed = needed_memory(cell, work, smaller)
+        raise too_little(work.device, needed, rows, smaller.accumulation) from error
 
 
-def needed_bytes(cell: Cell, work: Work, recipe: Recipe) -> int:
-    """An estimate of the memory that a cell's training takes with a recipe."""
+def needed_memory(cell: Cell, work: Work, recipe: Recipe) -> tuple[int, int]:
+    """How many rows a cell's training computes at once with a recipe, and an estimate of the bytes that this takes."""
     method = all_methods(work.method_files, cell.spec["compat"])[cell.spec["method"]]
-    backbone = _pretrained(cell.checkpoint)
+    backbone, precision = _pretrained(cell.checkpoint), cell.spec["precision"]
     is_trained = method.trains("backbone", backbone.num_layers, backbone.num_layers)
-    rows, length = -(-recipe.batch_size // recipe.accumulation), int(rows_of(cell, work, "train")[1].lengths.max())
-    return training_bytes(backbone, is_trained, rows, length, cell.spec["precision"])
+    length = int(rows_of(cell, work, "train")[1].lengths.max())
+    reading = inference_batch(recipe.accumulation)
+    rows = -(-recipe.batch_size // recipe.accumulation) if is_trained else reading
+    teacher = training_bytes(backbone, False, reading, length, precision) if method.has_teacher else 0
+    return rows, training_bytes(backbone, is_trained, rows, length, precision) + teacher
 
 
 def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     """Train and trace a cell with a recipe."""
+    forget_peak(work.device)
     spec, task = cell.spec, TASKS[cell.spec["task"]]
     method = all_methods(work.method_files, spec["compat"])[spec["method"]]
     clock = time.perf_counter()
@@ -176,7 +179,7 @@ def trace_split(
         The sha256 of the trace, and the GLUE metrics without early exit, by the `evaluate` library.
     """
     examples, data = rows_of(cell, work, split)
-    trace = record(model, examples, data, work.device, cell.spec["precision"], -(-INFERENCE_BATCH // parts))
+    trace = record(model, examples, data, work.device, cell.spec["precision"], inference_batch(parts))
     if not np.isfinite(trace.logits[:, -1]).all():
         raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
     digest = trace.save(work.folder.trace_path(cell.key, split))

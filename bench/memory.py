@@ -10,8 +10,10 @@ import torch
 from bench.errors import UserError
 
 GIB = 2**30
-#: The CPU's allocator, the CUDA driver and cuBLAS raise plain errors; only their words tell.
-SAID_BY = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+#: The CPU's allocator, the CUDA driver and cuBLAS raise plain errors; only their words tell. cuBLAS says that it is not
+#: initialized where its workspace finds no room.
+SAID_BY = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory")
+SAID_BY += ("CUBLAS_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -33,19 +35,19 @@ def total_bytes(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def too_little(device: str, needed: int, batch_size: int, parts: int) -> UserError:
+def too_little(device: str, needed: int, rows: int, parts: int) -> UserError:
     """The error of a cell that does not fit: how much it needs, what is there, and the smallest batch tried.
 
     Args:
         device: "cpu" or "cuda".
-        needed: estimated bytes for one part of a batch.
-        batch_size: rows of a batch.
-        parts: in how many parts it was computed.
+        needed: estimated bytes.
+        rows: how many were computed at once.
+        parts: in how many parts a batch was computed (accumulation).
     """
     return UserError(
         f"out of memory on {device} with {total_bytes(device) / GIB:.1f} GiB in all: about {needed / GIB:.1f} GiB are "
-        f"needed (estimate) for the smallest batch tried, {-(-batch_size // parts)} rows at once (batch_size = "
-        f"{batch_size}, accumulation = {parts}): raise accumulation in the suite's recipe, or run fewer cells at once"
+        f"needed (estimate) for the smallest batch tried, {rows} rows at once (accumulation = {parts}): raise "
+        f"accumulation in the suite's recipe, or run fewer cells at once"
     )
 
 

@@ -23,6 +23,7 @@ from methods.base import ExitOutputs, Method, TrainingBatch
 
 #: Frozen features are computed once and kept where they take at most this many bytes; else they are recomputed.
 FEATURE_BYTES = 4 * 2**30
+#: Rows computed at once without gradients, where a batch is not computed in parts.
 INFERENCE_BATCH = 128
 #: Steps between two looks at whether the loss is still finite (on a GPU each look waits for the device).
 CHECK_EVERY = 50
@@ -75,8 +76,9 @@ def train(
     steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate(steps, round(recipe.warmup * steps)))
     scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
-    read = reader(model, data, device, precision, keep_dropout=compat == "released")
-    taught = None if teacher is None else frozen_reader(teacher.eval().requires_grad_(False), data, device, precision)
+    how = (data, device, precision, recipe.accumulation)
+    read = reader(model, *how, keep_dropout=compat == "released")
+    taught = None if teacher is None else frozen_reader(teacher.eval().requires_grad_(False), *how)
     for step, rows in enumerate(epochs(data, recipe, rng)):
         for part in np.array_split(rows, min(recipe.accumulation, len(rows))):
             with autocast(device, precision):
@@ -95,7 +97,7 @@ def train(
     model.eval().zero_grad(set_to_none=True)
     set_apart(parameters)
     if held_out is not None:
-        logits, labels = answers(model, held_out, device, precision)
+        logits, labels = answers(model, held_out, device, precision, recipe.accumulation)
         method.calibrate(list(model.exits.values()), logits, labels)
     return recipe.epochs * len(data)
 
@@ -105,9 +107,14 @@ def learning_rate(steps: int, warmup: int) -> Callable[[int], float]:
     return lambda step: step / warmup if step < warmup else 1 - (step - warmup) / (steps - warmup)
 
 
-def answers(model: EarlyExitModel, data: Encoded, device: str, precision: str) -> tuple[Tensor, Tensor]:
+def inference_batch(parts: int) -> int:
+    """Rows computed at once without gradients, where a batch of training is computed in so many parts."""
+    return -(-INFERENCE_BATCH // parts)
+
+
+def answers(model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int) -> tuple[Tensor, Tensor]:
     """Logits float32 [n, L, C] of a trained model and labels [n], both in the order of its batches."""
-    logits, order = [], list(sorted_batches(data.lengths, INFERENCE_BATCH))
+    logits, order = [], list(sorted_batches(data.lengths, inference_batch(parts)))
     with torch.no_grad(), autocast(device, precision):
         for rows in order:
             logits.append(model(data.batch(rows, device)).logits.float())
@@ -129,7 +136,7 @@ def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[
 
 
 def reader(
-    model: EarlyExitModel, data: Encoded, device: str, precision: str, keep_dropout: bool = False
+    model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int, keep_dropout: bool = False
 ) -> Callable[[np.ndarray], ExitOutputs]:
     """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features.
 
@@ -139,25 +146,30 @@ def reader(
     if keep_dropout or any(parameter.requires_grad for parameter in model.backbone.parameters()):
         return lambda rows: model(data.batch(rows, device))
     model.backbone.eval()
-    return frozen_reader(model, data, device, precision)
+    return frozen_reader(model, data, device, precision, parts)
 
 
 def frozen_reader(
-    model: EarlyExitModel, data: Encoded, device: str, precision: str
+    model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int
 ) -> Callable[[np.ndarray], ExitOutputs]:
     """How batches are read through a backbone that does not change.
 
     It runs without dropout, so its [CLS] states are the same in every epoch: computed once, unless they are too many or
-    an exit reads the whole sequence.
+    an exit reads the whole sequence. Where memory is short (batches in parts) a GPU does not keep them.
     """
-    too_many = 4 * len(data) * model.num_layers * model.backbone.hidden_size > FEATURE_BYTES
-    if too_many or model.reads_sequence:
+    if model.reads_sequence or not keeps_features(len(data), model.num_layers, model.backbone.hidden_size):
         return lambda rows: model(data.batch(rows, device))
-    features = torch.empty(len(data), model.num_layers, model.backbone.hidden_size, device=device)
+    place = device if parts == 1 else "cpu"
+    features = torch.empty(len(data), model.num_layers, model.backbone.hidden_size, device=place)
     with torch.no_grad(), autocast(device, precision):
-        for rows in sorted_batches(data.lengths, INFERENCE_BATCH):
-            features[torch.from_numpy(rows)] = model.backbone(data.batch(rows, device)).float()
-    return lambda rows: model.read(features[torch.from_numpy(rows)])
+        for rows in sorted_batches(data.lengths, inference_batch(parts)):
+            features[torch.from_numpy(rows)] = model.backbone(data.batch(rows, device)).float().to(place)
+    return lambda rows: model.read(features[torch.from_numpy(rows)].to(device))
+
+
+def keeps_features(rows: int, num_layers: int, width: int) -> bool:
+    """Whether the [CLS] states of so many rows, float32 [rows, num_layers, width], are kept for all epochs."""
+    return 4 * rows * num_layers * width <= FEATURE_BYTES
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager:

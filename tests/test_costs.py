@@ -1,6 +1,7 @@
 """Multiply-adds against the library's counter, by hand, and in the rows of a run; memory that does not suffice."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from bench.data import Embedded
 from bench.memory import is_out_of_memory
 from bench.plan import Grid
 from bench.store import RunFolder
-from bench.suite import load_suite
+from bench.suite import Recipe, load_suite
 from bench.tasks import TASKS
 from bench.work import Work
 from methods import discover
@@ -90,11 +91,20 @@ def work(tmp_path):
 
 
 @pytest.fixture
-def one_cell(tiny_suite):
-    grid = Grid(
-        load_suite(str(tiny_suite)), [TASKS["rte"]], ["bert"], {"static": METHODS["static"]}, [0], Embedded(), 40
-    )
-    return grid.cells(grid.shared())[0]
+def plan(tiny_suite):
+    """`plan(name, ..)`: the cells of some methods on RTE by method; one of each, on 100 rows."""
+
+    def plan(*names):
+        methods = {name: METHODS[name] for name in names}
+        grid = Grid(load_suite(str(tiny_suite)), [TASKS["rte"]], ["bert"], methods, [0], Embedded(), 100)
+        return {cell.spec["method"]: cell for cell in grid.cells(grid.shared())}
+
+    return plan
+
+
+@pytest.fixture
+def one_cell(plan):
+    return plan("static")["static"]
 
 
 def failing(times, error, monkeypatch):
@@ -132,7 +142,49 @@ def test_a_cell_that_never_fits_says_what_it_needs(work, one_cell, monkeypatch):
     assert record["status"] == "failed" and len(recipes) == 2
     assert record["reason"].startswith("out of memory on cpu with ")
     assert "needed (estimate) for the smallest batch tried, 10 rows at once" in record["reason"]
-    assert "(batch_size = 20, accumulation = 2)" in record["reason"]
+    assert "(accumulation = 2)" in record["reason"]
+
+
+def test_a_frozen_backbone_is_read_in_smaller_parts(work, plan, monkeypatch):
+    """A card that holds 64 rows: the pass that computes the features of all epochs must get smaller, too."""
+    cells = plan("deebert")
+    assert cell_module.run_cell(cells["static"], work, True)["status"] == "ok"
+    seen, forward = [], Layerwise.forward
+
+    def small(backbone, batch):
+        seen.append(len(batch["input_ids"]))
+        if seen[-1] > 64:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(backbone, batch)
+
+    monkeypatch.setattr(Layerwise, "forward", small)
+    record = cell_module.run_cell(cells["deebert"], work, False)
+    assert (record["status"], record["accumulation"]) == ("ok", 2), record["reason"]
+    assert seen[0] == 100 and max(seen[1:]) == 64
+
+
+def test_a_frozen_backbone_that_never_fits_says_how_it_was_read(work, plan, monkeypatch):
+    cells = plan("pkd", "deebert")
+    assert cell_module.run_cell(cells["static"], work, True)["status"] == "ok"
+    failing(9, MemoryError("no"), monkeypatch)
+    reason = cell_module.run_cell(cells["deebert"], work, False)["reason"]
+    assert "smallest batch tried, 64 rows at once (accumulation = 2)" in reason
+    recipe = replace(Recipe(**cells["pkd"].spec["recipe"]), accumulation=2)
+    rows, needed = cell_module.needed_memory(cells["pkd"], work, recipe)
+    assert rows == recipe.batch_size / 2
+    assert needed > cell_module.needed_memory(cells["static"], work, recipe)[1], "the teacher takes nothing"
+
+
+def test_a_device_that_is_full_from_the_start_is_tried_again(work, one_cell, monkeypatch):
+    calls = []
+
+    def full(device):
+        calls.append(device)
+        if len(calls) == 1:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`")
+
+    monkeypatch.setattr(cell_module, "forget_peak", full)
+    assert cell_module.run_cell(one_cell, work, False)["accumulation"] == 2
 
 
 def test_other_errors_are_not_tried_again(work, one_cell, monkeypatch):
