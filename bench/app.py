@@ -13,7 +13,7 @@ from bench.locks import alone
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.pins import read_pins, write_pins
 from bench.plan import Grid, trained_methods
-from bench.resolve import check_backend, resolve_devices, resolve_grid, resolve_methods, resolve_workers
+from bench.resolve import check_backend, places_of, resolve_devices, resolve_grid, resolve_methods, resolve_workers
 from bench.runner import Todo, find_todo, tidy
 from bench.runner import run as run_cells
 from bench.shards import resolve_shard
@@ -87,7 +87,8 @@ def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, opt
         print(f"{cell.key[:12]}  {cell.label:50}  {state}")
     if todo.pending and options.backend == "local":
         jobs, device = resolve_workers(options)
-        print(*forecast(grid, todo, folder, device, jobs, options.save_models).lines(jobs, device), sep="\n")
+        where = (device, jobs, places_of(device))
+        print(*forecast(grid, todo, folder, *where, options.save_models).lines(device, jobs), sep="\n")
     print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -18,12 +18,14 @@ from bench.checkpoints import Checkpoint
 from bench.costs import backbone_macs
 from bench.data import Source, load_split
 from bench.environment import processor
+from bench.errors import UserError
 from bench.plan import Grid, full_variant, known_methods
 from bench.progress import clock_time
 from bench.runner import Todo
 from bench.store import RunFolder
 from bench.suite import Recipe
 from bench.tasks import TASKS
+from bench.training import keeps_features
 from bench.work import Cell
 from methods.base import ExitSpec, Method
 
@@ -42,49 +44,62 @@ class Forecast:
     """The cost of what is left of a plan.
 
     Attributes:
-        seconds: computing time of all cells together.
+        wall: seconds until the last cell ends.
+        occupied: computing time of all GPUs, or cores, that are at work, in seconds.
         source: where the time comes from, in words.
         trace_bytes: of all traces.
         model_bytes: of the models kept at a time, or with `--save-models` in the end.
     """
 
-    seconds: float
+    wall: float
+    occupied: float
     source: str
     trace_bytes: int
     model_bytes: int
 
-    def lines(self, jobs: int, device: str) -> list[str]:
+    def lines(self, device: str, jobs: int) -> list[str]:
         """What `--plan` prints about it, for so many cells at a time."""
-        wall, unit = self.seconds / jobs, "GPU-hours" if device == "cuda" else "core-hours"
-        wall = min(wall, LONGEST)
+        wall, unit = min(self.wall, LONGEST), "GPU-hours" if device == "cuda" else "core-hours"
         ends = (datetime.now() + timedelta(seconds=wall)).strftime("%Y-%m-%d %H:%M")
         return [
-            f"about {self.seconds / 3600:.2f} {unit}: {clock_time(wall)} with {jobs} at a time, until {ends} if "
+            f"about {self.occupied / 3600:.2f} {unit}: {clock_time(wall)} with {jobs} at a time, until {ends} if "
             f"started now ({self.source})",
             f"about {self.trace_bytes / 1e6:.0f} MB of traces and {self.model_bytes / 1e6:.0f} MB of models on disk",
         ]
 
 
-def forecast(grid: Grid, todo: Todo, folder: RunFolder, device: str, jobs: int, save_models: bool) -> Forecast:
+def forecast(
+    grid: Grid, todo: Todo, folder: RunFolder, device: str, jobs: int, places: int, save_models: bool
+) -> Forecast:
     """Predict what is left of a plan.
 
-    Time is predicted from cells of this plan that have run on a processor and device like this one, method by method
+    Time is predicted from cells in the folder that have run on a processor and device like this one, method by method
     where there are some of the method; if none has, from the multiply-adds and a matrix product timed now.
+
+    Args:
+        grid: the plan.
+        todo: what is left of it.
+        folder: where it runs.
+        device: "cpu" or "cuda".
+        jobs: cells at a time.
+        places: GPUs or cores that they share.
+        save_models: whether all models are kept.
     """
     cells = [cell for cell in todo.pending if not cell.skip]
     macs = Alike(cell_macs, grid)
-    speeds = measured_speeds(grid, todo.finished, folder, device)
+    speeds = measured_speeds(grid, folder, device)
     if speeds:
-        seconds = sum(macs.of(cell) / speeds.get(cell.spec["method"], speeds[""]) for cell in cells)
-        source = "from the speed of the cells that have run here"
+        # what shares a device was slower when it was measured, too
+        wall = sum(macs.of(cell) / speeds.get(cell.spec["method"], speeds[""]) for cell in cells) / jobs
+        source = "from the speed of the cells that have run here, if as many ran at a time"
     else:
         speed = REACHED * product_speed(device, grid.suite.precision)
-        seconds = sum(map(macs.of, cells)) / speed
+        wall = sum(map(macs.of, cells)) / speed / min(jobs, places)
         rate = 2 * speed / REACHED / 1e9
         source = f"from the FLOP count, at {REACHED:g} of the {rate:.0f} GFLOP/s of a matrix product"
     models = [4 * parameters(cell.checkpoint) for cell in cells]
     kept = sum(models) if save_models else (jobs + 1) * max(models, default=0)
-    return Forecast(seconds, source, sum(map(Alike(trace_bytes, grid).of, cells)), kept)
+    return Forecast(wall, wall * min(jobs, places), source, sum(map(Alike(trace_bytes, grid).of, cells)), kept)
 
 
 class Alike:
@@ -101,16 +116,27 @@ class Alike:
         return self.known[kind]
 
 
-def measured_speeds(grid: Grid, finished: Sequence[Cell], folder: RunFolder, device: str) -> dict[str, float]:
-    """Multiply-adds per second of finished cells by method, and of all ("" as their name); empty without any."""
+def measured_speeds(grid: Grid, folder: RunFolder, device: str) -> dict[str, float]:
+    """Multiply-adds per second of the cells in a folder by method, and of all ("" as their name); empty without any.
+
+    Cells of other tasks, seeds and variants than the plan's count, too.
+    """
     here = processor() if device == "cpu" else torch.cuda.get_device_name(0)
+    known = {checkpoint.fingerprint(): checkpoint for checkpoint in grid.checkpoints().values()}
+    methods = known_methods(grid.methods)
     counted, macs, seconds = Alike(cell_macs, grid), defaultdict(float), defaultdict(float)
-    for cell in finished:
-        record = folder.record(cell.key)
-        if record is None or record["status"] != "ok" or ran_on(folder, record, device) != here:
+    for record in folder.records():
+        spec = record["spec"]
+        if record["status"] != "ok" or spec["method"] not in methods or spec["checkpoint"] not in known:
             continue
-        for name in (cell.spec["method"], ""):
-            macs[name] += counted.of(cell)
+        if ran_on(folder, record, device) != here:
+            continue
+        try:
+            amount = counted.of(Cell(spec, known[spec["checkpoint"]], None))
+        except UserError:  # a task of the folder whose data are not at hand now
+            continue
+        for name in (spec["method"], ""):
+            macs[name] += amount
             seconds[name] += record["seconds"]["all"]
     return {name: macs[name] / seconds[name] for name in macs if seconds[name] > 0}
 
@@ -133,13 +159,16 @@ def cell_macs(cell: Cell, grid: Grid) -> float:
     }
     method, layers = known_methods(grid.methods)[spec["method"]], config.num_hidden_layers
     kept = method.depth(layers, full_variant(method, spec["variant"]))
+    rows = len(token_counts(grid.source, task.id, "train", spec["limit"], spec["max_length"]))
+    frozen = 1 if keeps_features(rows, kept, config.hidden_size) else recipe.epochs
     if method.trains("backbone", kept, kept):
         passes = TRAINED * recipe.epochs
-    else:  # computed once for all epochs, unless dropout makes every pass another one or exits read the sequence
-        anew = spec["compat"] == "released" or reads_sequence(method, config, task.num_labels)
-        passes = recipe.epochs if anew else 1
+    elif spec["compat"] == "released" or reads_sequence(method, config, task.num_labels):
+        passes = recipe.epochs  # dropout makes every pass another one, or exits read more than what is kept
+    else:
+        passes = frozen
     traced = sum(value for split, value in forward.items() if split != "train")
-    return kept / layers * (passes * forward["train"] + traced) + method.has_teacher * forward["train"]
+    return kept / layers * (passes * forward["train"] + traced) + method.has_teacher * frozen * forward["train"]
 
 
 def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) -> bool:

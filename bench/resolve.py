@@ -239,5 +239,13 @@ def resolve_workers(options: Namespace) -> tuple[int, str]:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return options.jobs or (torch.cuda.device_count() if device == "cuda" else cores), device
+    return options.jobs or places_of(device), device
+
+
+def places_of(device: str) -> int:
+    """How many GPUs, or cores, this process may use."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.device_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

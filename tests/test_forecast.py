@@ -1,11 +1,13 @@
 """What a plan says before it runs: counted by hand, from measured cells where there are some."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import pytest
 
 from bench import forecast as module
+from bench import training
 from bench.data import Embedded
 from bench.environment import environment
 from bench.files import write_bytes, write_json
@@ -52,42 +54,83 @@ def test_the_count(grid, cells):
 def test_nothing_measured_here(grid, cells, folder, monkeypatch):
     monkeypatch.setattr(module, "product_speed", lambda device, precision: 2.5e9)
     todo = find_todo(list(cells.values()), folder)
-    found = forecast(grid, todo, folder, "cpu", 1, False)
-    assert found.seconds == pytest.approx(sum(cell_macs(cell, grid) for cell in cells.values()) / 1e9)
+    found = forecast(grid, todo, folder, "cpu", 1, 1, False)
+    seconds = sum(cell_macs(cell, grid) for cell in cells.values()) / 1e9
+    assert found.wall == found.occupied == pytest.approx(seconds)
+    crowded = forecast(grid, todo, folder, "cpu", 8, 2, False)  # eight at a time are no faster than two places
+    assert (crowded.wall, crowded.occupied) == pytest.approx((seconds / 2, seconds))
+    few = forecast(grid, todo, folder, "cpu", 2, 8, False)
+    assert (few.wall, few.occupied) == pytest.approx((seconds / 2, seconds))
     assert found.source == "from the FLOP count, at 0.4 of the 5 GFLOP/s of a matrix product"
     size = 4 * parameters(cells["static"].checkpoint)
     assert found.model_bytes == 2 * size
-    assert forecast(grid, todo, folder, "cpu", 1, True).model_bytes == 3 * size
+    assert forecast(grid, todo, folder, "cpu", 1, 1, True).model_bytes == 3 * size
 
 
-def test_measured_cells_count_only_where_they_ran_on_such_a_machine(grid, cells, folder):
-    name, about = environment("cpu")
-    key = cells["static"].key
-    traces = {"validation": write_bytes(folder.trace_path(key, "validation"), b"trace")}
-    model = write_bytes(folder.checkpoint_path(key), b"model")
-    record = record_of(cells["static"], "ok") | {"environment": name, "traces": traces, "model": model}
-    folder.write_record(record | {"seconds": {"all": 2.0}})
+@pytest.fixture
+def finish(folder):
+    """`finish(cell, seconds)`: a record as if the cell had run here; gives its environment."""
+
+    def finish(cell, seconds):
+        name, about = environment("cpu")
+        traces = {"validation": write_bytes(folder.trace_path(cell.key, "validation"), b"trace")}
+        model = write_bytes(folder.checkpoint_path(cell.key), b"model")
+        record = record_of(cell, "ok") | {"environment": name, "traces": traces, "model": model}
+        folder.write_record(record | {"seconds": {"all": seconds}})
+        write_json(folder.environment_path(name), about)
+        return folder.environment_path(name), about
+
+    return finish
+
+
+def test_measured_cells_count_only_where_they_ran_on_such_a_machine(grid, cells, folder, finish):
+    path, about = finish(cells["static"], 2.0)
     todo = find_todo(list(cells.values()), folder)
     assert [cell.spec["method"] for cell in todo.finished] == ["static"]
-    write_json(folder.environment_path(name), about | {"processor": "another"})
-    assert forecast(grid, todo, folder, "cpu", 1, False).source.startswith("from the FLOP count")
-    write_json(folder.environment_path(name), about)
-    found = forecast(grid, todo, folder, "cpu", 1, False)
-    assert found.source == "from the speed of the cells that have run here"
+    write_json(path, about | {"processor": "another"})
+    assert forecast(grid, todo, folder, "cpu", 1, 1, False).source.startswith("from the FLOP count")
+    write_json(path, about)
+    found = forecast(grid, todo, folder, "cpu", 1, 1, False)
+    assert found.source == "from the speed of the cells that have run here, if as many ran at a time"
     work = {method: cell_macs(cell, grid) for method, cell in cells.items()}
-    assert found.seconds == pytest.approx(2 * (work["deebert"] + work["pabee"]) / work["static"])
+    assert found.wall == pytest.approx(2 * (work["deebert"] + work["pabee"]) / work["static"])
+    shared = forecast(grid, todo, folder, "cpu", 4, 2, False)  # two on each place, as it was measured
+    assert (shared.wall, shared.occupied) == pytest.approx((found.wall / 4, found.wall / 2))
+
+
+def test_measured_cells_of_another_task_count(grid, cells, folder, finish):
+    finish(cells["static"], 2.0)
+    other = replace(grid, tasks=[TASKS["qnli"]], seeds=[5])
+    pending = other.cells(other.shared())
+    found = forecast(other, find_todo(pending, folder), folder, "cpu", 1, 1, False)
+    per_second = cell_macs(cells["static"], grid) / 2
+    assert found.wall == pytest.approx(sum(cell_macs(cell, other) for cell in pending) / per_second)
+
+
+def test_features_that_are_not_kept_are_computed_in_every_epoch(grid, monkeypatch):
+    suite = replace(grid.suite, recipes={name: replace(r, epochs=3) for name, r in grid.suite.recipes.items()})
+    several = replace(grid, suite=suite, methods={name: discover()[name] for name in ("deebert", "pkd")})
+    cells = {cell.spec["method"]: cell for cell in several.cells(several.shared())}
+    once = forward_macs(
+        module.load_config(cells["static"].checkpoint), token_counts(Embedded(), "rte", "train", 40, 48)
+    )
+    kept = {name: cell_macs(cell, several) for name, cell in cells.items()}
+    monkeypatch.setattr(training, "FEATURE_BYTES", 0)
+    anew = {name: cell_macs(cell, several) for name, cell in cells.items()}
+    more = {name: anew[name] - kept[name] for name in cells}
+    assert more == pytest.approx({"static": 0, "deebert": 2 * once, "pkd": 2 * once})  # pkd: its teacher's
 
 
 def test_the_lines():
-    found = Forecast(7200.0, "from somewhere", 12_000_000, 900_000_000)
-    hours, disk = found.lines(4, "cuda")
+    found = Forecast(1800.0, 7200.0, "from somewhere", 12_000_000, 900_000_000)
+    hours, disk = found.lines("cuda", 4)
     assert hours.startswith("about 2.00 GPU-hours: 30:00 with 4 at a time, until ")
     assert hours.endswith(" if started now (from somewhere)")
     end = datetime.strptime(hours.split("until ")[1][:16], "%Y-%m-%d %H:%M")
     assert 28 * 60 < (end - datetime.now()).total_seconds() <= 30 * 60
     assert disk == "about 12 MB of traces and 900 MB of models on disk"
-    assert Forecast(1e30, "", 0, 0).lines(1, "cpu")[0].startswith("about "), "no calendar has that day"
-    assert found.lines(1, "cpu")[0].startswith("about 2.00 core-hours: 2:00:00 with 1 at a time")
+    assert Forecast(1e30, 1e30, "", 0, 0).lines("cpu", 1)[0].startswith("about "), "no calendar has that day"
+    assert found.lines("cpu", 1)[0].startswith("about 2.00 core-hours: 30:00 with 1 at a time")
 
 
 def test_a_product_is_timed():
