@@ -36,10 +36,12 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     in_a = halves(sweeps[0].trace.index)
     ones = np.ones((1, len(in_a)), dtype=np.float32)
     planes = {run: [plane(here, ones, half)[:2] for half in (in_a, ~in_a)] for run, here in runs.items()}
+    statics = {seed: sides for (method, seed), sides in planes.items() if method == "static"}
     for (method, seed), sides in planes.items():
         first = runs[method, seed][0]
         keys = {name: first.keys[name] for name in ("suite", *PANEL, "method", "seed")} | {"metric": first.task.metric}
-        static = planes.get(("static", seed))
+        # with seed_scope "heads" all seeds start from one model
+        static = next(iter(statics.values())) if len(statics) == 1 else statics.get(seed)
         for here, there in ((0, 1), (1, 0)):
             (x, y), (x_other, y_other) = ([v[0] for v in sides[side]] for side in (here, there))
             yield from budget_rows(keys, x, y, x_other, y_other)

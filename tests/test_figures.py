@@ -144,15 +144,22 @@ def test_a_method_of_ones_own_is_drawn_beside_the_known_ones(small):
     assert "mine" in said and "PABEE" not in said
 
 
-def test_the_difference_to_static_is_paired_by_seed():
-    rows = [("static", 0, 1.0, 0.9), ("static", 1, 1.0, 0.7)]
-    rows += [("pabee", seed, x, y) for seed, y in ((0, 0.8), (1, 0.6)) for x in (0.5, 1.0)]
+@pytest.mark.parametrize(
+    ("static", "pabee"),
+    [((0.9, 0.7), (0.8, 0.6)), ((0.9,), (0.8, 0.8))],
+    ids=["each seed has its own", "one for all seeds: seed_scope heads"],
+)
+def test_the_difference_to_static_is_paired_by_seed(static, pabee):
+    rows = [("static", seed, 1.0, y) for seed, y in enumerate(static)]
+    rows += [("pabee", seed, x, y) for seed, y in enumerate(pabee) for x in (0.5, 1.0)]
     points = pd.DataFrame(rows, columns=["method", "seed", "layer_fraction", "value"])
     points = points.assign(suite="paper", task="rte", split="validation", backbone="bert", metric="accuracy")
     curves = make_curves(points)
-    ax = difference(points, curves[curves["method"] == "pabee"]).findobj(Axes)[0]
+    figure = difference(points, curves[curves["method"] == "pabee"])
+    ax = figure.findobj(Axes)[0]
     heights = np.concatenate([line.get_ydata() for line in ax.lines[:2]])
     assert set(np.round(heights[np.isfinite(heights)], 9)) == {-0.1}
+    assert "2 seeds" in words(figure)
     assert ax.collections[0].get_paths()[0].get_extents().height == pytest.approx(0)  # equal in both seeds: no spread
 
 

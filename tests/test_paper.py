@@ -87,6 +87,8 @@ def test_two_tasks_with_every_default_method(world):
     cells = [json.loads(file.read_text()) for file in (world / "results/paper/cells").glob("*.json")]
     starts = {(c["spec"]["backbone"], c["spec"]["task"], c["spec"]["start"]) for c in cells if c["spec"]["start"]}
     assert len(starts) == 4, "one stage 1 for each backbone and task"
+    drops = pd.read_csv(world / "results/paper/transfer.csv").query("target == 'drop'")
+    assert len(drops) and (drops.query("method != 'static'")["seeds"] == 2).any(), "all seeds start from that one"
     by_method = points.groupby("method")[["layer_fraction", "mac_fraction"]].max()
     assert by_method.loc["static"].tolist() == [1, 1]
     assert by_method.loc["distilbert", "layer_fraction"] == 0.5

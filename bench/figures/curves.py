@@ -69,7 +69,7 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
 
 
 def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
-    """Difference of every method to full depth of the static model of the same seed, laid out like Figure 2.
+    """Difference of every method to full depth of the static model that it starts from, laid out like Figure 2.
 
     Args:
         points: points.csv.
@@ -81,10 +81,8 @@ def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     drawn = swept(points)
     if not drawn or not (points["method"] == "static").any():
         return None
-    keys = ["task", "split", "backbone", "seed"]
-    static = points[points["method"] == "static"].set_index(keys)["value"].rename("static")
-    points = points[points["method"].isin(drawn)].join(static, on=keys, how="inner")
-    points = points.assign(value=points["value"] - points["static"])
+    points = less_static(points)
+    points = points[points["method"].isin(drawn)]
     lines = group_curves(curves)
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
@@ -100,6 +98,20 @@ def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     note = "Value minus full depth of the static model of the same seed (0: static). Line: mean where every seed has a"
     annotate(figure, f"{note} value, dotted across gaps wider than 3 layers; {band_note(points)} {source(points)}")
     return figure
+
+
+def less_static(points: pd.DataFrame) -> pd.DataFrame:
+    """Points whose value is the difference to the static model of the panel: of the seed, or the one for all seeds.
+
+    With seed_scope "heads" all seeds start from one static model. Points without any are left out.
+    """
+    keys = ["task", "split", "backbone"]
+    static = points[points["method"] == "static"]
+    single = static.drop_duplicates(keys, keep=False).set_index(keys)["value"].rename("single")
+    points = points.join(static.set_index([*keys, "seed"])["value"].rename("own"), on=[*keys, "seed"])
+    points = points.join(single, on=keys)
+    value = points["value"] - points["own"].fillna(points["single"])
+    return points.drop(columns=["own", "single"]).assign(value=value).dropna(subset="value")
 
 
 def with_heights(curve: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
