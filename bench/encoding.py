@@ -6,8 +6,9 @@ Shape symbols: n examples, T tokens of the longest example of a batch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,13 +18,22 @@ from bench.data import Examples
 #: An epoch is cut into at least this many groups that are sorted by length, of at most so many batches each: enough
 #: for little padding, few enough to stay random (the library's LengthGroupedSampler takes the same two).
 GROUPS, BATCHES_PER_GROUP = 4, 50
+#: Texts that are given to the tokenizer at once; it keeps a kilobyte and more of each until it is done.
+AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A tokenised split: `columns` of token lists (input_ids, and token_type_ids where the family has them)."""
+    """A tokenised split, without padding: a list of token ids for each of MNLI's rows would take ten times the memory.
 
-    columns: dict[str, list[list[int]]]
+    Attributes:
+        columns: input_ids, and token_type_ids where the family has them: int32, all rows one after the other.
+        labels: [n].
+        lengths: [n] tokens.
+        padding: what each column is padded with.
+    """
+
+    columns: dict[str, np.ndarray]
     labels: np.ndarray
     lengths: np.ndarray
     padding: dict[str, int]
@@ -31,20 +41,31 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where each row begins in the columns, int64 [n]."""
+        return np.cumsum(self.lengths) - self.lengths
+
     def batch(self, rows: np.ndarray, device: str = "cpu", length: int | None = None) -> dict[str, torch.Tensor]:
         """Rows as tensors [n, T] (input_ids, attention_mask, ..), padded to the longest row, or to `length`."""
         width = length or int(self.lengths[rows].max())
         attention = np.arange(width)[None, :] < self.lengths[rows][:, None]
         tensors = {"attention_mask": torch.from_numpy(attention.astype(np.int64))}
+        places = self.places(rows)
         for name, values in self.columns.items():
             padded = np.full((len(rows), width), self.padding[name], dtype=np.int64)
-            padded[attention] = list(itertools.chain.from_iterable(values[row] for row in rows))
+            padded[attention] = values[places]
             tensors[name] = torch.from_numpy(padded)
         return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
 
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Where the tokens of rows are in the columns, one row after the other."""
+        lengths = self.lengths[rows]
+        return np.arange(lengths.sum()) + np.repeat(self.starts[rows] - (np.cumsum(lengths) - lengths), lengths)
+
     def take(self, rows: np.ndarray) -> Encoded:
         """Some of the rows, in the order given."""
-        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        columns = {name: values[self.places(rows)] for name, values in self.columns.items()}
         return Encoded(columns, self.labels[rows], self.lengths[rows], self.padding)
 
     def targets(self, rows: np.ndarray, device: str = "cpu") -> torch.Tensor:
@@ -54,12 +75,23 @@ class Encoded:
 
 def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
     """Tokenise a split, pairs as the tokenizer joins them, longer inputs cut to `max_length` tokens."""
-    texts = (examples.text_a,) if examples.text_b is None else (examples.text_a, examples.text_b)
-    encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
     padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    columns = {name: encoded[name] for name in padding if name in encoded}
-    lengths = np.array([len(row) for row in columns["input_ids"]])
-    return Encoded(columns, examples.labels, lengths, padding)
+    columns: dict[str, list[np.ndarray]] = {}
+    lengths: list[int] = []
+    for start in range(0, len(examples), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        texts = [column[part] for column in (examples.text_a, examples.text_b) if column is not None]
+        encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
+        lengths += map(len, encoded["input_ids"])
+        for name in padding.keys() & encoded.keys():
+            columns.setdefault(name, []).append(flat(encoded[name]))
+    joined = {name: np.concatenate(columns[name]) for name in padding if name in columns}
+    return Encoded(joined, examples.labels, np.array(lengths), padding)
+
+
+def flat(rows: Iterable[Sequence[int]]) -> np.ndarray:
+    """The numbers of all rows one after the other, int32."""
+    return np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32)
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -41,5 +41,5 @@ def tiny_data(num_labels: int) -> Encoded:
     lengths = rng.integers(3, 13, ROWS)
     labels = rng.normal(size=ROWS).astype(np.float32) if num_labels == 1 else rng.integers(0, num_labels, ROWS)
     return Encoded(
-        {"input_ids": [rng.integers(1, WORDS, n).tolist() for n in lengths]}, labels, lengths, {"input_ids": 0}
+        {"input_ids": rng.integers(1, WORDS, lengths.sum(), dtype=np.int32)}, labels, lengths, {"input_ids": 0}
     )

@@ -133,12 +133,32 @@ def test_long_inputs_are_cut(tokenizers):
     long = Examples(["w1 " * 50], ["w2 " * 9], np.zeros(1, int), np.arange(1))
     data = encode(tokenizers["bert"], long, 12)
     assert data.lengths.tolist() == [12]
-    assert data.columns["input_ids"][0][-1] == tokenizers["bert"].sep_token_id
+    assert data.columns["input_ids"][-1] == tokenizers["bert"].sep_token_id
 
 
 def test_single_sentences_have_one_separator(tokenizers):
     data = encode(tokenizers["bert"], Examples(["w0"], None, np.zeros(1, int), np.arange(1)), 12)
-    assert data.columns == {"input_ids": [[2, 5, 3]], "token_type_ids": [[0, 0, 0]]}
+    assert {name: values.tolist() for name, values in data.columns.items()} == {
+        "input_ids": [2, 5, 3],
+        "token_type_ids": [0, 0, 0],
+    }
+
+
+def test_some_of_the_rows(make_data):
+    data, rows = make_data(20), np.array([7, 3, 3, 19])
+    some = data.take(rows)
+    assert len(some) == 4 and (some.labels == data.labels[rows]).all()
+    one, other = some.batch(np.arange(4)), data.batch(rows)
+    assert all(torch.equal(one[name], other[name]) for name in other)
+    assert len(data.take(np.array([], dtype=int))) == 0
+
+
+def test_texts_are_tokenised_in_parts(tokenizers, examples, monkeypatch):
+    whole = encode(tokenizers["bert"], examples(20, 2), 12)
+    monkeypatch.setattr("bench.encoding.AT_ONCE", 7)
+    parts = encode(tokenizers["bert"], examples(20, 2), 12)
+    assert (whole.lengths == parts.lengths).all()
+    assert all((whole.columns[name] == parts.columns[name]).all() for name in whole.columns)
 
 
 def test_targets_keep_their_kind(make_data):

@@ -101,7 +101,7 @@ def share_of_matmul_rate() -> tuple[float, float]:
     seconds = []
     for steps in (1, LARGE_STEPS):
         n = steps * LARGE_ROWS
-        rows = rng.integers(1000, config.vocab_size, (n, LARGE_TOKENS)).tolist()
+        rows = rng.integers(1000, config.vocab_size, n * LARGE_TOKENS, dtype=np.int32)
         data = Encoded({"input_ids": rows}, rng.integers(0, 2, n), np.full(n, LARGE_TOKENS), {"input_ids": 0})
         start = time.perf_counter()
         train(model, method, {}, data, recipe, (TASK, 0))

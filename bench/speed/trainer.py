@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
@@ -56,8 +57,11 @@ class Wrapped(torch.nn.Module):
 
 def trainer_rows(data: Encoded) -> list[dict]:
     """Rows as the Trainer takes them."""
-    columns = {**data.columns, "labels": data.labels.tolist()}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    columns = {name: np.split(values, data.starts[1:]) for name, values in data.columns.items()}
+    return [
+        {**{name: values[row].tolist() for name, values in columns.items()}, "labels": label}
+        for row, label in enumerate(data.labels.tolist())
+    ]
 
 
 def with_trainer(model: torch.nn.Module, data: Encoded, recipe: Recipe, collator, **options) -> float:
