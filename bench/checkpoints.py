@@ -161,6 +161,11 @@ def hub_folder(repo: str, commit: str) -> Path:
         folder = snapshot_download(repo, revision=commit, allow_patterns=HUB_FILES, ignore_patterns="*/*")
     except Exception as error:  # see `hub_config`
         raise no_checkpoint(repo, commit, error) from None
+    if not list(Path(folder).glob("*.safetensors")):
+        raise UserError(
+            f"checkpoint '{repo}' has no weights in safetensors at {commit[:12]}: name a revision that has, with "
+            f"--backbones FAMILY={repo}@REVISION (often refs/pr/1), or {WAYS[1]}"
+        )
     check_folder(Path(folder))
     return Path(folder)
 

@@ -1,5 +1,7 @@
 """Checkpoints from the hub: pinned once and used ever after; what is said when the hub has or gives nothing."""
 
+import shutil
+
 import pytest
 from fake_hub import FakeHub
 
@@ -160,6 +162,16 @@ def test_what_the_hub_does_not_have(hub, tmp_path):
     (tmp_path / "empty").mkdir()
     hub.add("some/data", NEW, tmp_path / "empty", "main")
     assert "'some/data' has no config.json on the hub" in refused(resolve("some/data").pinned)
+
+
+def test_a_repository_of_pickles_alone(hub, checkpoints, tmp_path):
+    shutil.copytree(checkpoints["bert"], tmp_path / "old")
+    (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
+    hub.add("some/old", NEW, tmp_path / "old", "main")
+    hub.add("some/old", OLD, checkpoints["bert"], "refs/pr/1")
+    line = refused(resolve("some/old").folder)
+    assert f"checkpoint 'some/old' has no weights in safetensors at {NEW[:12]}: name a revision that has" in line
+    assert load_encoder(resolve("some/old@refs/pr/1")).num_layers == 4
 
 
 @pytest.mark.parametrize("option", ["--plan", "--prepare"])
