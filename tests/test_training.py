@@ -73,6 +73,14 @@ def test_a_frozen_backbone_and_last_head_keep_every_bit(name, make_model, stage1
     assert moved == below_last - {name for name in moved ^ below_last if "key.bias" in name}  # softmax is blind to it
 
 
+def test_dact_frozen_trains_every_exit_and_nothing_else(make_model, stage1, data):
+    model = make_model(METHODS["dact-frozen"], start=stage1)
+    before, trained = state(model), {name for name, p in model.named_parameters() if p.requires_grad}
+    moved = changed(before, fit(model, "dact-frozen", data))
+    assert trained == {name for name in before if name.startswith("exits.")}
+    assert moved <= trained and {name.split(".")[1] for name in moved} == {"1", "2", "3", "4"}
+
+
 def test_a_teacher_keeps_every_bit(make_model, stage1, data, teacher_of):
     student, teacher = make_model(METHODS["pkd"], start=stage1), teacher_of("pkd")
     before, taught = state(student), state(teacher)
