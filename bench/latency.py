@@ -1,12 +1,13 @@
 """What a layer saved is worth in time: the live engine against full depth, on the models that a run has saved.
 
-Both sides answer the same batches of the validation set, ready on the device, in turn in one process; on the CPU with
-one thread. Full depth is the model's own backbone with its last exit alone, as a static model computes.
+Both sides answer the same batches of the validation set, ready on the device, in turn in one process, in the precision
+that the model was trained in; on the CPU with one thread. Full depth is the model's own backbone with its last exit
+alone, as a static model computes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,8 +21,7 @@ from bench.encoding import Encoded, encode, sorted_batches
 from bench.errors import UserError
 from bench.figures.draw import draw_one
 from bench.files import make_writable
-from bench.live import run_full, run_live
-from bench.model import EarlyExitModel
+from bench.live import Decisions, run_full, run_live
 from bench.plan import Grid
 from bench.replay import replay
 from bench.resolve import methods_of
@@ -93,8 +93,9 @@ def latency_rows(
     for size in BATCH_SIZES:
         batches = list(batches_of(data, size, device))
         n = sum(len(batch["input_ids"]) for batch in batches)
-        ways = [partial(run_live, model, rule, knob, value) for value in values]
-        runs = in_turn(partial(run_full, model), *ways, items=[(batch,) for batch in batches], rounds=ROUNDS)
+        full = partial(run_full, model, precision=spec["precision"])
+        ways = [partial(run_live, model, rule, knob, value, precision=spec["precision"]) for value in values]
+        runs = in_turn(full, *ways, items=[(batch,) for batch in batches], rounds=ROUNDS)
         for i, value in enumerate(values, start=1):
             times = {
                 "milliseconds": median(run[i] for run in runs),
@@ -106,7 +107,7 @@ def latency_rows(
                 "device": device,
                 "batch_size": size,
                 "n": n,
-                "layer_fraction": depth(model, rule, knob, value, batches) / model.num_layers,
+                "layer_fraction": depth(ways[i - 1], batches) / model.num_layers,
                 "time_fraction": ratio(runs, i, 0),
                 **{name: 1000 * seconds / n for name, seconds in times.items()},
             }
@@ -125,7 +126,6 @@ def batches_of(data: Encoded, size: int, device: str) -> Iterator[Batch]:
     return (some.batch(batch, device) for batch in sorted_batches(some.lengths, size))
 
 
-def depth(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batches: list[Batch]) -> float:
+def depth(answer: Callable[[Batch], Decisions], batches: list[Batch]) -> float:
     """The mean layer (1..L) that the live engine answers batches at."""
-    layers = [run_live(model, rule, knob, value, batch).layers for batch in batches]
-    return float(np.mean(np.concatenate([each.cpu().numpy() for each in layers])))
+    return float(np.mean(np.concatenate([answer(batch).layers.cpu().numpy() for batch in batches])))

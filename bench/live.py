@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.backbones import Batch
-from bench.model import EarlyExitModel
+from bench.model import EarlyExitModel, autocast
 from methods.base import HaltingRule, Knob
 
 
@@ -30,14 +30,17 @@ class Decisions:
 
 
 @torch.inference_mode()
-def run_full(model: EarlyExitModel, batch: Batch) -> Tensor:
+def run_full(model: EarlyExitModel, batch: Batch, precision: str = "float32") -> Tensor:
     """What the last exit alone says about a batch, logits [n, C]: a static model, which `run_live` is to beat."""
-    *_, hidden = model.backbone.sequences(batch)
-    return model.exit(model.num_layers, hidden, batch["attention_mask"]).logits
+    with autocast(batch["input_ids"].device.type, precision):
+        *_, hidden = model.backbone.sequences(batch)
+        return model.exit(model.num_layers, hidden, batch["attention_mask"]).logits
 
 
 @torch.inference_mode()
-def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batch: Batch) -> Decisions:
+def run_live(
+    model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batch: Batch, precision: str = "float32"
+) -> Decisions:
     """Answer a batch, computing for each example only the layers up to its exit.
 
     Args:
@@ -46,7 +49,14 @@ def run_live(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float,
         knob: the rule's knob, and `value` its setting.
         value: see `knob`.
         batch: input_ids [n, T], attention_mask [n, T] and what else the backbone takes.
+        precision: of matrix products; halting arithmetic is float64 in any case.
     """
+    with autocast(batch["input_ids"].device.type, precision):
+        return run_layers(model, rule, knob, value, batch)
+
+
+def run_layers(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batch: Batch) -> Decisions:
+    """See `run_live`."""
     n, device = len(batch["input_ids"]), batch["input_ids"].device
     answers = torch.empty(n, model.num_labels, dtype=torch.float64, device=device)
     layers = torch.empty(n, dtype=torch.int64, device=device)

@@ -6,6 +6,7 @@ Shape symbols: n examples, L layers, C classes, H hidden size.
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +131,11 @@ def load_start(model: EarlyExitModel, start: dict[str, Tensor]) -> None:
     lost = [*unexpected, *(name for name in missing if name.startswith("backbone."))]
     if lost:
         raise ValueError(f"the model to start from does not fit: first '{lost[0]}'")
+
+
+def autocast(device: str, precision: str) -> AbstractContextManager:
+    """Mixed precision for matrix products, or nothing for float32."""
+    return nullcontext() if precision == "float32" else torch.autocast(device, getattr(torch, precision))
 
 
 def derive_seed(*parts: object) -> int:

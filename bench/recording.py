@@ -7,9 +7,9 @@ import torch
 
 from bench.data import Examples
 from bench.encoding import Encoded, sorted_batches
-from bench.model import EarlyExitModel
+from bench.model import EarlyExitModel, autocast
 from bench.trace import Trace
-from bench.training import INFERENCE_BATCH, autocast
+from bench.training import INFERENCE_BATCH
 
 
 def record(

@@ -168,7 +168,8 @@ class EarlyExitClassifier:
         found: list[Prediction | None] = [None] * len(texts)
         device = next(self.model.parameters()).device
         for rows in sorted_batches(data.lengths, batch_size):
-            decided = run_live(self.model, self.rule, self.knob, knob_value, data.batch(rows, str(device)))
+            batch, precision = data.batch(rows, str(device)), self.about["precision"]
+            decided = run_live(self.model, self.rule, self.knob, knob_value, batch, precision)
             labels, answers = prediction(decided.answers).tolist(), decided.answers.tolist()
             for row, label, layer, answer in zip(rows, labels, decided.layers.tolist(), answers, strict=True):
                 name = float(label) if self.task.regression else self.task.labels[int(label)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from bench.encoding import Encoded, shuffled_batches, sorted_batches
 from bench.flat import as_vector, set_apart
-from bench.model import EarlyExitModel, derive_seed
+from bench.model import EarlyExitModel, autocast, derive_seed
 from bench.suite import Recipe
 from methods.base import ExitOutputs, Method, TrainingBatch
 
@@ -170,11 +169,6 @@ def frozen_reader(
 def keeps_features(rows: int, num_layers: int, width: int) -> bool:
     """Whether the [CLS] states of so many rows, float32 [rows, num_layers, width], are kept for all epochs."""
     return 4 * rows * num_layers * width <= FEATURE_BYTES
-
-
-def autocast(device: str, precision: str) -> AbstractContextManager:
-    """Mixed precision for matrix products, or nothing for float32."""
-    return nullcontext() if precision == "float32" else torch.autocast(device, getattr(torch, precision))
 
 
 def check_finite(loss: Tensor, step: int) -> None:

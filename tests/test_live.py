@@ -59,7 +59,7 @@ def thresholds(result, knob):
     return (knob.values[0], *(float(knob.sign * np.quantile(scores, q)) for q in (0.4, 0.8)))
 
 
-def run_in_batches(model, method, value, data, size, padding=0, seed=None):
+def run_in_batches(model, method, value, data, size, padding=0, seed=None, precision="float32"):
     """Live decisions of all rows in their own order, from batches of a size in a shuffled order."""
     rows = np.arange(N) if seed is None else np.random.default_rng(seed).permutation(N)
     rule, knob = (
@@ -70,18 +70,18 @@ def run_in_batches(model, method, value, data, size, padding=0, seed=None):
     for start in range(0, N, size):
         some = rows[start : start + size]
         batch = data.batch(some, length=int(data.lengths[some].max()) + padding)
-        live = run_live(model, rule, knob, value, batch)
+        live = run_live(model, rule, knob, value, batch, precision)
         answers[some], layers[some] = live.answers, live.layers
     return Decisions(answers, layers)
 
 
-def world(name, family, num_labels, make_model, make_data, examples):
+def world(name, family, num_labels, make_model, make_data, examples, precision="float32"):
     """A method's model with spread exits, its data, replay and knob."""
     method = METHODS[name]
     data = make_data(N, family, num_labels)
     model = spread(make_model(trained_by(method), family, num_labels), data)
     rule = method.halting_rule(model.num_layers, num_labels)
-    result = replay(rule, record(model, examples(N, num_labels), data))
+    result = replay(rule, record(model, examples(N, num_labels), data, precision=precision))
     return model, data, result, method.knob(model.num_layers, num_labels)
 
 
@@ -106,6 +106,18 @@ def test_live_and_replay_decide_alike(family, num_labels, name, make_model, make
     print(f"{name} on {family}, {num_labels} labels: {exceptions} close calls differ")
     if name in EARLY:
         assert len(used) >= 3, f"exits do not spread: only layers {used}"
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_half_precision_is_live_as_in_the_trace(name, make_model, make_data, examples):
+    """How many decisions differ is printed; most do not, and it is that precision."""
+    model, data, result, knob = world(name, "bert", 2, make_model, make_data, examples, "bfloat16")
+    value = thresholds(result, knob)[1]
+    live, full = (run_in_batches(model, METHODS[name], value, data, 8, precision=p) for p in ("bfloat16", "float32"))
+    differing = (live.layers.numpy() != result.exit_layers(knob, (value,))[0]).sum()
+    print(f"{name}: {differing} of {N} exits differ at bfloat16")
+    assert differing <= N / 4 and live.answers.dtype == torch.float64
+    assert not torch.equal(live.answers, full.answers)
 
 
 @pytest.mark.parametrize("name", EARLY)

@@ -72,6 +72,15 @@ def test_a_loaded_model_answers_as_in_the_run(name, run):
         assert points["mac_fraction"].tolist() == [point["mac_fraction"] for point in model.about["curve"]]
 
 
+def test_a_model_answers_in_the_precision_it_was_trained_in(run):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-static-seed0")
+    text, knob_value = [("w1 w2", "w3")], model.about["curve"][0]["knob_value"]
+    (exact,) = model.predict(text, knob_value)
+    model.about["precision"] = "bfloat16"
+    (rounded,) = model.predict(text, knob_value)
+    assert exact.answer != rounded.answer and exact.answer == pytest.approx(rounded.answer, abs=0.1)
+
+
 def test_the_setting_for_a_budget(run):
     model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
     points = [(0.0, 1.0, 0.9), (0.1, 0.6, 0.8), (0.2, 0.4, 0.8), (0.3, 0.2, 0.7)]
