@@ -67,8 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--save-models", action="store_true", help="keep every trained model in RESULTS/models")
     where.add_argument("--force", action="store_true", help="run finished cells again")
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("--plan", action="store_true", help="list the cells and run nothing")
-    instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and run nothing")
+    instead.add_argument("--plan", action="store_true", help="list the cells and train nothing")
+    instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and train nothing")
     instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
     instead.add_argument(
         "--measure-latency", action="store_true", help="time early exit on the models that --save-models kept"

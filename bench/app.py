@@ -69,6 +69,7 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     with alone(folder, "run.json"):
         folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
         write_pins(folder.path, grid.revisions())
+    folder.check_records(folder.records())
     tidy(todo, folder)
     run_todo(todo, folder, grid, files, options)
     if is_collected(folder, figures):
@@ -144,6 +145,6 @@ def prepare(grid: Grid, folder: RunFolder) -> int:
     for kind in ("data", "checkpoints"):
         for name, fingerprint in shared[kind].items():
             print(f"{kind} {name}: {fingerprint}")
-    for repo, commit in grid.revisions().items():
-        print(f"pinned {repo} at {commit}")
+    for name, commit in grid.revisions().items():
+        print(f"pinned {name} at {commit}")
     return 0

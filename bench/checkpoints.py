@@ -138,14 +138,24 @@ def hub_config(repo: str, revision: str | None) -> Path:
     Asked for by the name of the revision, which the cache then knows without network, too.
 
     Raises:
-        UserError: neither the hub nor its cache has it.
+        UserError: the hub has no such thing, or is out of reach and its cache has not.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import HfApi, constants, hf_hub_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
+    failure = None
     try:
-        return Path(hf_hub_download(repo, "config.json", revision=revision)).parent
-    except Exception as error:  # the client's transport errors share no public base class
+        if not constants.HF_HUB_OFFLINE:
+            HfApi().model_info(repo, revision=revision, timeout=20)  # one try: a download would try for minutes
+            return Path(hf_hub_download(repo, "config.json", revision=revision)).parent
+    except (RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise no_checkpoint(repo, revision, error) from None
+    except Exception as error:  # the client's transport errors share no public base class
+        failure = error
+    try:
+        return Path(hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)).parent
+    except Exception as error:  # not there, or no name that the hub could know
+        raise no_checkpoint(repo, revision, failure or error) from None
 
 
 @cache
@@ -155,19 +165,23 @@ def hub_folder(repo: str, commit: str) -> Path:
     Raises:
         UserError: they cannot be had, or see `check_folder`.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
     try:
-        folder = snapshot_download(repo, revision=commit, allow_patterns=HUB_FILES, ignore_patterns="*/*")
+        folder = Path(snapshot_download(repo, revision=commit, allow_patterns=HUB_FILES, ignore_patterns="*/*"))
+        has_weights = bool(list(folder.glob("*.safetensors")))
+        # without network a part of the files passes for all of them
+        published = has_weights or HfApi().list_repo_files(repo, revision=commit)
     except Exception as error:  # see `hub_config`
         raise no_checkpoint(repo, commit, error) from None
-    if not list(Path(folder).glob("*.safetensors")):
+    if not has_weights:
+        pickled = next((name for name in published if Path(name).suffix in PICKLES), "none")
         raise UserError(
-            f"checkpoint '{repo}' has no weights in safetensors at {commit[:12]}: name a revision that has, with "
-            f"--backbones FAMILY={repo}@REVISION (often refs/pr/1), or {WAYS[1]}"
+            f"checkpoint '{repo}' has no weights in safetensors at {commit[:12]} (found: {pickled}): name a revision "
+            f"that has, with --backbones FAMILY={repo}@REVISION (often refs/pr/1), or {WAYS[1]}"
         )
-    check_folder(Path(folder))
-    return Path(folder)
+    check_folder(folder)
+    return folder
 
 
 def no_checkpoint(repo: str, revision: str | None, failure: Exception) -> UserError:

@@ -12,7 +12,6 @@ from itertools import groupby
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from bench.errors import UserError, cut
 from bench.insight import (
     BOUNDS,
     CONFIDENCE,
@@ -79,13 +78,11 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
         The tables by file name without `.csv`.
 
     Raises:
-        UserError: see `check_alike`.
+        UserError: see `RunFolder.check_records`.
     """
     shared = folder.shared()
     records = records_of(folder, methods)
-    for record in records:
-        if is_current(record, methods):
-            check_alike(folder, record, shared)
+    folder.check_records(records)
     done = call_all(panel, panels(folder, records, methods))
     rivals = [method.name for method in reported(methods, shared) if not method.reference]
     found = stacked([tables for tables, _ in done])
@@ -132,26 +129,6 @@ def records_of(folder: RunFolder, methods: dict[str, Method]) -> list[dict]:
 def is_current(record: dict, methods: dict[str, Method]) -> bool:
     """Whether a cell is ok and was trained by the method's present version."""
     return record["status"] == "ok" and record["spec"]["version"] == methods[record["spec"]["method"]].version
-
-
-def check_alike(folder: RunFolder, record: dict, shared: dict) -> None:
-    """Refuse a cell that is not of the run that run.json describes, as may be after folders were copied together.
-
-    Raises:
-        UserError: the line names the first key that differs.
-    """
-    spec = record["spec"]
-    family = [identity for name, identity in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]]
-    allowed = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}
-    allowed |= {"data": [shared["data"].get(spec["task"])], "checkpoint": family}
-    allowed |= {"recipe": list(shared["recipes"].values())}
-    for name, values in allowed.items():
-        if spec[name] not in values:
-            made, expected = cut(str(spec[name])), cut(" or ".join(map(str, values)))
-            raise UserError(
-                f"results folder '{folder.path}' holds cells of another run: '{record['label']}' was made with {name} "
-                f"{made}, and the run's is {expected}; move its record away (cells/{record['key'][:12]}*.json)"
-            )
 
 
 def reported(methods: dict[str, Method], shared: dict) -> list[Method]:

@@ -86,7 +86,7 @@ def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
         for name in padding.keys() & encoded.keys():
             columns.setdefault(name, []).append(flat(encoded[name]))
     joined = {name: np.concatenate(columns[name]) for name in padding if name in columns}
-    return Encoded(joined, examples.labels, np.array(lengths), padding)
+    return Encoded(joined, examples.labels, np.array(lengths, dtype=np.int64), padding)
 
 
 def flat(rows: Iterable[Sequence[int]]) -> np.ndarray:

@@ -119,21 +119,28 @@ class Alike:
 def measured_speeds(grid: Grid, folder: RunFolder, device: str) -> dict[str, float]:
     """Multiply-adds per second of the cells in a folder by method, and of all ("" as their name); empty without any.
 
-    Cells of other tasks, seeds and variants than the plan's count, too.
+    Those of the plan's tasks; where it has none, those of other tasks whose data are at hand.
     """
     here = processor() if device == "cpu" else torch.cuda.get_device_name(0)
-    known = {checkpoint.fingerprint(): checkpoint for checkpoint in grid.checkpoints().values()}
-    methods = known_methods(grid.methods)
+    checkpoints = {checkpoint.fingerprint(): checkpoint for checkpoint in grid.checkpoints().values()}
+    methods, tasks, lost = known_methods(grid.methods), {task.id for task in grid.tasks}, set()
+    ran = [
+        record
+        for record in folder.records()
+        if record["status"] == "ok"
+        and record["spec"]["method"] in methods
+        and record["spec"]["checkpoint"] in checkpoints
+        and ran_on(folder, record, device) == here
+    ]
     counted, macs, seconds = Alike(cell_macs, grid), defaultdict(float), defaultdict(float)
-    for record in folder.records():
+    for record in [record for record in ran if record["spec"]["task"] in tasks] or ran:
         spec = record["spec"]
-        if record["status"] != "ok" or spec["method"] not in methods or spec["checkpoint"] not in known:
-            continue
-        if ran_on(folder, record, device) != here:
+        if spec["task"] in lost:
             continue
         try:
-            amount = counted.of(Cell(spec, known[spec["checkpoint"]], None))
-        except UserError:  # a task of the folder whose data are not at hand now
+            amount = counted.of(Cell(spec, checkpoints[spec["checkpoint"]], None))
+        except UserError:
+            lost.add(spec["task"])
             continue
         for name in (spec["method"], ""):
             macs[name] += amount
@@ -160,15 +167,15 @@ def cell_macs(cell: Cell, grid: Grid) -> float:
     method, layers = known_methods(grid.methods)[spec["method"]], config.num_hidden_layers
     kept = method.depth(layers, full_variant(method, spec["variant"]))
     rows = len(token_counts(grid.source, task.id, "train", spec["limit"], spec["max_length"]))
-    frozen = 1 if keeps_features(rows, kept, config.hidden_size) else recipe.epochs
+    read, taught = (1 if keeps_features(rows, n, config.hidden_size) else recipe.epochs for n in (kept, layers))
     if method.trains("backbone", kept, kept):
         passes = TRAINED * recipe.epochs
     elif spec["compat"] == "released" or reads_sequence(method, config, task.num_labels):
         passes = recipe.epochs  # dropout makes every pass another one, or exits read more than what is kept
     else:
-        passes = frozen
+        passes = read
     traced = sum(value for split, value in forward.items() if split != "train")
-    return kept / layers * (passes * forward["train"] + traced) + method.has_teacher * frozen * forward["train"]
+    return kept / layers * (passes * forward["train"] + traced) + method.has_teacher * taught * forward["train"]
 
 
 def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) -> bool:

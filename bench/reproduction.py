@@ -60,8 +60,9 @@ def judge(claim: Claim, tables: Tables) -> dict[str, object]:
         claim: which.
         tables: those of `SOURCES`, their rows of one backbone and of the tasks that count.
     """
-    found = claim.effects(tables).pivot(index="seed", columns="task", values="effect")
-    by_task, by_seed = found.mean(), found.dropna().mean(axis=1)
+    found = claim.effects(tables)
+    by_task = found.groupby("task", sort=False)["effect"].mean()
+    by_seed = found.pivot(index="seed", columns="task", values="effect").dropna().mean(axis=1)
     seeds = len(by_task) < TASKS and len(by_seed) > 1 and not claim.by_size
     units = by_seed if seeds else by_task
     value = low = high = math.nan

@@ -26,6 +26,7 @@ from bench.errors import UserError, check_name, one_line
 from bench.files import not_written, write_json, write_text
 from bench.live import run_live
 from bench.model import EarlyExitModel, with_exits
+from bench.suite import COMPATS, PRECISIONS
 from bench.tasks import TASKS
 from methods import discover
 from methods.base import Method, prediction
@@ -82,18 +83,22 @@ class EarlyExitClassifier:
 
     def _save(self, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and not is_replaceable(folder):
-            raise UserError(f"'{folder}' holds something else than a saved model: name a new folder, or an empty one")
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            part = Path(temporary) / "model"
+            part, before = Path(temporary) / "model", Path(temporary) / "before"
             self.model.backbone.config.save_pretrained(part)
             self.tokenizer.save_pretrained(part)
             save_model(self.model, str(part / "model.safetensors"))
             write_json(part / ABOUT, self.about)
             write_text(part / "README.md", model_card(self.about, self.method))
             if folder.exists():
-                os.rename(folder, Path(temporary) / "before")
-            os.rename(part, folder)
+                check_replaceable(folder, part)
+                os.rename(folder, before)
+            try:
+                os.rename(part, folder)
+            except OSError:
+                if before.exists():
+                    os.rename(before, folder)
+                raise
 
     @classmethod
     def from_pretrained(
@@ -112,9 +117,7 @@ class EarlyExitClassifier:
         folder = Path(folder)
         try:
             about = json.loads((folder / ABOUT).read_text(encoding="utf8"))
-            missing = [name for name in KEYS if not isinstance(about, dict) or name not in about]
-            if missing:
-                raise ValueError(f"'{missing[0]}' is missing")
+            check_description(about)
         except (OSError, ValueError) as error:
             line = f"'{folder}' holds no early-exit model: {ABOUT} cannot be read ({one_line(error)})"
             raise UserError(line) from error
@@ -187,10 +190,17 @@ class EarlyExitClassifier:
         return Examples(stripped[0], stripped[1] if wanted == 2 else None, np.zeros(n, np.int64), np.arange(n))
 
 
-def is_replaceable(folder: Path) -> bool:
-    """Whether a folder is empty or holds a saved model alone: nothing else is ever removed."""
-    entries = list(folder.iterdir()) if folder.is_dir() else [folder]
-    return not entries or (folder / ABOUT in entries and all(entry.is_file() for entry in entries))
+def check_replaceable(folder: Path, model: Path) -> None:
+    """Refuse to replace a folder with a model, unless it is empty or holds files of a model alone.
+
+    Raises:
+        UserError: the line names what else there is.
+    """
+    found = [path.name for path in sorted(folder.iterdir())] if folder.is_dir() else [folder.name]
+    foreign = [name for name in found if not (model / name).exists()]
+    if foreign or (found and ABOUT not in found):
+        other = (foreign or found)[0]
+        raise UserError(f"'{folder}' holds something else than a saved model, '{other}': name a new or an empty folder")
 
 
 def model_card(about: dict, method: Method) -> str:
@@ -234,6 +244,20 @@ def model_card(about: dict, method: Method) -> str:
             "",
         ]
     )
+
+
+def check_description(about: object) -> None:
+    """Refuse what is not the content of early_exit.json.
+
+    Raises:
+        ValueError: a key is missing, or means nothing here.
+    """
+    missing = [name for name in KEYS if not isinstance(about, dict) or name not in about]
+    if missing:
+        raise ValueError(f"'{missing[0]}' is missing")
+    for name, known in (("task", TASKS), ("precision", PRECISIONS), ("compat", COMPATS)):
+        if about[name] not in known:
+            raise ValueError(f"{name} is {about[name]!r}, expected {', '.join(known)}")
 
 
 def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) -> dict:

@@ -9,7 +9,7 @@ Intervals over seeds are conditional on the validation set: they say how a new s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -172,3 +172,18 @@ def prunable_layers(used: np.ndarray) -> int:
     """
     reached = np.flatnonzero(np.asarray(used).any(axis=0))
     return int(np.shape(used)[-1] - (reached[-1] + 1 if len(reached) else 0))
+
+
+def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
+    """The seed of the static model that a run is compared with: its own, or the one that all seeds start from.
+
+    There is one for all with seed_scope "heads". It shows where DACT or DeeBERT, which start from a static model, have
+    seeds without one of their own.
+
+    Args:
+        seeds: the seeds of every method of a panel, static among them.
+        seed: of the run.
+    """
+    own = set(seeds["static"])
+    starting = {each for method in ("dact", "deebert") if method in seeds for each in seeds[method]}
+    return next(iter(own)) if len(own) == 1 and starting - own else seed

@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.areas import best_within, halves
 from bench.scores import group_runs, plane
-from bench.statistics import TOLERANCE
+from bench.statistics import TOLERANCE, static_seed
 from bench.sweep import Rows, Sweep
 from bench.tables import PANEL, interval_columns
 
@@ -36,12 +36,11 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     in_a = halves(sweeps[0].trace.index)
     ones = np.ones((1, len(in_a)), dtype=np.float32)
     planes = {run: [plane(here, ones, half)[:2] for half in (in_a, ~in_a)] for run, here in runs.items()}
-    statics = {seed: sides for (method, seed), sides in planes.items() if method == "static"}
+    seeds = {method: [seed for other, seed in runs if other == method] for method, _ in runs}
     for (method, seed), sides in planes.items():
         first = runs[method, seed][0]
         keys = {name: first.keys[name] for name in ("suite", *PANEL, "method", "seed")} | {"metric": first.task.metric}
-        # with seed_scope "heads" all seeds start from one model
-        static = next(iter(statics.values())) if len(statics) == 1 else statics.get(seed)
+        static = planes.get(("static", static_seed(seeds, seed))) if "static" in seeds else None
         for here, there in ((0, 1), (1, 0)):
             (x, y), (x_other, y_other) = ([v[0] for v in sides[side]] for side in (here, there))
             yield from budget_rows(keys, x, y, x_other, y_other)

@@ -49,6 +49,7 @@ class FakeHub:
         parts = [unquote(part) for part in urlsplit(request.path).path.strip("/").split("/")]
         if parts[:2] == ["api", "models"]:
             parts = parts[2:]
+        parts += ["revision", "main"][len(parts) - 2 :]  # of a repository without more words, its default branch
         (owner, name, what, revision), file = parts[:4], "/".join(parts[4:])
         repo = f"{owner}/{name}"
         if repo not in self.revisions:

@@ -109,7 +109,7 @@ def test_a_cell_of_another_run_is_refused(key, value, finished, tmp_path, capsys
     folder.write_record({**record, "spec": spec, "key": key_of(spec)})  # as if copied from elsewhere
     assert run(Path("embedded"), tmp_path, "--collect") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"holds cells of another run: '{record['label']}' was made with {key} {value}, and the run's is" in line
+    assert f"holds 1 cell of another run: '{record['label']}' was made with {key} {value}, and the run's is" in line
     assert f"(cells/{key_of(spec)[:12]}*.json)" in line
 
 
@@ -239,7 +239,7 @@ def test_failures_are_rows_and_the_rest_goes_on(tiny_suite, tmp_path, capsys):
     assert run(tiny_suite, tmp_path, *command) == 1
     failures = pd.read_csv(tmp_path / "results" / "failures.csv").set_index("variant")["reason"].to_dict()
     hoard = failures.pop("mode=hoard")  # tried again in smaller parts, in vain
-    assert hoard.startswith("out of memory on cpu with ") and "(batch_size = 20, accumulation = 2)" in hoard
+    assert hoard.startswith("out of memory on cpu with ") and "10 rows at once (accumulation = 2)" in hoard
     assert failures == {
         "mode=raise": "RuntimeError: this method cannot train",
         "mode=die": "its worker process died: killed, or out of memory",

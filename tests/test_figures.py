@@ -151,7 +151,7 @@ def test_a_method_of_ones_own_is_drawn_beside_the_known_ones(small):
 )
 def test_the_difference_to_static_is_paired_by_seed(static, pabee):
     rows = [("static", seed, 1.0, y) for seed, y in enumerate(static)]
-    rows += [("pabee", seed, x, y) for seed, y in enumerate(pabee) for x in (0.5, 1.0)]
+    rows += [(name, seed, x, y) for name in ("pabee", "deebert") for seed, y in enumerate(pabee) for x in (0.5, 1.0)]
     points = pd.DataFrame(rows, columns=["method", "seed", "layer_fraction", "value"])
     points = points.assign(suite="paper", task="rte", split="validation", backbone="bert", metric="accuracy")
     curves = make_curves(points)

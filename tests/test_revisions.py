@@ -170,7 +170,7 @@ def test_a_repository_of_pickles_alone(hub, checkpoints, tmp_path):
     hub.add("some/old", NEW, tmp_path / "old", "main")
     hub.add("some/old", OLD, checkpoints["bert"], "refs/pr/1")
     line = refused(resolve("some/old").folder)
-    assert f"checkpoint 'some/old' has no weights in safetensors at {NEW[:12]}: name a revision that has" in line
+    assert f"checkpoint 'some/old' has no weights in safetensors at {NEW[:12]} (found: pytorch_model.bin): name" in line
     assert load_encoder(resolve("some/old@refs/pr/1")).num_layers == 4
 
 
@@ -190,10 +190,9 @@ def test_a_gated_file(hub):
     assert "is gated: accept its terms" in refused(checkpoint.folder)
 
 
-def test_a_hub_out_of_reach_leaves_the_cache(hub, monkeypatch):
+def test_a_hub_out_of_reach_leaves_the_cache(hub):
     resolve(REPO).folder()
     hub.close()
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # its client tries five times, and waits between
     forget()
     assert resolve(REPO).pinned() == Checkpoint(REPO, OLD)
     line = refused(resolve("some/model").pinned)
@@ -208,6 +207,27 @@ def test_pins_and_an_empty_cache_say_what_to_do(options, cache, unplug, suite, t
     assert main([*suite, "--results", str(tmp_path / "run"), *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"checkpoint '{REPO}' is neither a local folder nor to be had" in line and line.endswith(WAYS)
+
+
+def test_a_part_of_a_repository_in_the_cache(hub, unplug):
+    load_config(resolve(REPO))  # as --plan does; its weights were never fetched
+    unplug()
+    line = refused(resolve(REPO).folder)
+    assert line.startswith(NOWHERE.format(REPO, "*").split("*")[0]) and line.endswith(WAYS)
+
+
+def test_a_proxy_that_refuses_leaves_the_cache(hub, monkeypatch):
+    resolve(REPO).folder()
+    forget()
+
+    def refuse(*arguments, **options):
+        raise OSError("403 Forbidden")  # the client lets such errors through
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
+    assert resolve(REPO).pinned() == Checkpoint(REPO, OLD)
+    forget()
+    line = refused(resolve("some/model").pinned)
+    assert "(403 Forbidden)" in line and line.endswith(WAYS)
 
 
 def test_a_commit_that_is_not_in_the_cache(hub, unplug):

@@ -101,11 +101,14 @@ def test_only_a_saved_model_is_replaced(run, tmp_path, monkeypatch):
     (tmp_path / "mine.txt").write_text("mine")
     monkeypatch.chdir(tmp_path)
     for folder in (".", tmp_path, tmp_path / "mine.txt", tmp_path / "new"):  # the last holds a model one folder down
-        with pytest.raises(UserError, match="holds something else than a saved model: name a new folder"):
+        with pytest.raises(UserError, match=r"holds something else than a saved model, '.+': name a new or an empty"):
             model.save_pretrained(folder)
-    (tmp_path / "empty" / "notes").mkdir()
-    with pytest.raises(UserError, match="holds something else"):
-        model.save_pretrained(tmp_path / "empty")
+    for path in ("new/folder/notes.md", "empty/notes/mine.md"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("mine")
+        with pytest.raises(UserError, match="holds something else than a saved model, 'notes"):
+            model.save_pretrained(tmp_path / path.split("/notes")[0])
+        assert (tmp_path / path).read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"new", "empty", "mine.txt"}
 
 
@@ -116,6 +119,15 @@ def test_a_broken_description(text, reason, tmp_path):
     (tmp_path / "early_exit.json").write_text(text)
     with pytest.raises(UserError, match=f"holds no early-exit model: early_exit.json cannot be read .*({reason})"):
         EarlyExitClassifier.from_pretrained(tmp_path)
+
+
+def test_a_description_that_means_nothing(run, tmp_path):
+    folder = run[0] / "models" / "bert-rte-static-seed0"
+    about = json.loads((folder / "early_exit.json").read_text())
+    for name, value in (("task", "rte2"), ("precision", "float8"), ("compat", "odd")):
+        (tmp_path / "early_exit.json").write_text(json.dumps({**about, name: value}))
+        with pytest.raises(UserError, match=f"cannot be read .{name} is '{value}', expected "):
+            EarlyExitClassifier.from_pretrained(tmp_path)
 
 
 def test_the_card_says_how_it_was_trained(run):

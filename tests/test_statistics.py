@@ -118,3 +118,12 @@ def test_nearest_in_x_takes_the_cheaper_of_two_equally_near():
 def test_prunable_layers_counts_what_no_seed_uses():
     assert S.prunable_layers(np.array([[9, 4, 0, 0], [9, 0, 0, 0]])) == 2
     assert S.prunable_layers(np.array([[9, 4, 0, 1], [9, 4, 0, 0]])) == 0
+
+
+def test_whose_static_model_a_run_is_compared_with():
+    full = {"static": [0, 1], "dact": [0, 1], "pabee": [0, 1, 2]}
+    assert [S.static_seed(full, seed) for seed in (0, 1, 2)] == [0, 1, 2]
+    heads = {"static": [0], "dact": [0, 1], "pabee": [0, 1]}
+    assert [S.static_seed(heads, seed) for seed in (0, 1)] == [0, 0]
+    # trained for another seed than static: no reason to compare them
+    assert S.static_seed({"static": [0], "dact": [0], "pabee": [0, 1]}, 1) == 1

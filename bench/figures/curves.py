@@ -25,7 +25,7 @@ from bench.figures.look import (
     title,
 )
 from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
-from bench.statistics import interpolate, t_interval
+from bench.statistics import interpolate, static_seed, t_interval
 
 KEYS = ["backbone", "task", "split", "method"]
 #: The mean curves of every method and panel.
@@ -69,7 +69,7 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
 
 
 def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
-    """Difference of every method to full depth of the static model that it starts from, laid out like Figure 2.
+    """Difference of every method to full depth of the static model, laid out like Figure 2.
 
     Args:
         points: points.csv.
@@ -95,23 +95,25 @@ def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         layer_axis(ax)
 
     figure = blocks(points, draw_panel)
-    note = "Value minus full depth of the static model of the same seed (0: static). Line: mean where every seed has a"
-    annotate(figure, f"{note} value, dotted across gaps wider than 3 layers; {band_note(points)} {source(points)}")
+    note = "Value minus full depth of the static model of the same seed, or of the one that all seeds start from (0: "
+    note += "static). Line: mean where every seed has a value, dotted across gaps wider than 3 layers"
+    annotate(figure, f"{note}; {band_note(points)} {source(points)}")
     return figure
 
 
 def less_static(points: pd.DataFrame) -> pd.DataFrame:
-    """Points whose value is the difference to the static model of the panel: of the seed, or the one for all seeds.
+    """Points whose value is the difference to the static model of the same seed, or the one of all seeds.
 
-    With seed_scope "heads" all seeds start from one static model. Points without any are left out.
+    Points without such a model are left out.
     """
-    keys = ["task", "split", "backbone"]
-    static = points[points["method"] == "static"]
-    single = static.drop_duplicates(keys, keep=False).set_index(keys)["value"].rename("single")
-    points = points.join(static.set_index([*keys, "seed"])["value"].rename("own"), on=[*keys, "seed"])
-    points = points.join(single, on=keys)
-    value = points["value"] - points["own"].fillna(points["single"])
-    return points.drop(columns=["own", "single"]).assign(value=value).dropna(subset="value")
+    parts = []
+    for _, panel in points.groupby(["task", "split", "backbone"], sort=False):
+        static = panel[panel["method"] == "static"].set_index("seed")["value"]
+        if len(static):
+            seeds = panel.groupby("method", observed=True)["seed"].unique()
+            beside = {seed: static.get(static_seed(seeds, seed), np.nan) for seed in panel["seed"].unique()}
+            parts.append(panel.assign(value=panel["value"] - panel["seed"].map(beside)))
+    return pd.concat(parts).dropna(subset="value")
 
 
 def with_heights(curve: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
