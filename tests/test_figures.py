@@ -1,5 +1,6 @@
 """Figures, drawn from synthetic tables of plausible shape: what they say, and that they say it for partial runs too."""
 
+import warnings
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -161,6 +162,18 @@ def test_the_difference_to_static_is_paired_by_seed(static, pabee):
     assert set(np.round(heights[np.isfinite(heights)], 9)) == {-0.1}
     assert "2 seeds" in words(figure)
     assert ax.collections[0].get_paths()[0].get_extents().height == pytest.approx(0)  # equal in both seeds: no spread
+
+
+@pytest.mark.parametrize("methods", [["static"], list(KNOBS)])
+def test_a_narrow_forest_has_room_for_its_fine_print(methods, tmp_path):
+    run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], methods=methods, seeds=3)
+    with warnings.catch_warnings(), matplotlib.style.context(str(STYLE), after_reset=True):
+        warnings.simplefilter("error")  # matplotlib says so where panels collapse
+        figure = draw(run, "auc")
+        figure.canvas.draw()
+        key = figure.legends[0].get_window_extent()
+    assert key.x0 >= 0 and key.x1 <= figure.bbox.x1
+    assert all(ax.get_window_extent().height > 20 for ax in figure.axes)
 
 
 @pytest.mark.parametrize("missing", [{"pabee"}, {"dact", "dact-exact"}, {"static", "distilbert", "truncated"}])

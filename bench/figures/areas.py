@@ -32,11 +32,9 @@ def areas(table: pd.DataFrame) -> Figure | None:
     methods = list(looks(table["method"]))
     tasks = [rows for _, _, rows in panels(table[table["task"] != "mean"])]
     columns = [*tasks, table[table["task"] == "mean"]]
-    size = (
-        max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 0.9 * len(columns) + 0.9)),
-        (0.13 * len(methods) + 0.3) * len(shown) + 1,
-    )
-    figure = Figure(figsize=size, layout="constrained")
+    width = max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 0.9 * len(columns) + 0.9))
+    fine_print = 1 + 0.6 * (TEXT_WIDTH - width) / (TEXT_WIDTH / 2)  # key and note need more lines in a narrow figure
+    figure = Figure(figsize=(width, (0.13 * len(methods) + 0.3) * len(shown) + fine_print), layout="constrained")
     axes = figure.subplots(len(shown), len(columns), squeeze=False, sharey=True)
     for row, area in zip(axes, shown, strict=True):
         for ax, rows in zip(row, columns, strict=True):
@@ -74,7 +72,7 @@ def _finish(figure: Figure, table: pd.DataFrame) -> None:
         Line2D([], [], color="black", label="95 % over seeds (Student-t)", **SEEDS),
         Line2D([], [], color="black", label="95 % over examples (bootstrap)", **EXAMPLES),
     ]
-    heading_and_key(figure, heading, handles)
+    heading_and_key(figure, heading, handles, columns=2 if figure.get_figwidth() > 0.7 * TEXT_WIDTH else 1)
     seeds = spread(table["seeds"])
     over = "one seed, no interval" if seeds == "one seed" else f"{seeds}, conditional on this validation set"
     note = f"Horizontal: mean height of the curve, in the metric above each column. Over seeds: {over}; over examples: "

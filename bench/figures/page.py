@@ -64,9 +64,9 @@ def _draw_key(ax: Axes, backbone: str, methods: set[str]) -> None:
     ax.legend(handles=handles, loc="center left", handlelength=3)
 
 
-def heading_and_key(figure: Figure, heading: str, handles: list[Line2D]) -> None:
+def heading_and_key(figure: Figure, heading: str, handles: list[Line2D], columns: int = 3) -> None:
     """Put a heading and, below it, one key for all panels above a figure."""
-    columns = min(3, len(handles))
+    columns = min(columns, len(handles))
     key = figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3, title=heading)
     key.get_title().set_weight("bold")
 
