@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import WORDS
 
 from bench.agreement import disagreements
 from bench.data import Embedded
@@ -195,3 +196,28 @@ def test_our_side_of_the_anchor_may_come_from_a_table(tmp_path, capsys):
     where = ["--glue-dir", "none", "--backbone", "none", "--points", str(tmp_path / "points.csv")]
     assert anchor.main([*where, "--tasks", "rte", "--seeds", "2"]) == 2
     assert "points of static on rte: expected seeds [0, 1], got [0]" in capsys.readouterr().err
+
+
+def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, checkpoints, monkeypatch):
+    """The library hands rows of unequal length back in another order."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, set_seed
+
+    from bench.speed import anchor
+    from bench.tsv import Folder
+
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(WORDS, rng.integers(1, 15))) for _ in range(60)]
+    set_seed(3)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoints["bert"], num_labels=2).eval()
+    tokenizer = AutoTokenizer.from_pretrained(checkpoints["bert"])
+    with torch.no_grad():
+        answers = [model(**tokenizer(text, return_tensors="pt")).logits.argmax().item() for text in texts]
+    assert set(answers) == {0, 1}
+    lines = ["sentence\tlabel", *(f"{text}\t{answer}" for text, answer in zip(texts, answers, strict=True))]
+    (tmp_path / "SST-2").mkdir()
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / "SST-2" / name).write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(Trainer, "train", lambda self: None)
+    recipe = Recipe(epochs=1, learning_rate=1e-4, batch_size=8)
+    found = anchor.library(TASKS["sst2"], Folder(tmp_path), str(checkpoints["bert"]), recipe, 24, 100, 3)
+    assert found == 1.0

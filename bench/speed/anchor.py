@@ -77,8 +77,9 @@ def library(task: Task, source: Folder, backbone: str, recipe: Recipe, max_lengt
         rows = rows_of(tokenizer, train, max_length)
         trainer = Trainer(model, arguments, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer))
         trainer.train()
-        logits = trainer.predict(rows_of(tokenizer, validation, max_length)).predictions
-    return float(evaluate_predictions(task, validation.labels, logits.argmax(axis=1)[None])[task.metric][0])
+        found = trainer.predict(rows_of(tokenizer, validation, max_length))
+    # with its own labels: grouped by length, the rows come back in another order
+    return float(evaluate_predictions(task, found.label_ids, found.predictions.argmax(axis=1)[None])[task.metric][0])
 
 
 def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarray:
