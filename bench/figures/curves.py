@@ -144,8 +144,9 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
     lines = group_curves(curves)
     for column, (task, split, rows) in zip(axes.T, columns, strict=True):
         by_method = dict(list(rows.groupby("method")))
-        low, high = rows["value"].min() - 0.03, rows["value"].max() + 0.03
         beside = references[(references["task"] == task) & (references["split"] == split)]
+        heights = pd.concat([rows["value"], beside["value"]])
+        low, high = heights.min() - 0.03, heights.max() + 0.03
         column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
         for ax, (method, look) in zip(column, drawn.items(), strict=True):
             _draw_one(ax, by_method, lines, method, look, [other for other in drawn if other != method])
