@@ -178,7 +178,7 @@ def test_the_naive_grid_needs_a_run(tmp_path):
         list(grid.measure(Settings(results=str(tmp_path))))
 
 
-def test_our_side_of_the_anchor_may_come_from_a_table(tmp_path, capsys):
+def test_our_side_of_the_anchor_may_come_from_a_table(tmp_path, capsys, monkeypatch):
     from bench.speed import anchor
 
     row = {"method": "static", "task": "mnli", "split": "validation_matched", "variant": ""}
@@ -196,6 +196,13 @@ def test_our_side_of_the_anchor_may_come_from_a_table(tmp_path, capsys):
     where = ["--glue-dir", "none", "--backbone", "none", "--points", str(tmp_path / "points.csv")]
     assert anchor.main([*where, "--tasks", "rte", "--seeds", "2"]) == 2
     assert "points of static on rte: expected seeds [0, 1], got [0]" in capsys.readouterr().err
+    monkeypatch.setattr(anchor, "library", lambda *arguments: {0: 0.59, 1: 0.68}[arguments[-1]])
+    assert anchor.main([*where, "--tasks", "mnli", "--seeds", "2"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("mnli accuracy: Trainer 0.6350 (0.5900 0.6800, ")
+    assert line.endswith("static 0.6500 (0.6000 0.7000), difference +1.50 points\n")
+    monkeypatch.setattr(anchor, "library", lambda *arguments: 0.6)
+    assert anchor.main([*where, "--tasks", "mnli", "--seeds", "2"]) == 1  # more than two points apart
 
 
 def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, checkpoints, monkeypatch):

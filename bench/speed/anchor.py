@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +140,17 @@ def compare(options: argparse.Namespace) -> int:
         theirs, seconds = timed(lambda task=task: [library(task, source, *how, seed) for seed in seeds])
         difference = 100 * (np.mean(mine) - np.mean(theirs))
         apart += abs(difference) > POINTS
+        sides = (("Trainer", theirs, seconds), ("static", mine, None if options.points else took))
         print(
-            f"{task.id} {task.metric}, {len(seeds)} seeds: Trainer {np.mean(theirs):.4f} in {seconds:.0f} s, "
-            f"static {np.mean(mine):.4f} in {took:.0f} s, difference {difference:+.2f} points"
+            f"{task.id} {task.metric}: {', '.join(said(*side) for side in sides)}, difference {difference:+.2f} points"
         )
     return int(apart > 0)
+
+
+def said(name: str, values: Sequence[float], seconds: float | None) -> str:
+    """The mean of one side, its seeds, and the time it took (None: it was there)."""
+    by_seed = " ".join(f"{value:.4f}" for value in values)
+    return f"{name} {np.mean(values):.4f} ({by_seed}{'' if seconds is None else f', {seconds:.0f} s'})"
 
 
 def timed(function: Callable, *arguments: object) -> tuple[Any, float]:
