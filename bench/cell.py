@@ -19,6 +19,7 @@ from bench.backbones import Layerwise, load_config, load_encoder, load_tokenizer
 from bench.checkpoints import Checkpoint
 from bench.costs import model_macs, training_bytes
 from bench.data import Examples, Source, load_split
+from bench.description import describe
 from bench.encoding import Encoded, encode
 from bench.environment import environment
 from bench.errors import FolderError, UserError
@@ -30,7 +31,7 @@ from bench.model import EarlyExitModel, build_model
 from bench.plan import full_variant
 from bench.recording import record
 from bench.replay import replay
-from bench.saved import EarlyExitClassifier, describe
+from bench.saved import EarlyExitClassifier
 from bench.store import record_of
 from bench.suite import Recipe
 from bench.sweep import point_rows, sweep

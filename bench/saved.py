@@ -21,20 +21,15 @@ from transformers import PreTrainedTokenizerBase
 from bench.backbones import empty_encoder, load_config, load_tokenizer
 from bench.checkpoints import Checkpoint
 from bench.data import Examples
+from bench.description import ABOUT, check_description, model_card
 from bench.encoding import encode, sorted_batches
 from bench.errors import UserError, check_name, one_line
 from bench.files import not_written, write_json, write_text
 from bench.live import run_live
 from bench.model import EarlyExitModel, with_exits
-from bench.suite import COMPATS, PRECISIONS
 from bench.tasks import TASKS
 from methods import discover
 from methods.base import Method, prediction
-
-ABOUT = "early_exit.json"
-#: What early_exit.json takes over from the spec of a cell, and all that it holds.
-OF_SPEC = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
-KEYS = ("cell", *OF_SPEC, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
 
 
 @dataclass(frozen=True)
@@ -201,91 +196,3 @@ def check_replaceable(folder: Path, model: Path) -> None:
     if foreign or (found and ABOUT not in found):
         other = (foreign or found)[0]
         raise UserError(f"'{folder}' holds something else than a saved model, '{other}': name a new or an empty folder")
-
-
-def model_card(about: dict, method: Method) -> str:
-    """The README.md of a saved model, with the curve that was measured on the validation set."""
-    citation = (type(method).__doc__ or "").strip().splitlines()[0]
-    shown = [
-        "| {knob_value:g} | {layer_fraction:.3f} | {mac_fraction:.3f} | {value:.4f} |".format(**point)
-        for point in about["curve"]
-    ]
-    seen = f"{about['split']} split, {about['n']} examples"
-    return "\n".join(
-        [
-            "---",
-            "library_name: early-exit-bench",
-            "pipeline_tag: text-classification",
-            "tags: [early-exit]",
-            "---",
-            "",
-            f"# {about['backbone']} on {TASKS[about['task']].title} with {about['method']}",
-            "",
-            f"{citation}",
-            "",
-            f"- base model: {about['base']}",
-            f"- data: {about['data']}",
-            f"- suite {about['suite']}, compat {about['compat']}, variant '{about['variant']}', seed {about['seed']}",
-            f"- trained in {about['precision']}: {', '.join(f'{k} {v:g}' for k, v in about['recipe'].items())}",
-            f"- labels: {', '.join(about['labels']) or 'a score'}",
-            "",
-            f"One trained model; {about['metric']} on the {seen}, against the share of layers and multiply-adds used:",
-            "",
-            f"| {about['knob'] or 'knob'} | layers | multiply-adds | {about['metric']} |",
-            "| --- | --- | --- | --- |",
-            *shown,
-            "",
-            "```python",
-            "from bench.saved import EarlyExitClassifier",
-            "",
-            "model = EarlyExitClassifier.from_pretrained(FOLDER)",
-            "answers = model.predict(texts, model.knob_for(budget=0.5))",
-            "```",
-            "",
-        ]
-    )
-
-
-def check_description(about: object) -> None:
-    """Refuse what is not the content of early_exit.json.
-
-    Raises:
-        ValueError: a key is missing, or means nothing here.
-    """
-    missing = [name for name in KEYS if not isinstance(about, dict) or name not in about]
-    if missing:
-        raise ValueError(f"'{missing[0]}' is missing")
-    for name, known in (("task", TASKS), ("precision", PRECISIONS), ("compat", COMPATS)):
-        if about[name] not in known:
-            raise ValueError(f"{name} is {about[name]!r}, expected {', '.join(known)}")
-
-
-def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) -> dict:
-    """What early_exit.json says about the model of a cell.
-
-    Args:
-        record: the cell's record.
-        shared: the content of run.json.
-        rows: of `bench.sweep.point_rows` on the first validation split.
-        method: the cell's method.
-        base: name of the pre-trained checkpoint.
-    """
-    spec = record["spec"]
-    columns = ("layer_fraction", "mac_fraction", "value")
-    points = zip(*(rows[name].tolist() for name in columns), strict=True)
-    # of the knob itself: rows have none for models without one, whose rule still has a value that halts nobody early
-    values = method.knob(record["layers"], TASKS[spec["task"]].num_labels).values
-    curve = [
-        {"knob_value": knob, **dict(zip(columns, point, strict=True))}
-        for knob, point in zip(values, points, strict=True)
-    ]
-    return {
-        "cell": record["key"],
-        **{name: spec[name] for name in OF_SPEC},
-        "labels": list(TASKS[spec["task"]].labels),
-        "suite": shared["suite"],
-        "data": shared["title"],
-        "base": base,
-        **{name: rows[name] for name in ("split", "knob", "metric", "n")},
-        "curve": curve,
-    }

@@ -1,0 +1,100 @@
+"""What a saved model says about itself: early_exit.json and the model card, made from a cell and its curve."""
+
+from __future__ import annotations
+
+from bench.suite import COMPATS, PRECISIONS
+from bench.tasks import TASKS
+from methods.base import Method
+
+ABOUT = "early_exit.json"
+#: What early_exit.json takes over from the spec of a cell, and all that it holds.
+OF_SPEC = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
+KEYS = ("cell", *OF_SPEC, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
+
+
+def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) -> dict:
+    """What early_exit.json says about the model of a cell.
+
+    Args:
+        record: the cell's record.
+        shared: the content of run.json.
+        rows: of `bench.sweep.point_rows` on the first validation split.
+        method: the cell's method.
+        base: name of the pre-trained checkpoint.
+    """
+    spec = record["spec"]
+    columns = ("layer_fraction", "mac_fraction", "value")
+    points = zip(*(rows[name].tolist() for name in columns), strict=True)
+    # of the knob itself: rows have none for models without one, whose rule still has a value that halts nobody early
+    values = method.knob(record["layers"], TASKS[spec["task"]].num_labels).values
+    curve = [
+        {"knob_value": knob, **dict(zip(columns, point, strict=True))}
+        for knob, point in zip(values, points, strict=True)
+    ]
+    return {
+        "cell": record["key"],
+        **{name: spec[name] for name in OF_SPEC},
+        "labels": list(TASKS[spec["task"]].labels),
+        "suite": shared["suite"],
+        "data": shared["title"],
+        "base": base,
+        **{name: rows[name] for name in ("split", "knob", "metric", "n")},
+        "curve": curve,
+    }
+
+
+def check_description(about: object) -> None:
+    """Refuse what is not the content of early_exit.json.
+
+    Raises:
+        ValueError: a key is missing, or means nothing here.
+    """
+    missing = [name for name in KEYS if not isinstance(about, dict) or name not in about]
+    if missing:
+        raise ValueError(f"'{missing[0]}' is missing")
+    for name, known in (("task", TASKS), ("precision", PRECISIONS), ("compat", COMPATS)):
+        if about[name] not in known:
+            raise ValueError(f"{name} is {about[name]!r}, expected {', '.join(known)}")
+
+
+def model_card(about: dict, method: Method) -> str:
+    """The README.md of a saved model, with the curve that was measured on the validation set."""
+    citation = (type(method).__doc__ or "").strip().splitlines()[0]
+    shown = [
+        "| {knob_value:g} | {layer_fraction:.3f} | {mac_fraction:.3f} | {value:.4f} |".format(**point)
+        for point in about["curve"]
+    ]
+    seen = f"{about['split']} split, {about['n']} examples"
+    return "\n".join(
+        [
+            "---",
+            "library_name: early-exit-bench",
+            "pipeline_tag: text-classification",
+            "tags: [early-exit]",
+            "---",
+            "",
+            f"# {about['backbone']} on {TASKS[about['task']].title} with {about['method']}",
+            "",
+            f"{citation}",
+            "",
+            f"- base model: {about['base']}",
+            f"- data: {about['data']}",
+            f"- suite {about['suite']}, compat {about['compat']}, variant '{about['variant']}', seed {about['seed']}",
+            f"- trained in {about['precision']}: {', '.join(f'{k} {v:g}' for k, v in about['recipe'].items())}",
+            f"- labels: {', '.join(about['labels']) or 'a score'}",
+            "",
+            f"One trained model; {about['metric']} on the {seen}, against the share of layers and multiply-adds used:",
+            "",
+            f"| {about['knob'] or 'knob'} | layers | multiply-adds | {about['metric']} |",
+            "| --- | --- | --- | --- |",
+            *shown,
+            "",
+            "```python",
+            "from bench.saved import EarlyExitClassifier",
+            "",
+            "model = EarlyExitClassifier.from_pretrained(FOLDER)",
+            "answers = model.predict(texts, model.knob_for(budget=0.5))",
+            "```",
+            "",
+        ]
+    )
