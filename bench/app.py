@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from bench.backends import open_backend
+from bench.consistency import check_records, check_shared
 from bench.files import make_writable
 from bench.locks import alone
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
@@ -69,7 +70,8 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     with alone(folder, "run.json"):
         folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
         write_pins(folder.path, grid.revisions())
-    folder.check_records(folder.records())
+    if todo.pending:  # else collecting asks the same
+        check_records(folder.path, folder.records(), folder.shared())
     tidy(todo, folder)
     run_todo(todo, folder, grid, files, options)
     if is_collected(folder, figures):
@@ -135,7 +137,7 @@ def prepare(grid: Grid, folder: RunFolder) -> int:
     from bench.backbones import load_encoder, load_tokenizer
 
     shared = grid.shared()
-    folder.check(shared)
+    check_shared(folder.path, folder.shared(), shared)
     for checkpoint in grid.checkpoints().values():
         load_tokenizer(checkpoint)
         load_encoder(checkpoint)

@@ -12,6 +12,7 @@ from itertools import groupby
 import pandas as pd
 from pandas.api.types import union_categoricals
 
+from bench.consistency import check_records
 from bench.insight import (
     BOUNDS,
     CONFIDENCE,
@@ -78,11 +79,11 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
         The tables by file name without `.csv`.
 
     Raises:
-        UserError: see `RunFolder.check_records`.
+        UserError: see `check_records`.
     """
     shared = folder.shared()
     records = records_of(folder, methods)
-    folder.check_records(records)
+    check_records(folder.path, records, shared)
     done = call_all(panel, panels(folder, records, methods))
     rivals = [method.name for method in reported(methods, shared) if not method.reference]
     found = stacked([tables for tables, _ in done])

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import FolderError, UserError, cut
+from bench.consistency import GROWING, OTHER, check_shared
+from bench.errors import FolderError, UserError
 from bench.files import make_writable, remove, sealed, sha256_of, sweep_temporaries, unsealed, write_json, write_text
 
 if TYPE_CHECKING:
     from bench.work import Cell
 
-#: Keys of run.json that hold one entry per task, checkpoint or command: entries may be added, never changed.
-GROWING = ("data", "unlabelled", "checkpoints", "commands")
 PARTS = ("cells", "traces", "checkpoints", "environments", "locks")
 
 
@@ -46,54 +44,14 @@ class RunFolder:
         Raises:
             UserError: the folder belongs to another kind of run; the line names the key that differs.
         """
-        known = self.check(shared)
+        known = self.shared()
+        check_shared(self.path, known, shared)
         merged = {**known, **shared}
         for key in GROWING:
             merged[key] = {**known.get(key, {}), **shared[key]}
         merged["methods"] = {**known.get("methods", {}), **methods}
         if merged != known:
             write_json(self.path / "run.json", merged)
-
-    def check(self, shared: dict) -> dict:
-        """Compare what a command's cells share with run.json, and give what is there.
-
-        Raises:
-            UserError: see `share`.
-        """
-        known = self.shared()
-        for key, value in shared.items():
-            if key in known:
-                self._compare(key, known[key], value)
-        return known
-
-    def _compare(self, key: str, known: object, value: object) -> None:
-        if key in GROWING:
-            different = [name for name in value if known.get(name, value[name]) != value[name]]
-            if different:
-                name = different[0]
-                change = f"for '{name}' ({known[name][:12]}.., not {value[name][:12]}..)"
-                raise UserError(f"results folder '{self.path}' was made with other {key} {change}{OTHER}")
-        elif known != value:
-            raise UserError(f"results folder '{self.path}' was made with {key} {known!r}, not {value!r}{OTHER}")
-
-    def check_records(self, records: Sequence[dict]) -> None:
-        """Refuse finished cells that are not of the run that run.json describes: folders may be copied together.
-
-        Raises:
-            UserError: the line names the first such cell and the key that differs.
-        """
-        shared = self.shared()
-        odd = [record for record in records if record["status"] == "ok" and foreign_key(record["spec"], shared)]
-        if not odd:
-            return
-        spec, count = odd[0]["spec"], f"{len(odd)} cell{'s' if len(odd) > 1 else ''}"
-        name = foreign_key(spec, shared)
-        expected = cut(" or ".join(map(str, expected_values(spec, shared)[name])) or "none")
-        raise UserError(
-            f"results folder '{self.path}' holds {count} of another run: '{odd[0]['label']}' was made with {name} "
-            f"{cut(str(spec[name]))}, and the run's is {expected}; move such records away "
-            f"(cells/{odd[0]['key'][:12]}*.json)"
-        )
 
     def shared(self) -> dict:
         """The content of run.json; empty where there is none.
@@ -240,23 +198,6 @@ class RunFolder:
         return place
 
 
-def foreign_key(spec: dict, shared: dict) -> str | None:
-    """The first key in which the spec of a cell is not of the run that run.json describes."""
-    expected = expected_values(spec, shared)
-    return next((name for name, values in expected.items() if name in spec and spec[name] not in values), None)
-
-
-def expected_values(spec: dict, shared: dict) -> dict[str, list]:
-    """What the spec of a cell may hold in a run, by key."""
-    family = [known for name, known in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]]
-    by_task = {name: [shared[name].get(spec["task"])] for name in ("data", "unlabelled")}
-    same = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}
-    return {**same, **by_task, "checkpoint": family, "recipe": list(shared["recipes"].values())}
-
-
 def record_of(cell: Cell, status: str, reason: str = "") -> dict:
     """What every record of a cell holds: what it is, and how it went ("ok", "failed" or "skipped", with a reason)."""
     return {"key": cell.key, "label": cell.label, "status": status, "reason": reason, "spec": cell.spec}
-
-
-OTHER = "; name another folder with --results DIR, or repeat the command that made this one"
