@@ -128,7 +128,12 @@ def hub_commit(repo: str, revision: str | None) -> str:
     Raises:
         UserError: neither knows it; the line says which flag takes a folder instead.
     """
-    return revision if re.fullmatch("[0-9a-f]{40}", revision or "") else hub_config(repo, revision).name
+    return revision if is_commit(revision) else hub_config(repo, revision).name
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a commit, which never changes, and not a name."""
+    return re.fullmatch("[0-9a-f]{40}", revision or "") is not None
 
 
 @cache
@@ -140,11 +145,15 @@ def hub_config(repo: str, revision: str | None) -> Path:
     Raises:
         UserError: the hub has no such thing, or is out of reach and its cache has not.
     """
-    from huggingface_hub import HfApi, constants, hf_hub_download
+    from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     failure = None
     try:
+        # a run with pinned commits does not wait for a hub that it does not need
+        cached = try_to_load_from_cache(repo, "config.json", revision=revision) if is_commit(revision) else None
+        if isinstance(cached, str):
+            return Path(cached).parent
         if not constants.HF_HUB_OFFLINE:
             HfApi().model_info(repo, revision=revision, timeout=20)  # one try: a download would try for minutes
             return Path(hf_hub_download(repo, "config.json", revision=revision)).parent

@@ -216,6 +216,18 @@ def test_a_part_of_a_repository_in_the_cache(hub, unplug):
     assert line.startswith(NOWHERE.format(REPO, "*").split("*")[0]) and line.endswith(WAYS)
 
 
+def test_a_pinned_commit_in_the_cache_is_not_asked_for(hub, cache, monkeypatch):
+    checkpoint = resolve(REPO).pinned()
+    forget()
+
+    def never(*arguments, **options):
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", never)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", never)
+    assert checkpoint.config_folder() == cache / "snapshots" / OLD
+
+
 def test_a_proxy_that_refuses_leaves_the_cache(hub, monkeypatch):
     resolve(REPO).folder()
     forget()
