@@ -87,7 +87,8 @@ def forecast(
     """
     cells = [cell for cell in todo.pending if not cell.skip]
     macs = Alike(cell_macs, grid)
-    speeds = measured_speeds(grid, folder, device)
+    known = {cell.spec["checkpoint"]: cell.checkpoint for cell in (*todo.pending, *todo.finished) if cell.checkpoint}
+    speeds = measured_speeds(grid, known, folder, device)
     if speeds:
         # what shares a device was slower when it was measured, too
         wall = sum(macs.of(cell) / speeds.get(cell.spec["method"], speeds[""]) for cell in cells) / jobs
@@ -116,23 +117,19 @@ class Alike:
         return self.known[kind]
 
 
-def measured_speeds(grid: Grid, folder: RunFolder, device: str) -> dict[str, float]:
+def measured_speeds(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolder, device: str) -> dict[str, float]:
     """Multiply-adds per second of the cells in a folder by method, and of all ("" as their name); empty without any.
 
     Those of the plan's tasks; where it has none, those of other tasks whose data are at hand.
+
+    Args:
+        grid: the plan.
+        checkpoints: those of its cells, by fingerprint; cells of others do not count.
+        folder: where cells have run.
+        device: "cpu" or "cuda".
     """
-    here = processor() if device == "cpu" else torch.cuda.get_device_name(0)
-    checkpoints = {checkpoint.fingerprint(): checkpoint for checkpoint in grid.checkpoints().values()}
-    methods, tasks, lost = known_methods(grid.methods), {task.id for task in grid.tasks}, set()
-    ran = [
-        record
-        for record in folder.records()
-        if record["status"] == "ok"
-        and record["spec"]["method"] in methods
-        and record["spec"]["checkpoint"] in checkpoints
-        and ran_on(folder, record, device) == here
-    ]
-    counted, macs, seconds = Alike(cell_macs, grid), defaultdict(float), defaultdict(float)
+    counted, macs, seconds, lost = Alike(cell_macs, grid), defaultdict(float), defaultdict(float), set()
+    ran, tasks = ran_here(grid, checkpoints, folder, device), {task.id for task in grid.tasks}
     for record in [record for record in ran if record["spec"]["task"] in tasks] or ran:
         spec = record["spec"]
         if spec["task"] in lost:
@@ -146,6 +143,20 @@ def measured_speeds(grid: Grid, folder: RunFolder, device: str) -> dict[str, flo
             macs[name] += amount
             seconds[name] += record["seconds"]["all"]
     return {name: macs[name] / seconds[name] for name in macs if seconds[name] > 0}
+
+
+def ran_here(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolder, device: str) -> list[dict]:
+    """The records of cells that have run on a processor, or GPU, like this one; see `measured_speeds`."""
+    here = processor() if device == "cpu" else torch.cuda.get_device_name(0)
+    methods = known_methods(grid.methods)
+    return [
+        record
+        for record in folder.records()
+        if record["status"] == "ok"
+        and record["spec"]["method"] in methods
+        and record["spec"]["checkpoint"] in checkpoints
+        and ran_on(folder, record, device) == here
+    ]
 
 
 def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
