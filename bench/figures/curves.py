@@ -160,6 +160,12 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
         ax.set_ylabel(look.label.replace(", ", ",\n"))
     figure.suptitle(f"{family(points['backbone'].iloc[0])}: every method, the others in grey", weight="bold")
+    annotate(figure, _fine_print(points, set(drawn)))
+    return figure
+
+
+def _fine_print(points: pd.DataFrame, drawn: set[str]) -> str:
+    """What stands below the small multiples."""
     marks = {
         "static": "diamond: static",
         "distilbert": "star: distilled",
@@ -167,14 +173,9 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
         "tinybert": "cross: TinyBERT",
     }
     named = ", ".join(text for method, text in marks.items() if method in set(points["method"]))
-    note = f"Vertical: the metric above each column. Points: single runs; {named}. Line: mean; "
-    note += (
-        "black line: truncated depth at equal cost, dots: the same exits dealt at random, circle: oracle of the same "
-    )
-    note += "model, dash at 0: constant answer; "
-    note += f"{band_note(points[points['method'].isin(drawn)])} {source(points)}"
-    annotate(figure, note)
-    return figure
+    note = f"Vertical: the metric above each column. Points: single runs; {named}. Line: mean; black line: truncated "
+    note += "depth at equal cost, dots: the same exits dealt at random, circle: oracle of the same model, dash at 0: "
+    return f"{note}constant answer; {band_note(points[points['method'].isin(drawn)])} {source(points)}"
 
 
 def _draw_one(
@@ -191,7 +192,7 @@ def _draw_one(
 
 
 def _draw_references(ax: Axes, references: pd.DataFrame) -> None:
-    """The references of one method and panel, each setting's mean over seeds; what lies beyond the frame is cut."""
+    """The references of one method and panel, each setting's mean over seeds."""
     means = references.groupby(["reference", "variant", "knob_value"], dropna=False)[["layer_fraction", "value"]].mean()
     by_name = dict(list(means.sort_values("layer_fraction").groupby(level="reference")))
     for name in filter(by_name.__contains__, REFERENCES):
