@@ -15,9 +15,9 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig,
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import logging as transformers_logging
 
-from bench.checkpoints import Checkpoint
 from bench.errors import UserError, one_line
 from bench.plain import PARTS, PlainLayer, tokens_only
+from bench.sources.checkpoints import Checkpoint
 
 #: Where each family of encoders keeps its layers. ALBERT's are groups that several layers share.
 LAYER_PATHS = {

@@ -16,9 +16,7 @@ from safetensors.torch import load_file, save
 from transformers import PreTrainedTokenizerBase
 
 from bench.backbones import Layerwise, load_config, load_encoder, load_tokenizer
-from bench.checkpoints import Checkpoint
 from bench.costs import model_macs, training_bytes
-from bench.data import Examples, Source, load_split
 from bench.description import describe
 from bench.encoding import Encoded, encode
 from bench.environment import environment
@@ -32,13 +30,15 @@ from bench.plan import full_variant
 from bench.recording import record
 from bench.replay import replay
 from bench.saved import EarlyExitClassifier
+from bench.sources.checkpoints import Checkpoint
+from bench.sources.examples import Examples, Source, load_split
+from bench.sources.tasks import TASKS, Task
+from bench.sources.tsv import WithUnlabelled
 from bench.store import record_of
 from bench.suite import Recipe
 from bench.sweep import point_rows, sweep
-from bench.tasks import TASKS, Task
 from bench.trace import Trace
 from bench.training import inference_batch, train
-from bench.tsv import WithUnlabelled
 from bench.work import Cell, Work
 from methods import discover, from_file
 from methods.base import Method

@@ -31,6 +31,7 @@ from bench.references import REFERENCES, reference_rows, verdict_table
 from bench.reproduction import reproduction_table
 from bench.resolve import methods_of
 from bench.scores import Scores, panel_scores
+from bench.sources.tasks import TASKS
 from bench.store import RunFolder
 from bench.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
 from bench.tablefiles import write_table
@@ -44,7 +45,6 @@ from bench.tables import (
     score_table,
     stability_table,
 )
-from bench.tasks import TASKS
 from bench.transfer import CHOICES, transfer_rows, transfer_table
 from bench.versus import paired_table
 from methods.base import Method

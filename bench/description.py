@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.sources.tasks import TASKS
 from bench.suite import COMPATS, PRECISIONS
-from bench.tasks import TASKS
 from methods.base import Method
 
 ABOUT = "early_exit.json"

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from bench.data import Examples
+from bench.sources.examples import Examples
 
 #: An epoch is cut into at least this many groups that are sorted by length, of at most so many batches each: enough
 #: for little padding, few enough to stay random (the library's LengthGroupedSampler takes the same two).

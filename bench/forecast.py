@@ -14,17 +14,17 @@ import torch
 from transformers import AutoModel, PreTrainedConfig
 
 from bench.backbones import load_config
-from bench.checkpoints import Checkpoint
 from bench.costs import backbone_macs
-from bench.data import Source, load_split
 from bench.environment import processor
 from bench.errors import UserError
 from bench.plan import Grid, full_variant, known_methods
 from bench.progress import clock_time
 from bench.runner import Todo
+from bench.sources.checkpoints import Checkpoint
+from bench.sources.examples import Source, load_split
+from bench.sources.tasks import TASKS
 from bench.store import RunFolder
 from bench.suite import Recipe
-from bench.tasks import TASKS
 from bench.training import keeps_features
 from bench.work import Cell
 from methods.base import ExitSpec, Method

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from bench.errors import check_name
-from bench.tasks import TASKS
+from bench.sources.tasks import TASKS
 
 CITATION = (
     "Alex Wang, Amanpreet Singh, Julian Michael, Felix Hill, Omer Levy, Samuel R. Bowman. GLUE: A Multi-Task Benchmark "

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from bench.backbones import Batch
-from bench.data import load_split
 from bench.encoding import Encoded, encode, sorted_batches
 from bench.errors import UserError
 from bench.figures.draw import draw_one
@@ -26,10 +25,11 @@ from bench.plan import Grid
 from bench.replay import replay
 from bench.resolve import methods_of
 from bench.saved import EarlyExitClassifier
+from bench.sources.examples import load_split
+from bench.sources.tasks import TASKS
 from bench.store import RunFolder
 from bench.sweep import KEYS
 from bench.tablefiles import write_table
-from bench.tasks import TASKS
 from bench.timing import in_turn, ratio
 from bench.trace import Trace
 from bench.work import Cell

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.tasks import Task
+from bench.sources.tasks import Task
 
 
 def evaluate_predictions(task: Task, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.checkpoints import Checkpoint, resolve
-from bench.data import Source, fingerprint
 from bench.errors import UserError, cut, nearest
-from bench.hub import revision
+from bench.sources.checkpoints import Checkpoint, resolve
+from bench.sources.examples import Source, fingerprint
+from bench.sources.hub import revision
+from bench.sources.tasks import Task
+from bench.sources.tsv import WithUnlabelled
 from bench.suite import KINDS, Suite
-from bench.tasks import Task
-from bench.tsv import WithUnlabelled
 from bench.work import Cell
 from methods import discover
 from methods.base import Method

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.data import Examples
 from bench.encoding import Encoded, sorted_batches
 from bench.model import EarlyExitModel, autocast
+from bench.sources.examples import Examples
 from bench.trace import Trace
 from bench.training import INFERENCE_BATCH
 

@@ -8,14 +8,14 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bench.data import Embedded, Source
 from bench.errors import UserError, check_name, cut, nearest, one_line
-from bench.hub import Hub
 from bench.plan import Grid, known_methods
+from bench.sources.examples import Embedded, Source
+from bench.sources.hub import Hub
+from bench.sources.tasks import resolve_tasks
+from bench.sources.tsv import Folder
 from bench.store import RunFolder
 from bench.suite import COMPATS, PRECISIONS, STAGES, Suite, load_suite
-from bench.tasks import resolve_tasks
-from bench.tsv import Folder
 from methods import DEFAULT, discover, from_file
 from methods.base import Method
 

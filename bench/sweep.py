@@ -14,7 +14,7 @@ import pandas as pd
 from bench.costs import mac_fraction
 from bench.metrics import evaluate_predictions, values_from_confusion
 from bench.replay import Replay, exact_curve, replay
-from bench.tasks import TASKS, Task
+from bench.sources.tasks import TASKS, Task
 from bench.trace import Trace
 from methods.base import Method
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.metrics import values_from_confusion
-from bench.tasks import Task
+from bench.sources.tasks import Task
 
 
 def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from bench.store import RunFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.checkpoints import Checkpoint
-    from bench.data import Source
+    from bench.sources.checkpoints import Checkpoint
+    from bench.sources.examples import Source
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 

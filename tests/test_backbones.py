@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, GPT2Config
 
 from bench.backbones import load_encoder, load_tokenizer
-from bench.checkpoints import Checkpoint, check_folder, resolve
-from bench.data import Examples
 from bench.encoding import encode
 from bench.errors import UserError
+from bench.sources.checkpoints import Checkpoint, check_folder, resolve
+from bench.sources.examples import Examples
 
 FAMILIES = ("bert", "roberta", "distilbert", "albert", "electra")
 

@@ -13,12 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench import cell as cell_module
 from bench.backbones import Layerwise
 from bench.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
-from bench.data import Embedded
 from bench.memory import is_out_of_memory
 from bench.plan import Grid
+from bench.sources.examples import Embedded
+from bench.sources.tasks import TASKS
 from bench.store import RunFolder
 from bench.suite import Recipe, load_suite
-from bench.tasks import TASKS
 from bench.work import Work
 from methods import discover
 

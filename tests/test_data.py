@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import Embedded, fingerprint, load_split
 from bench.errors import UserError
-from bench.hub import Hub, revision
-from bench.tasks import PAPER_TASKS, TASKS, resolve_tasks
-from bench.tsv import Folder, WithUnlabelled
+from bench.sources.examples import Embedded, fingerprint, load_split
+from bench.sources.hub import Hub, revision
+from bench.sources.tasks import PAPER_TASKS, TASKS, resolve_tasks
+from bench.sources.tsv import Folder, WithUnlabelled
 
 FULL_GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
 ROWS = {
@@ -252,14 +252,14 @@ def test_mnli_label_order_is_by_name_from_every_source(glue, monkeypatch):
     names = ["contradiction", "entailment", "neutral"]  # some sources' order, not ours
     write_parquet("hub", "mnli/validation_matched-00000-of-00001.parquet", PREMISES, names)
     rows = "".join(f"{a}\t{b}\t{name}\n" for a, b, name in zip("ABC", "DEF", names, strict=True))
-    fake = types.ModuleType("bench.embedded")
+    fake = types.ModuleType("bench.sources.embedded")
     fake.generate = lambda task_id, split: {
         "text_a": ["A.", "B.", "C."],
         "text_b": ["D.", "E.", "F."],
         "labels": names,
         "difficulty": [1, 2, 3],
     }
-    monkeypatch.setitem(sys.modules, "bench.embedded", fake)
+    monkeypatch.setitem(sys.modules, "bench.sources.embedded", fake)
     sources = [Hub("hub"), glue("MNLI/dev_matched.tsv", "sentence1\tsentence2\tgold_label\n" + rows), Embedded()]
     for source in sources:
         examples = read(source, "mnli", "validation_matched")

@@ -11,9 +11,9 @@ from random import Random
 
 import pytest
 
-from bench.embedded import CHECKPOINTS, TASKS, checkpoint, generate, stream
-from bench.embedded.tasks import splits
 from bench.errors import UserError
+from bench.sources.embedded import CHECKPOINTS, TASKS, checkpoint, generate, stream
+from bench.sources.embedded.tasks import splits
 
 SPLITS = [(task, split) for task in TASKS for split in splits(task)]
 SHARES = {
@@ -184,7 +184,7 @@ def test_mismatched_mnli_is_about_other_names():
 def test_generation_does_not_depend_on_the_process_and_never_loads_torch():
     code = (
         "import json, sys\n"
-        "from bench.embedded import TASKS, generate\n"
+        "from bench.sources.embedded import TASKS, generate\n"
         "print(json.dumps([generate(task, 'train') for task in reversed(TASKS)]))\n"
         "assert 'torch' not in sys.modules\n"
     )
@@ -228,7 +228,7 @@ def relation(first, second):
 
 
 def test_pretraining_never_sees_an_example():
-    pretrain = pytest.importorskip("bench.embedded.pretrain")
+    pretrain = pytest.importorskip("bench.sources.embedded.pretrain")
     held_out = {row[:2] for task, split in SPLITS for row in rows(task, split)}
     batches = pretrain.Batches(pretrain.tokenizer("bert"), seed=3)
     assert batches.held_out >= held_out

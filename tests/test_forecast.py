@@ -8,15 +8,15 @@ import pytest
 
 from bench import forecast as module
 from bench import training
-from bench.data import Embedded
 from bench.environment import environment
 from bench.files import write_bytes, write_json
 from bench.forecast import Forecast, cell_macs, forecast, forward_macs, parameters, token_counts, trace_bytes
 from bench.plan import Grid
 from bench.runner import find_todo
+from bench.sources.examples import Embedded
+from bench.sources.tasks import TASKS
 from bench.store import RunFolder, record_of
 from bench.suite import load_suite
-from bench.tasks import TASKS
 from methods import discover
 
 

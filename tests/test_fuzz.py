@@ -34,8 +34,8 @@ def no_hub(monkeypatch):
     def refuse(*arguments):
         raise UserError("no hub")
 
-    monkeypatch.setattr("bench.checkpoints.hub_config", refuse)
-    monkeypatch.setattr("bench.hub.Hub.read", refuse)
+    monkeypatch.setattr("bench.sources.checkpoints.hub_config", refuse)
+    monkeypatch.setattr("bench.sources.hub.Hub.read", refuse)
 
 
 def check(arguments, folder):

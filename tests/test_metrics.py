@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from bench.errors import UserError
 from bench.metrics import confusion, evaluate_predictions, pearson, spearman, values_from_confusion
-from bench.tasks import TASKS
+from bench.sources.tasks import TASKS
 
 
 def test_confusion_counts_every_knob_on_its_own():

@@ -10,8 +10,8 @@ import pytest
 import torch
 from conftest import WORDS, random_encoder, word_tokenizer
 
+from bench.sources.tasks import PAPER_TASKS, TASKS
 from bench.suite import load_suite
-from bench.tasks import PAPER_TASKS, TASKS
 from run_all import main
 
 CHECKPOINTS = {

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from bench.references import REFERENCES, VERDICTS, dealt, oracle, reference_rows, verdict_table
+from bench.sources.tasks import TASKS
 from bench.sweep import Sweep, joined
-from bench.tasks import TASKS
 from bench.trace import Trace
 
 LABELS = np.array([0, 1, 1, 0, 1, 1])

@@ -5,11 +5,11 @@ import shutil
 import pytest
 from fake_hub import FakeHub
 
-from bench import checkpoints as checkpoint_module
 from bench.backbones import load_config, load_encoder, load_tokenizer
-from bench.checkpoints import Checkpoint, resolve
 from bench.errors import UserError
 from bench.pins import read_pins, write_pins
+from bench.sources import checkpoints as checkpoint_module
+from bench.sources.checkpoints import Checkpoint, resolve
 from bench.store import RunFolder
 from run_all import main
 

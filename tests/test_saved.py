@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.data import Embedded, load_split
 from bench.errors import UserError
 from bench.model import build_model
 from bench.saved import EarlyExitClassifier
-from bench.tasks import TASKS
+from bench.sources.examples import Embedded, load_split
+from bench.sources.tasks import TASKS
 from bench.trace import Trace
 from methods import discover
 from run_all import main

@@ -8,9 +8,9 @@ import pytest
 
 from bench.metrics import evaluate_predictions
 from bench.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
+from bench.sources.tasks import TASKS
 from bench.statistics import interpolate
 from bench.sweep import point_rows, sweep
-from bench.tasks import TASKS
 from bench.trace import Trace
 from bench.weighted import weighted_metric
 from methods import discover

@@ -10,13 +10,14 @@ import torch
 from conftest import WORDS
 
 from bench.agreement import disagreements
-from bench.data import Embedded
 from bench.files import write_json
 from bench.live import run_full, run_live
 from bench.plan import Grid
 from bench.recording import record
 from bench.replay import replay
 from bench.runner import find_todo
+from bench.sources.examples import Embedded
+from bench.sources.tasks import TASKS
 from bench.speed import __main__ as program
 from bench.speed import grid, released
 from bench.speed.finished import finish
@@ -24,7 +25,6 @@ from bench.speed.leaving import ImposedRule, imposed_layers
 from bench.speed.table import NotMeasured, Row, Settings, table, write
 from bench.store import RunFolder
 from bench.suite import Recipe, load_suite
-from bench.tasks import TASKS
 from bench.timing import in_turn, ratio
 from methods import discover
 from methods.base import Knob
@@ -209,8 +209,8 @@ def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, che
     """The library hands rows of unequal length back in another order."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, set_seed
 
+    from bench.sources.tsv import Folder
     from bench.speed import anchor
-    from bench.tsv import Folder
 
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(WORDS, rng.integers(1, 15))) for _ in range(60)]

@@ -13,9 +13,9 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.files import remove, write_bytes
 from bench.slot import CellRefused, Slot
+from bench.sources.tasks import TASKS
 from bench.stamp import code_hash
 from bench.store import RunFolder
-from bench.tasks import TASKS
 from bench.work import Cell, Work
 
 

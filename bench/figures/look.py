@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from bench.tasks import TASKS
+from bench.sources.tasks import TASKS
 
 GENERATED = "embedded"  # suites whose names begin so hold generated data; every label says so
 BACKBONES = {"bert": "BERT", "roberta": "RoBERTa"}

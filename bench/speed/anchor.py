@@ -32,13 +32,13 @@ from transformers import (
     set_seed,
 )
 
-from bench.data import Examples, load_split
 from bench.errors import UserError
 from bench.metrics import evaluate_predictions
+from bench.sources.examples import Examples, load_split
+from bench.sources.tasks import Task, resolve_tasks
+from bench.sources.tsv import Folder
 from bench.suite import Recipe, load_suite
 from bench.tablefiles import read_table
-from bench.tasks import Task, resolve_tasks
-from bench.tsv import Folder
 
 PROGRAM = Path(__file__).parents[2] / "run_all.py"
 SUITE, POINTS = "glue-local", 2.0

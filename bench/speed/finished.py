@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from bench.backbones import load_config
-from bench.data import Embedded
 from bench.plan import Grid
 from bench.resolve import resolve_backbones
+from bench.sources.examples import Embedded
+from bench.sources.tasks import TASKS, resolve_tasks
 from bench.store import RunFolder, record_of
 from bench.suite import load_suite
-from bench.tasks import TASKS, resolve_tasks
 from bench.trace import Trace
 from bench.work import Cell
 from methods import DEFAULT, discover

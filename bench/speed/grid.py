@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.resolve import methods_of
+from bench.sources.tasks import TASKS
 from bench.speed.table import NotMeasured, Row, Settings
 from bench.store import RunFolder
-from bench.tasks import TASKS
 
 
 def measure(settings: Settings) -> Iterator[Row]:

@@ -22,9 +22,9 @@ from uuid import uuid4
 
 from bench.backends import Backend
 from bench.backends.local import LocalBackend
-from bench.data import Embedded
 from bench.runner import find_todo, run
 from bench.slot import WORKER_ENVIRONMENT
+from bench.sources.examples import Embedded
 from bench.store import RunFolder, record_of
 from bench.work import Cell, Work
 
@@ -109,8 +109,8 @@ def real_cells() -> list[Cell]:
     """The default methods on one small task of the embedded suite."""
     from bench.plan import Grid
     from bench.resolve import resolve_methods
+    from bench.sources.tasks import TASKS
     from bench.suite import load_suite
-    from bench.tasks import TASKS
 
     methods = resolve_methods(None)[0]
     grid = Grid(load_suite("embedded"), [TASKS["rte"]], ["bert"], methods, [0], Embedded(), limit=ROWS)

@@ -19,12 +19,12 @@ from transformers import BertConfig
 
 from bench.backbones import Layerwise, empty_encoder
 from bench.cell import encoded, fresh_backbone
-from bench.checkpoints import resolve
 from bench.costs import feed_forward_size
-from bench.data import Embedded
 from bench.encoding import Encoded
 from bench.model import EarlyExitModel, build_model, join
 from bench.plan import full_variant
+from bench.sources.checkpoints import resolve
+from bench.sources.examples import Embedded
 from bench.speed.table import Row, Settings
 from bench.suite import Recipe, load_suite
 from bench.training import epochs, train

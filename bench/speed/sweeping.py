@@ -13,17 +13,17 @@ import torch
 
 from bench.agreement import disagreements
 from bench.cell import encoded, fresh_backbone
-from bench.checkpoints import resolve
-from bench.data import Embedded, Examples
 from bench.encoding import Encoded, sorted_batches
 from bench.live import run_full
 from bench.model import EarlyExitModel, build_model
 from bench.recording import record
 from bench.replay import Replay, exact_curve, replay
+from bench.sources.checkpoints import resolve
+from bench.sources.examples import Embedded, Examples
+from bench.sources.tasks import TASKS
 from bench.speed.real import deebert, problem
 from bench.speed.released import Stops, entropy_is_low, one_by_one, patience_is_over
 from bench.speed.table import Row, Settings
-from bench.tasks import TASKS
 from bench.timing import in_turn, ratio
 from bench.trace import Trace
 from bench.training import INFERENCE_BATCH

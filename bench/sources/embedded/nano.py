@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import nn
 from transformers import AutoModel, BertConfig, DistilBertConfig, PreTrainedTokenizerFast, RobertaConfig
 
-from bench.embedded import language
+from bench.sources.embedded import language
 
 WEIGHTS = Path(__file__).parent / "weights"
 WIDTH, HEADS, INNER, LAYERS = 64, 4, 128, 12

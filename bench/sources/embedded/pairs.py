@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from random import Random
 
-from bench.embedded import language as lang
-from bench.embedded import puzzles
+from bench.sources.embedded import language as lang
+from bench.sources.embedded import puzzles
 
 Told = tuple[str, str, int]
 HOPS = (1, 1, 2, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from random import Random
 
-from bench.embedded.language import PEOPLE, SYNONYMS, WHO
+from bench.sources.embedded.language import PEOPLE, SYNONYMS, WHO
 
 Event = tuple[str, str, str]
 Fact = tuple[str, str]

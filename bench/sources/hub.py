@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.data import Examples, Source, make_examples
 from bench.errors import UserError, one_line
-from bench.tasks import TASKS, Task
+from bench.sources.examples import Examples, Source, make_examples
+from bench.sources.tasks import TASKS, Task
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Remake the embedded checkpoints: `python -m bench.embedded.pretrain [bert] [roberta]`, one thread per family.
+"""Remake the embedded checkpoints: `python -m bench.sources.embedded.pretrain [bert] [roberta]`, one thread per family.
 
 Three objectives on the stream, none on the rows of a task (`Batches` leaves out every one of them):
 
@@ -26,10 +26,10 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from bench.embedded import language as lang
-from bench.embedded import stream
-from bench.embedded.nano import LAYERS, STUDENTS, WIDTH, config, make_student, save, tokenizer
-from bench.embedded.tasks import held_out
+from bench.sources.embedded import language as lang
+from bench.sources.embedded import stream
+from bench.sources.embedded.nano import LAYERS, STUDENTS, WIDTH, config, make_student, save, tokenizer
+from bench.sources.embedded.tasks import held_out
 
 STEPS, WORDS_ALONE, DISTILL_STEPS = 8000, 1400, 1200
 PAIRS, LEARNING_RATE, WARMUP = 32, 1e-3, 150

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from bench import embedded
 from bench.errors import UserError, cut, one_line
+from bench.sources import embedded
 
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
 MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.embedded.tasks import TASKS, generate
 from bench.errors import check_name
+from bench.sources.embedded.tasks import TASKS, generate
 
 CHECKPOINTS = ("bert-nano", "roberta-nano", "distilbert-nano", "distilroberta-nano")
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import cache
 from random import Random
 
-from bench.embedded import pairs
 from bench.errors import check_name
+from bench.sources.embedded import pairs
 
 Row = tuple[str, str | None, int]  # text_a, text_b (None for sst2), difficulty
 STATES = {"entailment": "true", "contradiction": "reversed", "neutral": "open"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from bench.embedded import language as lang
-from bench.embedded import pairs
+from bench.sources.embedded import language as lang
+from bench.sources.embedded import pairs
 
 # How many negations an opinion has. Plain ones are the most frequent: were even and odd numbers of negations equally
 # frequent, no single word would say anything about the verdict, and nothing would be learnt for very long.

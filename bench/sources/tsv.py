@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data import Examples, Source, make_examples, stripped
 from bench.errors import UserError, nearest
-from bench.tasks import Task
+from bench.sources.examples import Examples, Source, make_examples, stripped
+from bench.sources.tasks import Task
 
 
 @dataclass(frozen=True)

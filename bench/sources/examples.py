@@ -1,7 +1,7 @@
 """GLUE's splits from three sources behind one function, `load_split`: the generator, a folder of TSV files, the hub.
 
 Every source gives the same `Examples`: texts stripped of surrounding white space (SST-2's sentences end in a space,
-which RoBERTa's tokenizer would see), labels mapped by *name* to the class ids of `bench.tasks`, never by a source's
+which RoBERTa's tokenizer would see), labels mapped by *name* to the class ids of `bench.sources.tasks`, never by a source's
 own order.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from bench.errors import UserError, check_name, nearest
-from bench.tasks import Task
+from bench.sources.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +44,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Embedded:
-    """The generated tasks of `bench.embedded`."""
+    """The generated tasks of `bench.sources.embedded`."""
 
     def read(self, task: Task, split: str) -> Examples:
         """Generate every row of a split."""
-        from bench.embedded import generate
+        from bench.sources.embedded import generate
 
         rows = generate(task.id, split)
         columns = [rows["text_a"]] if rows["text_b"] is None else [rows["text_a"], rows["text_b"]]
@@ -57,7 +57,7 @@ class Embedded:
 
 
 class Source(Protocol):
-    """Where rows come from: `Embedded`, `bench.tsv.Folder` or `bench.hub.Hub`; values that hash and pickle."""
+    """Where rows come from: `Embedded`, `bench.sources.tsv.Folder` or `bench.sources.hub.Hub`; values that hash and pickle."""
 
     def read(self, task: Task, split: str) -> Examples:
         """Read every row of a split; raises UserError where that is not possible."""

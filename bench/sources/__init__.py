@@ -1,0 +1,1 @@
+"""Where rows and checkpoints come from: a folder, the hub, or generated."""
