@@ -13,15 +13,15 @@ from bench.files import make_writable
 from bench.locks import alone
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.pins import read_pins, write_pins
-from bench.plan import Grid, trained_methods
-from bench.resolve import check_backend, places_of, resolve_devices, resolve_grid, resolve_methods, resolve_workers
+from bench.plan.cell import Cell, Work
+from bench.plan.grid import Grid, trained_methods
+from bench.plan.options import check_backend, places_of, resolve_devices, resolve_grid, resolve_methods, resolve_workers
+from bench.plan.shards import resolve_shard
+from bench.plan.suite import load_suite
 from bench.runner import Todo, find_todo, tidy
 from bench.runner import run as run_cells
-from bench.shards import resolve_shard
 from bench.stamp import is_collected
 from bench.store import RunFolder
-from bench.suite import load_suite
-from bench.work import Cell, Work
 
 #: Options that change no number.
 WHERE_AND_HOW = {"results", "figures", "jobs", "backend", "address", "shard", "cell_timeout", "retry", "fail_fast"}

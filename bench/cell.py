@@ -26,7 +26,9 @@ from bench.glue_metric import GlueMetric
 from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
 from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
-from bench.plan import full_variant
+from bench.plan.cell import Cell, Work
+from bench.plan.grid import full_variant
+from bench.plan.suite import Recipe
 from bench.recording import record
 from bench.replay import replay
 from bench.saved import EarlyExitClassifier
@@ -35,11 +37,9 @@ from bench.sources.examples import Examples, Source, load_split
 from bench.sources.tasks import TASKS, Task
 from bench.sources.tsv import WithUnlabelled
 from bench.store import record_of
-from bench.suite import Recipe
 from bench.sweep import point_rows, sweep
 from bench.trace import Trace
 from bench.training import inference_batch, train
-from bench.work import Cell, Work
 from methods import discover, from_file
 from methods.base import Method
 

@@ -27,9 +27,9 @@ from bench.insight import (
     rank_table,
 )
 from bench.parallel import call_all
+from bench.plan.options import methods_of
 from bench.references import REFERENCES, reference_rows, verdict_table
 from bench.reproduction import reproduction_table
-from bench.resolve import methods_of
 from bench.scores import Scores, panel_scores
 from bench.sources.tasks import TASKS
 from bench.store import RunFolder

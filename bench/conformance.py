@@ -17,9 +17,9 @@ import torch
 from bench.agreement import disagreements
 from bench.errors import nearest
 from bench.live import run_live
-from bench.plan import full_variant, parse_variant
+from bench.plan.grid import full_variant, parse_variant
+from bench.plan.suite import KINDS, STAGES
 from bench.replay import Replay, replay
-from bench.suite import KINDS, STAGES
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
 from bench.trace import Trace
 from methods import discover

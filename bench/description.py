@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.plan.suite import COMPATS, PRECISIONS
 from bench.sources.tasks import TASKS
-from bench.suite import COMPATS, PRECISIONS
 from methods.base import Method
 
 ABOUT = "early_exit.json"

@@ -17,16 +17,16 @@ from bench.backbones import load_config
 from bench.costs import backbone_macs
 from bench.environment import processor
 from bench.errors import UserError
-from bench.plan import Grid, full_variant, known_methods
+from bench.plan.cell import Cell
+from bench.plan.grid import Grid, full_variant, known_methods
+from bench.plan.suite import Recipe
 from bench.progress import clock_time
 from bench.runner import Todo
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Source, load_split
 from bench.sources.tasks import TASKS
 from bench.store import RunFolder
-from bench.suite import Recipe
 from bench.training import keeps_features
-from bench.work import Cell
 from methods.base import ExitSpec, Method
 
 #: Lengths are not tokenised for a forecast: English has about this many characters a token.

@@ -21,9 +21,10 @@ from bench.errors import UserError
 from bench.figures.draw import draw_one
 from bench.files import make_writable
 from bench.live import Decisions, run_full, run_live
-from bench.plan import Grid
+from bench.plan.cell import Cell
+from bench.plan.grid import Grid
+from bench.plan.options import methods_of
 from bench.replay import replay
-from bench.resolve import methods_of
 from bench.saved import EarlyExitClassifier
 from bench.sources.examples import load_split
 from bench.sources.tasks import TASKS
@@ -32,7 +33,6 @@ from bench.sweep import KEYS
 from bench.tablefiles import write_table
 from bench.timing import in_turn, ratio
 from bench.trace import Trace
-from bench.work import Cell
 from methods.base import HaltingRule, Knob, Method
 
 LATENCY = [*KEYS, "device", "batch_size", "n", "layer_fraction", "time_fraction", "milliseconds", "full_milliseconds"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.files import make_writable
 from bench.locks import alone
-from bench.resolve import methods_of
+from bench.plan.options import methods_of
 from bench.stamp import stamp
 from bench.store import RunFolder
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from tqdm import tqdm
 
-from bench.work import Cell
+from bench.plan.cell import Cell
 
 #: Seconds between two lines where the output is no terminal.
 LINE_EVERY = 30.0

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from bench.backends import Backend
 from bench.files import remove
 from bench.locks import Locks
+from bench.plan.cell import Cell, Work
 from bench.progress import Estimator, Progress
 from bench.scheduler import Scheduler
 from bench.store import RunFolder, record_of
-from bench.work import Cell, Work
 
 
 @dataclass

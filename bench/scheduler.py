@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from bench.backends import Backend
 from bench.files import remove
 from bench.locks import Locks
+from bench.plan.cell import Cell, Work
 from bench.progress import Progress
 from bench.slot import CellDied, CellHung, CellRefused
 from bench.store import record_of
-from bench.work import Cell, Work
 
 if TYPE_CHECKING:
     from bench.runner import Todo

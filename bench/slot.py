@@ -13,7 +13,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 
 from bench.devices import claim_device
 from bench.lifeline import Lifeline, tie_to
-from bench.work import Cell, Work
+from bench.plan.cell import Cell, Work
 
 #: Each worker computes with one thread and finds what `--prepare` or an earlier command fetched.
 WORKER_ENVIRONMENT = {

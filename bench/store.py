@@ -13,7 +13,7 @@ from bench.errors import FolderError, UserError
 from bench.files import make_writable, remove, sealed, sha256_of, sweep_temporaries, unsealed, write_json, write_text
 
 if TYPE_CHECKING:
-    from bench.work import Cell
+    from bench.plan.cell import Cell
 
 PARTS = ("cells", "traces", "checkpoints", "environments", "locks")
 

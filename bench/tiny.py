@@ -8,7 +8,7 @@ import torch
 from bench.backbones import Layerwise
 from bench.encoding import Encoded
 from bench.model import EarlyExitModel, build_model
-from bench.plan import full_variant
+from bench.plan.grid import full_variant
 from methods import discover
 from methods.base import Method
 

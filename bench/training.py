@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.encoding import Encoded, shuffled_batches, sorted_batches
 from bench.flat import as_vector, set_apart
 from bench.model import EarlyExitModel, autocast, derive_seed
-from bench.suite import Recipe
+from bench.plan.suite import Recipe
 from methods.base import ExitOutputs, Method, TrainingBatch
 
 #: Frozen features are computed once and kept where they take at most this many bytes; else they are recomputed.

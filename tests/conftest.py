@@ -25,7 +25,7 @@ from transformers import (
 from bench.backbones import load_encoder, load_tokenizer
 from bench.encoding import encode
 from bench.model import build_model
-from bench.plan import full_variant
+from bench.plan.grid import full_variant
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
 from bench.trace import Trace

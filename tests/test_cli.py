@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.resolve import check_suite_methods
-from bench.suite import RECIPES, load_suite
+from bench.plan.options import check_suite_methods
+from bench.plan.suite import RECIPES, load_suite
 from methods import discover
 from run_all import main
 
@@ -79,7 +79,7 @@ def run(tmp_path, capsys):
     ],
 )
 def test_wrong_arguments(run, tmp_path, arguments, line):
-    from bench.suite import available
+    from bench.plan.suite import available
 
     status, lines = run(*arguments)
     expected = line.replace("{methods}", ", ".join(["default", "all", *discover()])).replace(
@@ -139,7 +139,7 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
 def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
     file = tmp_path / "embedded-broken.toml"
     file.write_text(tiny_suite.read_text().replace(*change, 1))
-    from bench.suite import available
+    from bench.plan.suite import available
 
     line = line.replace("{suites}", ", ".join(available()))
     assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'embedded-broken': {line}"])

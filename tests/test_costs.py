@@ -14,12 +14,12 @@ from bench import cell as cell_module
 from bench.backbones import Layerwise
 from bench.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
 from bench.memory import is_out_of_memory
-from bench.plan import Grid
+from bench.plan.cell import Work
+from bench.plan.grid import Grid
+from bench.plan.suite import Recipe, load_suite
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS
 from bench.store import RunFolder
-from bench.suite import Recipe, load_suite
-from bench.work import Work
 from methods import discover
 
 METHODS = discover()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.devices import claim_device, visible_devices
-from bench.resolve import resolve_workers
+from bench.plan.options import resolve_workers
 from run_all import build_parser
 
 CLAIM = """

@@ -10,8 +10,8 @@ import pytest
 import torch
 from conftest import WORDS, random_encoder, word_tokenizer
 
+from bench.plan.suite import load_suite
 from bench.sources.tasks import PAPER_TASKS, TASKS
-from bench.suite import load_suite
 from run_all import main
 
 CHECKPOINTS = {

@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from bench.flat import as_vector
 from bench.model import build_model
 from bench.plain import PARTS, PlainLayer
-from bench.suite import Recipe
+from bench.plan.suite import Recipe
 from bench.training import train
 from methods import discover
 from methods.base import layer_losses, prediction_loss

@@ -21,8 +21,8 @@ from bench.backends.local import LocalBackend
 from bench.errors import FolderError, UserError
 from bench.files import sealed, sweep_temporaries, unsealed, write_bytes
 from bench.locks import Locks
+from bench.plan.shards import Shard, resolve_shard
 from bench.runner import find_todo
-from bench.shards import Shard, resolve_shard
 from bench.store import RunFolder
 
 soak = pytest.mark.soak

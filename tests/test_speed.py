@@ -12,7 +12,8 @@ from conftest import WORDS
 from bench.agreement import disagreements
 from bench.files import write_json
 from bench.live import run_full, run_live
-from bench.plan import Grid
+from bench.plan.grid import Grid
+from bench.plan.suite import Recipe, load_suite
 from bench.recording import record
 from bench.replay import replay
 from bench.runner import find_todo
@@ -24,7 +25,6 @@ from bench.speed.finished import finish
 from bench.speed.leaving import ImposedRule, imposed_layers
 from bench.speed.table import NotMeasured, Row, Settings, table, write
 from bench.store import RunFolder
-from bench.suite import Recipe, load_suite
 from bench.timing import in_turn, ratio
 from methods import discover
 from methods.base import Knob

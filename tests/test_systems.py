@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.encoding import Encoded
+from bench.plan.suite import Recipe
 from bench.replay import replay
-from bench.suite import Recipe
 from bench.trace import Trace
 from bench.training import split_off, train
 from methods import DEFAULT, discover, shallow_deep

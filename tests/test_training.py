@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bench import training
 from bench.encoding import shuffled_batches, sorted_batches
 from bench.model import derive_seed
-from bench.plan import full_variant
+from bench.plan.grid import full_variant
+from bench.plan.suite import Recipe
 from bench.recording import record
-from bench.suite import Recipe
 from bench.training import train
 from methods import discover
 

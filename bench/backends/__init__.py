@@ -6,7 +6,7 @@ from argparse import Namespace
 from concurrent.futures import Future
 from typing import Protocol
 
-from bench.work import Cell, Work
+from bench.plan.cell import Cell, Work
 
 
 class Backend(Protocol):
@@ -50,6 +50,6 @@ def open_backend(options: Namespace) -> Backend:
 
         return DaskBackend(options.address, options.device, options.jobs, options.cell_timeout)
     from bench.backends.local import LocalBackend
-    from bench.resolve import resolve_workers
+    from bench.plan.options import resolve_workers
 
     return LocalBackend(*resolve_workers(options), options.cell_timeout)

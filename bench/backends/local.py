@@ -6,8 +6,8 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from bench.devices import visible_devices
+from bench.plan.cell import Cell, Work
 from bench.slot import RUN_CELL, Slot
-from bench.work import Cell, Work
 
 
 class LocalBackend:

@@ -30,7 +30,7 @@ from bench.collect import (
     stacked,
 )
 from bench.parallel import call_all
-from bench.resolve import methods_of
+from bench.plan.options import methods_of
 from bench.speed.table import Row, Settings
 from bench.store import RunFolder
 from bench.tablefiles import write_table

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from bench.backbones import load_config
-from bench.plan import Grid
-from bench.resolve import resolve_backbones
+from bench.plan.cell import Cell
+from bench.plan.grid import Grid
+from bench.plan.options import resolve_backbones
+from bench.plan.suite import load_suite
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS, resolve_tasks
 from bench.store import RunFolder, record_of
-from bench.suite import load_suite
 from bench.trace import Trace
-from bench.work import Cell
 from methods import DEFAULT, discover
 
 #: Examples of a trace.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.resolve import methods_of
+from bench.plan.options import methods_of
 from bench.sources.tasks import TASKS
 from bench.speed.table import NotMeasured, Row, Settings
 from bench.store import RunFolder

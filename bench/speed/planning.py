@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.forecast import forecast
-from bench.plan import Grid
+from bench.plan.grid import Grid
 from bench.runner import find_todo
 from bench.speed.finished import embedded_grid
 from bench.speed.table import Row, Settings

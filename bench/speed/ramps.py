@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 
 from bench.model import EarlyExitModel
+from bench.plan.suite import Recipe
 from bench.recording import record
 from bench.speed.real import Problem, problem, stage1
 from bench.speed.released import train_ramps
 from bench.speed.table import Row, Settings
 from bench.statistics import t_interval
-from bench.suite import Recipe
 from bench.timing import ratio, seconds
 from bench.training import train
 from methods.deebert import DeeBert

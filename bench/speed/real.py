@@ -11,12 +11,12 @@ import torch
 from bench.cell import encoded, fresh_backbone
 from bench.encoding import Encoded
 from bench.model import EarlyExitModel, build_model
+from bench.plan.suite import Recipe
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS, Task
 from bench.sources.tsv import Folder
 from bench.speed.table import Settings
-from bench.suite import Recipe
 from bench.training import train
 from methods.base import Method
 from methods.deebert import DeeBert

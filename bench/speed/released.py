@@ -20,7 +20,7 @@ from torch import Tensor
 from bench.encoding import Encoded
 from bench.live import Decisions
 from bench.model import EarlyExitModel, derive_seed
-from bench.suite import Recipe
+from bench.plan.suite import Recipe
 from methods.base import prediction_loss
 
 #: Tokens that every example is padded to.

@@ -22,11 +22,11 @@ from uuid import uuid4
 
 from bench.backends import Backend
 from bench.backends.local import LocalBackend
+from bench.plan.cell import Cell, Work
 from bench.runner import find_todo, run
 from bench.slot import WORKER_ENVIRONMENT
 from bench.sources.examples import Embedded
 from bench.store import RunFolder, record_of
-from bench.work import Cell, Work
 
 FUNCTION = "bench.speed.scheduling:run_cell"
 ROUNDS, CELLS, BUSY_CELLS = 3, 200, 8
@@ -107,10 +107,10 @@ def equal_cells(count: int, busy: int) -> list[Cell]:
 
 def real_cells() -> list[Cell]:
     """The default methods on one small task of the embedded suite."""
-    from bench.plan import Grid
-    from bench.resolve import resolve_methods
+    from bench.plan.grid import Grid
+    from bench.plan.options import resolve_methods
+    from bench.plan.suite import load_suite
     from bench.sources.tasks import TASKS
-    from bench.suite import load_suite
 
     methods = resolve_methods(None)[0]
     grid = Grid(load_suite("embedded"), [TASKS["rte"]], ["bert"], methods, [0], Embedded(), limit=ROWS)

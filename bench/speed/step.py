@@ -22,11 +22,11 @@ from bench.cell import encoded, fresh_backbone
 from bench.costs import feed_forward_size
 from bench.encoding import Encoded
 from bench.model import EarlyExitModel, build_model, join
-from bench.plan import full_variant
+from bench.plan.grid import full_variant
+from bench.plan.suite import Recipe, load_suite
 from bench.sources.checkpoints import resolve
 from bench.sources.examples import Embedded
 from bench.speed.table import Row, Settings
-from bench.suite import Recipe, load_suite
 from bench.training import epochs, train
 from methods import discover
 from methods.base import Method, TrainingBatch

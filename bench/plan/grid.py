@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import UserError, cut, nearest
+from bench.plan.cell import Cell
+from bench.plan.suite import KINDS, Suite
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.sources.examples import Source, fingerprint
 from bench.sources.hub import revision
 from bench.sources.tasks import Task
 from bench.sources.tsv import WithUnlabelled
-from bench.suite import KINDS, Suite
-from bench.work import Cell
 from methods import discover
 from methods.base import Method
 

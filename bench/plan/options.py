@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import UserError, check_name, cut, nearest, one_line
-from bench.plan import Grid, known_methods
+from bench.plan.grid import Grid, known_methods
+from bench.plan.suite import COMPATS, PRECISIONS, STAGES, Suite, load_suite
 from bench.sources.examples import Embedded, Source
 from bench.sources.hub import Hub
 from bench.sources.tasks import resolve_tasks
 from bench.sources.tsv import Folder
 from bench.store import RunFolder
-from bench.suite import COMPATS, PRECISIONS, STAGES, Suite, load_suite
 from methods import DEFAULT, discover, from_file
 from methods.base import Method
 

@@ -14,9 +14,9 @@ from bench.errors import UserError, check_name, cut, nearest, one_line
 if TYPE_CHECKING:
     from methods.base import Method
 
-SUITES = Path(__file__).parent / "suites"
+SUITES = Path(__file__).parents[1] / "suites"
 SOURCES = ("embedded", "folder", "hub")
-RECIPES = Path(__file__).parent / "recipes.toml"
+RECIPES = Path(__file__).parents[1] / "recipes.toml"
 PRECISIONS = ("float32", "bfloat16", "float16")
 SEED_SCOPES = ("full", "heads")
 COMPATS = ("equal", "released")

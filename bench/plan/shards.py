@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import UserError
-from bench.work import Cell
+from bench.plan.cell import Cell
 
 
 @dataclass(frozen=True)

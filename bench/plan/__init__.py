@@ -1,0 +1,1 @@
+"""From a suite and a command line to cells."""
