@@ -22,9 +22,7 @@ from bench.encoding import Encoded, encode
 from bench.environment import environment
 from bench.errors import FolderError, UserError
 from bench.files import write_bytes, write_json
-from bench.glue_metric import GlueMetric
 from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
-from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
 from bench.plan.cell import Cell, Work
 from bench.plan.grid import full_variant
@@ -36,6 +34,8 @@ from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples, Source, load_split
 from bench.sources.tasks import TASKS, Task
 from bench.sources.tsv import WithUnlabelled
+from bench.statistics.glue_metric import GlueMetric
+from bench.statistics.metrics import evaluate_predictions
 from bench.store import record_of
 from bench.sweep import point_rows, sweep
 from bench.trace import Trace

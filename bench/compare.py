@@ -14,14 +14,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.areas import auc_common
 from bench.errors import UserError
 from bench.figures.curves import draw_curve
 from bench.figures.look import looks, metric, title
 from bench.figures.page import STYLE, annotate, blocks, layer_axis, save, seeds_of, source, spread
-from bench.paired import holm
 from bench.scores import NARROWEST, QUANTITIES
-from bench.statistics import interpolate, t_interval
+from bench.statistics.areas import auc_common
+from bench.statistics.intervals import interpolate, t_interval
+from bench.statistics.significance import holm
 from bench.store import RunFolder
 from bench.tablefiles import read_table, write_table
 from bench.tables import GRID, PANEL, runs_of

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.metrics import evaluate_predictions, spearman
 from bench.replay import replay
+from bench.statistics.metrics import evaluate_predictions, spearman
 from bench.sweep import Rows, Sweep
 from bench.tables import interval_columns
 from methods.base import Knob, entropy

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.metrics import evaluate_predictions
-from bench.statistics import TOLERANCE, interpolate
+from bench.statistics.intervals import TOLERANCE, interpolate
+from bench.statistics.metrics import evaluate_predictions
 from bench.sweep import KEYS, Rows, Sweep
 from bench.tables import PANEL, interval_columns
 

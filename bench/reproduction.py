@@ -15,10 +15,10 @@ import pandas as pd
 
 from bench.effects import Tables, counted
 from bench.errors import UserError
-from bench.metrics import spearman
 from bench.paper_claims import Claim, claims
 from bench.rounding import plain
-from bench.statistics import TOLERANCE, rank_interval, t_interval
+from bench.statistics.intervals import TOLERANCE, rank_interval, t_interval
+from bench.statistics.metrics import spearman
 from bench.tablefiles import read_table
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"

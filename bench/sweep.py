@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from bench.costs import mac_fraction
-from bench.metrics import evaluate_predictions, values_from_confusion
 from bench.replay import Replay, exact_curve, replay
 from bench.sources.tasks import TASKS, Task
+from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.trace import Trace
 from methods.base import Method
 

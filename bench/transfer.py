@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.areas import best_within, halves
 from bench.scores import group_runs, plane
-from bench.statistics import TOLERANCE, static_seed
+from bench.statistics.areas import best_within, halves
+from bench.statistics.intervals import TOLERANCE, static_seed
 from bench.sweep import Rows, Sweep
 from bench.tables import PANEL, interval_columns
 

@@ -15,8 +15,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from bench.paired import bootstrap_test, detectable, holm, t_test
 from bench.scores import QUANTITIES, Scores
+from bench.statistics.significance import bootstrap_test, detectable, holm, t_test
 from bench.tables import METHOD, boot_columns, by_backbone, interval_columns
 
 FAMILY = [key for key in METHOD if key != "method"]

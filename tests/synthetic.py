@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bench.files import sealed
-from bench.statistics import mean_curve
+from bench.statistics.intervals import mean_curve
 
 L, N = 12, 200
 TASKS = ["sst2", "mrpc", "qnli", "rte", "qqp", "mnli"]

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from bench.conformance import check_method
 from bench.live import run_live
-from bench.metrics import confusion
 from bench.model import build_model
 from bench.plan.suite import Recipe
 from bench.recording import record
 from bench.replay import exact_curve, replay
+from bench.statistics.metrics import confusion
 from bench.trace import Trace
 from bench.training import train
 from methods import discover

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.metrics import confusion
 from bench.replay import Replay, exact_curve, replay
+from bench.statistics.metrics import confusion
 from bench.trace import Trace
 from methods import discover
 from methods.base import Knob

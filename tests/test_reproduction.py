@@ -27,7 +27,7 @@ from bench.reproduction import (
     reproduction_table,
     superiority,
 )
-from bench.statistics import rank_interval, t_interval
+from bench.statistics.intervals import rank_interval, t_interval
 
 NAN = math.nan
 L = 4

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.metrics import evaluate_predictions
 from bench.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
 from bench.sources.tasks import TASKS
-from bench.statistics import interpolate
+from bench.statistics.intervals import interpolate
+from bench.statistics.metrics import evaluate_predictions
+from bench.statistics.weighted import weighted_metric
 from bench.sweep import point_rows, sweep
 from bench.trace import Trace
-from bench.weighted import weighted_metric
 from methods import discover
 
 METHODS = discover()

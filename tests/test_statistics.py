@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench import statistics as S
+from bench.statistics.intervals import intervals as S
 
 unit = st.floats(0, 1, allow_subnormal=False).map(lambda v: round(v, 6))
 runs = st.lists(st.tuples(unit, unit), min_size=2, max_size=12).filter(lambda ps: len({x for x, _ in ps}) > 1)

@@ -25,7 +25,7 @@ from bench.figures.look import (
     title,
 )
 from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
-from bench.statistics import interpolate, static_seed, t_interval
+from bench.statistics.intervals import interpolate, static_seed, t_interval
 
 KEYS = ["backbone", "task", "split", "method"]
 #: The mean curves of every method and panel.

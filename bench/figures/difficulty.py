@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.figures.look import Look, looks, title
 from bench.figures.page import annotate, blocks, interval_note, number_key, source
-from bench.statistics import nearest_in_x, t_interval
+from bench.statistics.intervals import nearest_in_x, t_interval
 
 BUDGET = 0.5  # fraction of layers at which methods are compared
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from bench.figures.look import PAPER, family, looks, panels, title
 from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, number_key, source, spread
-from bench.statistics import nearest_in_x, prunable_layers
+from bench.statistics.intervals import nearest_in_x, prunable_layers
 
 
 def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:

@@ -33,11 +33,11 @@ from transformers import (
 )
 
 from bench.errors import UserError
-from bench.metrics import evaluate_predictions
 from bench.plan.suite import Recipe, load_suite
 from bench.sources.examples import Examples, load_split
 from bench.sources.tasks import Task, resolve_tasks
 from bench.sources.tsv import Folder
+from bench.statistics.metrics import evaluate_predictions
 from bench.tablefiles import read_table
 
 PROGRAM = Path(__file__).parents[2] / "run_all.py"

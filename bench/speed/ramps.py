@@ -17,7 +17,7 @@ from bench.recording import record
 from bench.speed.real import Problem, problem, stage1
 from bench.speed.released import train_ramps
 from bench.speed.table import Row, Settings
-from bench.statistics import t_interval
+from bench.statistics.intervals import t_interval
 from bench.timing import ratio, seconds
 from bench.training import train
 from methods.deebert import DeeBert

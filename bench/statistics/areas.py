@@ -1,14 +1,14 @@
 """Areas under curves, over a common range and under held-out budgets: arrays in, arrays out.
 
 Shapes: K points of one run, B budgets, L layers, n examples; `...` stands for any number of runs, such as the resamples
-of a bootstrap. A run is as in `bench.statistics`.
+of a bootstrap. A run is as in `bench.statistics.intervals`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from bench.statistics import TOLERANCE, level_ties
+from bench.statistics.intervals import TOLERANCE, level_ties
 
 
 def widest_gap(x: np.ndarray, low: float, high: float) -> float:

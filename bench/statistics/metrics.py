@@ -1,6 +1,6 @@
 """GLUE's metrics for many knob values at once, in numpy.
 
-Shapes: n examples, C classes, K knob values (or layers, or deals of a random reference). `bench.glue_metric` computes
+Shapes: n examples, C classes, K knob values (or layers, or deals of a random reference). `bench.statistics.glue_metric` computes
 the same figures another way; a test holds the two equal to 1e-12.
 """
 

@@ -1,14 +1,14 @@
 """GLUE's drawn metrics under example weights: all resamples of a bootstrap at once, in numpy.
 
-Shapes: D resamples, n examples, K knob values, C classes. With weights of 1 the values are those of `bench.metrics`.
+Shapes: D resamples, n examples, K knob values, C classes. With weights of 1 the values are those of `bench.statistics.metrics`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from bench.metrics import values_from_confusion
 from bench.sources.tasks import Task
+from bench.statistics.metrics import values_from_confusion
 
 
 def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def weighted_confusion(
 
 
 def weighted_pearson(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson's correlation under weights; 0 where labels or predictions are constant, as in `bench.metrics.pearson`.
+    """Pearson's correlation under weights; 0 where labels or predictions are constant, as in `bench.statistics.metrics.pearson`.
 
     Args:
         labels: [n].
