@@ -8,11 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from bench.backends import open_backend
-from bench.consistency import check_records, check_shared
-from bench.files import make_writable
-from bench.locks import alone
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
-from bench.pins import read_pins, write_pins
 from bench.plan.cell import Cell, Work
 from bench.plan.grid import Grid, trained_methods
 from bench.plan.options import check_backend, places_of, resolve_devices, resolve_grid, resolve_methods, resolve_workers
@@ -21,7 +17,11 @@ from bench.plan.suite import load_suite
 from bench.runner import Todo, find_todo, tidy
 from bench.runner import run as run_cells
 from bench.stamp import is_collected
-from bench.store import RunFolder
+from bench.store.consistency import check_records, check_shared
+from bench.store.files import make_writable
+from bench.store.folder import RunFolder
+from bench.store.locks import alone
+from bench.store.revisions import read_pins, write_pins
 
 #: Options that change no number.
 WHERE_AND_HOW = {"results", "figures", "jobs", "backend", "address", "shard", "cell_timeout", "retry", "fail_fast"}

@@ -21,7 +21,6 @@ from bench.description import describe
 from bench.encoding import Encoded, encode
 from bench.environment import environment
 from bench.errors import FolderError, UserError
-from bench.files import write_bytes, write_json
 from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
 from bench.model import EarlyExitModel, build_model
 from bench.plan.cell import Cell, Work
@@ -36,9 +35,10 @@ from bench.sources.tasks import TASKS, Task
 from bench.sources.tsv import WithUnlabelled
 from bench.statistics.glue_metric import GlueMetric
 from bench.statistics.metrics import evaluate_predictions
-from bench.store import record_of
+from bench.store.files import write_bytes, write_json
+from bench.store.folder import record_of
+from bench.store.trace import Trace
 from bench.sweep import point_rows, sweep
-from bench.trace import Trace
 from bench.training import inference_batch, train
 from methods import discover, from_file
 from methods.base import Method

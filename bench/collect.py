@@ -12,7 +12,6 @@ from itertools import groupby
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from bench.consistency import check_records
 from bench.insight import (
     BOUNDS,
     CONFIDENCE,
@@ -32,9 +31,10 @@ from bench.references import REFERENCES, reference_rows, verdict_table
 from bench.reproduction import reproduction_table
 from bench.scores import Scores, panel_scores
 from bench.sources.tasks import TASKS
-from bench.store import RunFolder
+from bench.store.consistency import check_records
+from bench.store.csv_files import write_table
+from bench.store.folder import RunFolder
 from bench.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
-from bench.tablefiles import write_table
 from bench.tables import (
     CURVES,
     auc_table,

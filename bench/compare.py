@@ -22,8 +22,8 @@ from bench.scores import NARROWEST, QUANTITIES
 from bench.statistics.areas import auc_common
 from bench.statistics.intervals import interpolate, t_interval
 from bench.statistics.significance import holm
-from bench.store import RunFolder
-from bench.tablefiles import read_table, write_table
+from bench.store.csv_files import read_table, write_table
+from bench.store.folder import RunFolder
 from bench.tables import GRID, PANEL, runs_of
 from bench.versus import unit_columns
 

@@ -20,8 +20,8 @@ from bench.live import run_live
 from bench.plan.grid import full_variant, parse_variant
 from bench.plan.suite import KINDS, STAGES
 from bench.replay import Replay, replay
+from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
-from bench.trace import Trace
 from methods import discover
 from methods.base import ExitOutputs, ExitSpec, Method, TrainingBatch
 

@@ -25,7 +25,7 @@ from bench.runner import Todo
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Source, load_split
 from bench.sources.tasks import TASKS
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 from bench.training import keeps_features
 from methods.base import ExitSpec, Method
 

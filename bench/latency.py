@@ -19,7 +19,6 @@ from bench.backbones import Batch
 from bench.encoding import Encoded, encode, sorted_batches
 from bench.errors import UserError
 from bench.figures.draw import draw_one
-from bench.files import make_writable
 from bench.live import Decisions, run_full, run_live
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
@@ -28,11 +27,12 @@ from bench.replay import replay
 from bench.saved import EarlyExitClassifier
 from bench.sources.examples import load_split
 from bench.sources.tasks import TASKS
-from bench.store import RunFolder
+from bench.store.csv_files import write_table
+from bench.store.files import make_writable
+from bench.store.folder import RunFolder
+from bench.store.trace import Trace
 from bench.sweep import KEYS
-from bench.tablefiles import write_table
 from bench.timing import in_turn, ratio
-from bench.trace import Trace
 from methods.base import HaltingRule, Knob, Method
 
 LATENCY = [*KEYS, "device", "batch_size", "n", "layer_fraction", "time_fraction", "milliseconds", "full_milliseconds"]

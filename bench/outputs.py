@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import make_writable
-from bench.locks import alone
 from bench.plan.options import methods_of
 from bench.stamp import stamp
-from bench.store import RunFolder
+from bench.store.files import make_writable
+from bench.store.folder import RunFolder
+from bench.store.locks import alone
 
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:

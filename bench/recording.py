@@ -8,7 +8,7 @@ import torch
 from bench.encoding import Encoded, sorted_batches
 from bench.model import EarlyExitModel, autocast
 from bench.sources.examples import Examples
-from bench.trace import Trace
+from bench.store.trace import Trace
 from bench.training import INFERENCE_BATCH
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.trace import Trace
+from bench.store.trace import Trace
 from methods.base import ExitOutputs, HaltingRule, Knob, prediction
 
 

@@ -18,9 +18,9 @@ from markupsafe import Markup
 
 from bench.figures import PLOTS
 from bench.figures.look import family
-from bench.files import write_text
 from bench.sources.tasks import TASKS
-from bench.store import RunFolder
+from bench.store.files import write_text
+from bench.store.folder import RunFolder
 from methods.base import Method
 
 #: The tables shown, with what each says; the others are linked.

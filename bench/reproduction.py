@@ -19,7 +19,7 @@ from bench.paper_claims import Claim, claims
 from bench.rounding import plain
 from bench.statistics.intervals import TOLERANCE, rank_interval, t_interval
 from bench.statistics.metrics import spearman
-from bench.tablefiles import read_table
+from bench.store.csv_files import read_table
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"

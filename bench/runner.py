@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.backends import Backend
-from bench.files import remove
-from bench.locks import Locks
 from bench.plan.cell import Cell, Work
 from bench.progress import Estimator, Progress
 from bench.scheduler import Scheduler
-from bench.store import RunFolder, record_of
+from bench.store.files import remove
+from bench.store.folder import RunFolder, record_of
+from bench.store.locks import Locks
 
 
 @dataclass

@@ -22,12 +22,12 @@ from bench.backbones import empty_encoder, load_config, load_tokenizer
 from bench.description import ABOUT, check_description, model_card
 from bench.encoding import encode, sorted_batches
 from bench.errors import UserError, check_name, one_line
-from bench.files import not_written, write_json, write_text
 from bench.live import run_live
 from bench.model import EarlyExitModel, with_exits
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS
+from bench.store.files import not_written, write_json, write_text
 from methods import discover
 from methods.base import Method, prediction
 

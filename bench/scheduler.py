@@ -8,12 +8,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING
 
 from bench.backends import Backend
-from bench.files import remove
-from bench.locks import Locks
 from bench.plan.cell import Cell, Work
 from bench.progress import Progress
 from bench.slot import CellDied, CellHung, CellRefused
-from bench.store import record_of
+from bench.store.files import remove
+from bench.store.folder import record_of
+from bench.store.locks import Locks
 
 if TYPE_CHECKING:
     from bench.runner import Todo

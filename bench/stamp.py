@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from bench.files import write_json
-from bench.store import RunFolder
+from bench.store.files import write_json
+from bench.store.folder import RunFolder
 
 SOURCES = Path(__file__).parents[1]
 SUFFIXES = (".py", ".mplstyle", ".jinja")

@@ -15,7 +15,7 @@ from bench.costs import mac_fraction
 from bench.replay import Replay, exact_curve, replay
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
-from bench.trace import Trace
+from bench.store.trace import Trace
 from methods.base import Method
 
 #: Some rows of a table: column -> array, or a scalar that all of them share. Frames of few rows cost too much time.

@@ -28,7 +28,7 @@ from bench.model import build_model
 from bench.plan.grid import full_variant
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
-from bench.trace import Trace
+from bench.store.trace import Trace
 
 torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure

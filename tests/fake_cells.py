@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 from bench.backends.local import LocalBackend
 from bench.errors import FolderError
-from bench.files import write_bytes, write_json
 from bench.plan.cell import Cell, Work
 from bench.runner import find_todo, run, tidy
-from bench.store import RunFolder, record_of
+from bench.store.files import write_bytes, write_json
+from bench.store.folder import RunFolder, record_of
 
 FUNCTION = "fake_cells:run_cell"
 ENVIRONMENT = "0123456789abcdef"

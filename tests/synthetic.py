@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 
-from bench.files import sealed
 from bench.statistics.intervals import mean_curve
+from bench.store.files import sealed
 
 L, N = 12, 200
 TASKS = ["sst2", "mrpc", "qnli", "rte", "qqp", "mnli"]

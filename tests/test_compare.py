@@ -9,7 +9,7 @@ import pytest
 from bench.compare import compare_runs, draw_comparison
 from bench.errors import UserError
 from bench.scores import QUANTITIES
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 
 KEYS = {"suite": "tiny", "split": "validation", "backbone": "bert", "method": "deebert", "metric": "accuracy"}
 

@@ -19,7 +19,7 @@ from bench.plan.grid import Grid
 from bench.plan.suite import Recipe, load_suite
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 from methods import discover
 
 METHODS = discover()

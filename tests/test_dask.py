@@ -16,7 +16,7 @@ from fake_cells import FUNCTION, computed, make_cell, make_grid, run_cells, trac
 from bench.backends.dask import DaskBackend
 from bench.backends.dask_worker import Parcel, run_on_worker
 from bench.errors import UserError
-from bench.store import RunFolder, record_of
+from bench.store.folder import RunFolder, record_of
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 

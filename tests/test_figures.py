@@ -20,7 +20,7 @@ from bench.figures.curves import difference, multiples
 from bench.figures.draw import of_backbone
 from bench.figures.page import STYLE, save
 from bench.figures.usage import figure3, matched_points, usage
-from bench.tablefiles import read_table
+from bench.store.csv_files import read_table
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,14 +9,14 @@ import pytest
 from bench import forecast as module
 from bench import training
 from bench.environment import environment
-from bench.files import write_bytes, write_json
 from bench.forecast import Forecast, cell_macs, forecast, forward_macs, parameters, token_counts, trace_bytes
 from bench.plan.grid import Grid
 from bench.plan.suite import load_suite
 from bench.runner import find_todo
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS
-from bench.store import RunFolder, record_of
+from bench.store.files import write_bytes, write_json
+from bench.store.folder import RunFolder, record_of
 from methods import discover
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from bench.plan.grid import full_variant
 from bench.plan.suite import load_suite
 from bench.replay import replay
-from bench.trace import Trace
+from bench.store.trace import Trace
 from methods import DEFAULT, discover
 from methods.base import ExitOutputs, TrainingBatch, entropy, prediction
 from methods.dact import ExactRule, combine, exact_margin, paper_margin

@@ -13,7 +13,7 @@ from bench.plan.suite import Recipe
 from bench.recording import record
 from bench.replay import exact_curve, replay
 from bench.statistics.metrics import confusion
-from bench.trace import Trace
+from bench.store.trace import Trace
 from bench.training import train
 from methods import discover
 

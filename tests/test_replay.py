@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.replay import Replay, exact_curve, replay
 from bench.statistics.metrics import confusion
-from bench.trace import Trace
+from bench.store.trace import Trace
 from methods import discover
 from methods.base import Knob
 

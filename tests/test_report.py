@@ -9,7 +9,7 @@ from synthetic import make_run
 
 from bench.figures import PLOTS, draw_all
 from bench.report import claims_of, inline, short, write_report
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 from methods import discover
 
 VOID = {"meta", "link", "input", "br"}

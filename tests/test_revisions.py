@@ -7,10 +7,10 @@ from fake_hub import FakeHub
 
 from bench.backbones import load_config, load_encoder, load_tokenizer
 from bench.errors import UserError
-from bench.pins import read_pins, write_pins
 from bench.sources import checkpoints as checkpoint_module
 from bench.sources.checkpoints import Checkpoint, resolve
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
+from bench.store.revisions import read_pins, write_pins
 from run_all import main
 
 REPO, OLD, NEW = "some/tiny-bert", "a" * 40, "b" * 40

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from bench.backends.local import LocalBackend
 from bench.errors import FolderError, UserError
-from bench.files import sealed, sweep_temporaries, unsealed, write_bytes
-from bench.locks import Locks
 from bench.plan.shards import Shard, resolve_shard
 from bench.runner import find_todo
-from bench.store import RunFolder
+from bench.store.files import sealed, sweep_temporaries, unsealed, write_bytes
+from bench.store.folder import RunFolder
+from bench.store.locks import Locks
 
 soak = pytest.mark.soak
 

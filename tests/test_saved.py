@@ -15,7 +15,7 @@ from bench.model import build_model
 from bench.saved import EarlyExitClassifier
 from bench.sources.examples import Embedded, load_split
 from bench.sources.tasks import TASKS
-from bench.trace import Trace
+from bench.store.trace import Trace
 from methods import discover
 from run_all import main
 

@@ -11,8 +11,8 @@ from bench.sources.tasks import TASKS
 from bench.statistics.intervals import interpolate
 from bench.statistics.metrics import evaluate_predictions
 from bench.statistics.weighted import weighted_metric
+from bench.store.trace import Trace
 from bench.sweep import point_rows, sweep
-from bench.trace import Trace
 from methods import discover
 
 METHODS = discover()

@@ -10,7 +10,6 @@ import torch
 from conftest import WORDS
 
 from bench.agreement import disagreements
-from bench.files import write_json
 from bench.live import run_full, run_live
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe, load_suite
@@ -24,7 +23,8 @@ from bench.speed import grid, released
 from bench.speed.finished import finish
 from bench.speed.leaving import ImposedRule, imposed_layers
 from bench.speed.table import NotMeasured, Row, Settings, table, write
-from bench.store import RunFolder
+from bench.store.files import write_json
+from bench.store.folder import RunFolder
 from bench.timing import in_turn, ratio
 from methods import discover
 from methods.base import Knob

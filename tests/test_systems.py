@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.encoding import Encoded
 from bench.plan.suite import Recipe
 from bench.replay import replay
-from bench.trace import Trace
+from bench.store.trace import Trace
 from bench.training import split_off, train
 from methods import DEFAULT, discover, shallow_deep
 from methods.act import Act

@@ -18,11 +18,11 @@ from uuid import uuid4
 
 from bench.backends.dask_worker import run_on_worker
 from bench.errors import UserError, one_line
-from bench.files import remove, touch
 from bench.plan.cell import Cell, Work
 from bench.slot import RUN_CELL, CellDied, CellHung, CellRefused
 from bench.stamp import code_hash
-from bench.store import RunFolder
+from bench.store.files import remove, touch
+from bench.store.folder import RunFolder
 
 if TYPE_CHECKING:
     import distributed

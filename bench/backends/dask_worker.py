@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import remove, write_bytes
 from bench.plan.cell import Cell, Work
 from bench.slot import CellRefused, Slot
 from bench.sources.tasks import TASKS
 from bench.stamp import code_hash
-from bench.store import RunFolder
+from bench.store.files import remove, write_bytes
+from bench.store.folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.figures import draw_all
-from bench.files import make_writable
+from bench.store.files import make_writable
 
 
 def main(arguments: list[str]) -> int:

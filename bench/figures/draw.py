@@ -18,7 +18,7 @@ from bench.figures.latency import latency
 from bench.figures.page import STYLE, save
 from bench.figures.usage import figure3
 from bench.parallel import call_all
-from bench.tablefiles import read_table
+from bench.store.csv_files import read_table
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.figures.look import GENERATED, MARKS, TRUNCATED, family, looks, panels
-from bench.files import write_bytes
+from bench.store.files import write_bytes
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
 TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

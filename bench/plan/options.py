@@ -15,7 +15,7 @@ from bench.sources.examples import Embedded, Source
 from bench.sources.hub import Hub
 from bench.sources.tasks import resolve_tasks
 from bench.sources.tsv import Folder
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 from methods import DEFAULT, discover, from_file
 from methods.base import Method
 

@@ -38,7 +38,7 @@ from bench.sources.examples import Examples, load_split
 from bench.sources.tasks import Task, resolve_tasks
 from bench.sources.tsv import Folder
 from bench.statistics.metrics import evaluate_predictions
-from bench.tablefiles import read_table
+from bench.store.csv_files import read_table
 
 PROGRAM = Path(__file__).parents[2] / "run_all.py"
 SUITE, POINTS = "glue-local", 2.0

@@ -32,8 +32,8 @@ from bench.collect import (
 from bench.parallel import call_all
 from bench.plan.options import methods_of
 from bench.speed.table import Row, Settings
-from bench.store import RunFolder
-from bench.tablefiles import write_table
+from bench.store.csv_files import write_table
+from bench.store.folder import RunFolder
 from methods.base import Method
 
 #: Seeds that make about a hundred, a thousand and ten thousand cells.

@@ -11,8 +11,8 @@ from bench.plan.options import resolve_backbones
 from bench.plan.suite import load_suite
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS, resolve_tasks
-from bench.store import RunFolder, record_of
-from bench.trace import Trace
+from bench.store.folder import RunFolder, record_of
+from bench.store.trace import Trace
 from methods import DEFAULT, discover
 
 #: Examples of a trace.

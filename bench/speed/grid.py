@@ -18,7 +18,7 @@ import numpy as np
 from bench.plan.options import methods_of
 from bench.sources.tasks import TASKS
 from bench.speed.table import NotMeasured, Row, Settings
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 
 
 def measure(settings: Settings) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from bench.plan.grid import Grid
 from bench.runner import find_todo
 from bench.speed.finished import embedded_grid
 from bench.speed.table import Row, Settings
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 from bench.timing import in_turn
 
 #: Seeds that make plans of about a thousand, ten thousand and a hundred thousand cells.

@@ -26,7 +26,7 @@ from bench.plan.cell import Cell, Work
 from bench.runner import find_todo, run
 from bench.slot import WORKER_ENVIRONMENT
 from bench.sources.examples import Embedded
-from bench.store import RunFolder, record_of
+from bench.store.folder import RunFolder, record_of
 
 FUNCTION = "bench.speed.scheduling:run_cell"
 ROUNDS, CELLS, BUSY_CELLS = 3, 200, 8

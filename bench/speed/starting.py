@@ -11,7 +11,7 @@ from statistics import median
 
 from bench.speed.finished import embedded_grid, finish
 from bench.speed.table import Row, Settings
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 from bench.timing import seconds
 
 PROGRAM = Path(__file__).parents[2] / "run_all.py"

@@ -24,8 +24,8 @@ from bench.sources.tasks import TASKS
 from bench.speed.real import deebert, problem
 from bench.speed.released import Stops, entropy_is_low, one_by_one, patience_is_over
 from bench.speed.table import Row, Settings
+from bench.store.trace import Trace
 from bench.timing import in_turn, ratio
-from bench.trace import Trace
 from bench.training import INFERENCE_BATCH
 from methods.base import Method
 from methods.deebert import DeeBert

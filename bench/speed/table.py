@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import write_text
+from bench.store.files import write_text
 
 COLUMNS = ("name", "value", "unit", "goal", "met")
 SIDES = {"<=": operator.le, ">=": operator.ge}

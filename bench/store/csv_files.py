@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import UserError
-from bench.files import writing
+from bench.store.files import writing
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, a piece at a time, whole or not at all (`bench.files.writing`)."""
+    """Write a table, a piece at a time, whole or not at all (`bench.store.files.writing`)."""
     with writing(path) as file:
         table.to_csv(file, mode="wb", index=False, lineterminator="\n")
 

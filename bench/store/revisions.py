@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import write_json
+from bench.store.files import write_json
 
 NAME = "revisions.json"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.files import write_bytes
+from bench.store.files import write_bytes
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.consistency import GROWING, OTHER, check_shared
 from bench.errors import FolderError, UserError
-from bench.files import make_writable, remove, sealed, sha256_of, sweep_temporaries, unsealed, write_json, write_text
+from bench.store.consistency import GROWING, OTHER, check_shared
+from bench.store.files import (
+    make_writable,
+    remove,
+    sealed,
+    sha256_of,
+    sweep_temporaries,
+    unsealed,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from bench.plan.cell import Cell

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from filelock import FileLock, SoftFileLock, Timeout
 
 from bench.errors import FolderError
-from bench.store import RunFolder
+from bench.store.folder import RunFolder
 
 SHARDS = "give every machine a folder of its own and a part of the plan (--shard)"
 
