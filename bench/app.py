@@ -124,7 +124,7 @@ def check_loadable(todo: Todo, max_length: int) -> None:
     """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts."""
     if not todo.pending:
         return  # nor is the library imported that would load them
-    from bench.backbones import check_length, load_encoder, load_tokenizer
+    from bench.models.backbones import check_length, load_encoder, load_tokenizer
 
     for checkpoint in dict.fromkeys(cell.checkpoint for cell in todo.pending):
         load_tokenizer(checkpoint)
@@ -134,7 +134,7 @@ def check_loadable(todo: Todo, max_length: int) -> None:
 
 def prepare(grid: Grid, folder: RunFolder) -> int:
     """Fetch data and checkpoints into the hub's caches, pin their revisions in the results folder, and say which."""
-    from bench.backbones import load_encoder, load_tokenizer
+    from bench.models.backbones import load_encoder, load_tokenizer
 
     shared = grid.shared()
     check_shared(folder.path, folder.shared(), shared)

@@ -15,18 +15,19 @@ import torch
 from safetensors.torch import load_file, save
 from transformers import PreTrainedTokenizerBase
 
-from bench.backbones import Layerwise, load_config, load_encoder, load_tokenizer
-from bench.costs import model_macs, training_bytes
-from bench.description import describe
-from bench.encoding import Encoded, encode
 from bench.environment import environment
 from bench.errors import FolderError, UserError
-from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
-from bench.model import EarlyExitModel, build_model
+from bench.models.backbones import Layerwise, load_config, load_encoder, load_tokenizer
+from bench.models.card import describe
+from bench.models.costs import model_macs, training_bytes
+from bench.models.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
+from bench.models.model import EarlyExitModel, build_model
+from bench.models.tokens import Encoded, encode
+from bench.models.tracing import record
+from bench.models.training import inference_batch, train
 from bench.plan.cell import Cell, Work
 from bench.plan.grid import full_variant
 from bench.plan.suite import Recipe
-from bench.recording import record
 from bench.replay import replay
 from bench.saved import EarlyExitClassifier
 from bench.sources.checkpoints import Checkpoint
@@ -39,7 +40,6 @@ from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
 from bench.sweep import point_rows, sweep
-from bench.training import inference_batch, train
 from methods import discover, from_file
 from methods.base import Method
 

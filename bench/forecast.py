@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from transformers import AutoModel, PreTrainedConfig
 
-from bench.backbones import load_config
-from bench.costs import backbone_macs
 from bench.environment import processor
 from bench.errors import UserError
+from bench.models.backbones import load_config
+from bench.models.costs import backbone_macs
+from bench.models.training import keeps_features
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid, full_variant, known_methods
 from bench.plan.suite import Recipe
@@ -26,7 +27,6 @@ from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Source, load_split
 from bench.sources.tasks import TASKS
 from bench.store.folder import RunFolder
-from bench.training import keeps_features
 from methods.base import ExitSpec, Method
 
 #: Lengths are not tokenised for a forecast: English has about this many characters a token.

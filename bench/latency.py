@@ -15,11 +15,11 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from bench.backbones import Batch
-from bench.encoding import Encoded, encode, sorted_batches
 from bench.errors import UserError
 from bench.figures.draw import draw_one
 from bench.live import Decisions, run_full, run_live
+from bench.models.backbones import Batch
+from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.options import methods_of

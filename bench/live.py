@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.backbones import Batch
-from bench.model import EarlyExitModel, autocast
+from bench.models.backbones import Batch
+from bench.models.model import EarlyExitModel, autocast
 from methods.base import HaltingRule, Knob
 
 

@@ -18,12 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from transformers import PreTrainedTokenizerBase
 
-from bench.backbones import empty_encoder, load_config, load_tokenizer
-from bench.description import ABOUT, check_description, model_card
-from bench.encoding import encode, sorted_batches
 from bench.errors import UserError, check_name, one_line
 from bench.live import run_live
-from bench.model import EarlyExitModel, with_exits
+from bench.models.backbones import empty_encoder, load_config, load_tokenizer
+from bench.models.card import ABOUT, check_description, model_card
+from bench.models.model import EarlyExitModel, with_exits
+from bench.models.tokens import encode, sorted_batches
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.costs import mac_fraction
+from bench.models.costs import mac_fraction
 from bench.replay import Replay, exact_curve, replay
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion

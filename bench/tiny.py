@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.backbones import Layerwise
-from bench.encoding import Encoded
-from bench.model import EarlyExitModel, build_model
+from bench.models.backbones import Layerwise
+from bench.models.model import EarlyExitModel, build_model
+from bench.models.tokens import Encoded
 from bench.plan.grid import full_variant
 from methods import discover
 from methods.base import Method

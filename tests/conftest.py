@@ -22,9 +22,9 @@ from transformers import (
     RobertaModel,
 )
 
-from bench.backbones import load_encoder, load_tokenizer
-from bench.encoding import encode
-from bench.model import build_model
+from bench.models.backbones import load_encoder, load_tokenizer
+from bench.models.model import build_model
+from bench.models.tokens import encode
 from bench.plan.grid import full_variant
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, GPT2Config
 
-from bench.backbones import load_encoder, load_tokenizer
-from bench.encoding import encode
 from bench.errors import UserError
+from bench.models.backbones import load_encoder, load_tokenizer
+from bench.models.tokens import encode
 from bench.sources.checkpoints import Checkpoint, check_folder, resolve
 from bench.sources.examples import Examples
 
@@ -155,7 +155,7 @@ def test_some_of_the_rows(make_data):
 
 def test_texts_are_tokenised_in_parts(tokenizers, examples, monkeypatch):
     whole = encode(tokenizers["bert"], examples(20, 2), 12)
-    monkeypatch.setattr("bench.encoding.AT_ONCE", 7)
+    monkeypatch.setattr("bench.models.tokens.AT_ONCE", 7)
     parts = encode(tokenizers["bert"], examples(20, 2), 12)
     assert (whole.lengths == parts.lengths).all()
     assert all((whole.columns[name] == parts.columns[name]).all() for name in whole.columns)

@@ -11,9 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import cell as cell_module
-from bench.backbones import Layerwise
-from bench.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
-from bench.memory import is_out_of_memory
+from bench.models.backbones import Layerwise
+from bench.models.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
+from bench.models.memory import is_out_of_memory
 from bench.plan.cell import Work
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe, load_suite

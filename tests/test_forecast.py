@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bench import forecast as module
-from bench import training
 from bench.environment import environment
 from bench.forecast import Forecast, cell_macs, forecast, forward_macs, parameters, token_counts, trace_bytes
+from bench.models import training
 from bench.plan.grid import Grid
 from bench.plan.suite import load_suite
 from bench.runner import find_todo

@@ -8,7 +8,7 @@ import torch
 
 from bench.agreement import disagreements, may_differ
 from bench.live import Decisions, run_live
-from bench.recording import record
+from bench.models.tracing import record
 from bench.replay import Replay, replay
 from bench.speed.leaving import ImposedRule
 from methods import discover

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from bench.flat import as_vector
-from bench.model import build_model
-from bench.plain import PARTS, PlainLayer
+from bench.models.layers import PARTS, PlainLayer
+from bench.models.model import build_model
+from bench.models.training import train
+from bench.models.vector import as_vector
 from bench.plan.suite import Recipe
-from bench.training import train
 from methods import discover
 from methods.base import layer_losses, prediction_loss
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from bench.conformance import check_method
 from bench.live import run_live
-from bench.model import build_model
+from bench.models.model import build_model
+from bench.models.tracing import record
+from bench.models.training import train
 from bench.plan.suite import Recipe
-from bench.recording import record
 from bench.replay import exact_curve, replay
 from bench.statistics.metrics import confusion
 from bench.store.trace import Trace
-from bench.training import train
 from methods import discover
 
 EQUAL, RELEASED = discover(), discover("released")

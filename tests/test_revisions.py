@@ -5,8 +5,8 @@ import shutil
 import pytest
 from fake_hub import FakeHub
 
-from bench.backbones import load_config, load_encoder, load_tokenizer
 from bench.errors import UserError
+from bench.models.backbones import load_config, load_encoder, load_tokenizer
 from bench.sources import checkpoints as checkpoint_module
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.store.folder import RunFolder

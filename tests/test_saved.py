@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.errors import UserError
-from bench.model import build_model
+from bench.models.model import build_model
 from bench.saved import EarlyExitClassifier
 from bench.sources.examples import Embedded, load_split
 from bench.sources.tasks import TASKS

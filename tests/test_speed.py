@@ -11,9 +11,9 @@ from conftest import WORDS
 
 from bench.agreement import disagreements
 from bench.live import run_full, run_live
+from bench.models.tracing import record
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe, load_suite
-from bench.recording import record
 from bench.replay import replay
 from bench.runner import find_todo
 from bench.sources.examples import Embedded

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.encoding import Encoded
+from bench.models.tokens import Encoded
+from bench.models.training import split_off, train
 from bench.plan.suite import Recipe
 from bench.replay import replay
 from bench.store.trace import Trace
-from bench.training import split_off, train
 from methods import DEFAULT, discover, shallow_deep
 from methods.act import Act
 from methods.base import ExitOutputs, ExitSpec, TrainingBatch

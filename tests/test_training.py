@@ -8,13 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import training
-from bench.encoding import shuffled_batches, sorted_batches
-from bench.model import derive_seed
+from bench.models import training
+from bench.models.model import derive_seed
+from bench.models.tokens import shuffled_batches, sorted_batches
+from bench.models.tracing import record
+from bench.models.training import train
 from bench.plan.grid import full_variant
 from bench.plan.suite import Recipe
-from bench.recording import record
-from bench.training import train
 from methods import discover
 
 METHODS = discover()

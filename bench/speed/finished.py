@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backbones import load_config
+from bench.models.backbones import load_config
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.options import resolve_backbones

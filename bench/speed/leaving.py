@@ -10,11 +10,11 @@ from torch import Tensor
 from transformers import BertConfig
 
 from bench.agreement import disagreements
-from bench.backbones import Batch, empty_encoder
-from bench.encoding import sorted_batches
 from bench.live import Decisions, run_full, run_live
-from bench.model import EarlyExitModel, build_model
-from bench.recording import record
+from bench.models.backbones import Batch, empty_encoder
+from bench.models.model import EarlyExitModel, build_model
+from bench.models.tokens import sorted_batches
+from bench.models.tracing import record
 from bench.replay import replay
 from bench.speed.real import deebert, problem
 from bench.speed.released import entropy_is_low, one_by_one

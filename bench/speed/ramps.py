@@ -11,15 +11,15 @@ from functools import partial
 
 import numpy as np
 
-from bench.model import EarlyExitModel
+from bench.models.model import EarlyExitModel
+from bench.models.tracing import record
+from bench.models.training import train
 from bench.plan.suite import Recipe
-from bench.recording import record
 from bench.speed.real import Problem, problem, stage1
 from bench.speed.released import train_ramps
 from bench.speed.table import Row, Settings
 from bench.statistics.intervals import t_interval
 from bench.timing import ratio, seconds
-from bench.training import train
 from methods.deebert import DeeBert
 
 SEEDS, ROWS = 3, 512

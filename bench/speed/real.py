@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 
 from bench.cell import encoded, fresh_backbone
-from bench.encoding import Encoded
-from bench.model import EarlyExitModel, build_model
+from bench.models.model import EarlyExitModel, build_model
+from bench.models.tokens import Encoded
+from bench.models.training import train
 from bench.plan.suite import Recipe
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS, Task
 from bench.sources.tsv import Folder
 from bench.speed.table import Settings
-from bench.training import train
 from methods.base import Method
 from methods.deebert import DeeBert
 from methods.static import Static

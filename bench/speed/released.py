@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.encoding import Encoded
 from bench.live import Decisions
-from bench.model import EarlyExitModel, derive_seed
+from bench.models.model import EarlyExitModel, derive_seed
+from bench.models.tokens import Encoded
 from bench.plan.suite import Recipe
 from methods.base import prediction_loss
 

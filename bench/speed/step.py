@@ -17,17 +17,17 @@ import numpy as np
 import torch
 from transformers import BertConfig
 
-from bench.backbones import Layerwise, empty_encoder
 from bench.cell import encoded, fresh_backbone
-from bench.costs import feed_forward_size
-from bench.encoding import Encoded
-from bench.model import EarlyExitModel, build_model, join
+from bench.models.backbones import Layerwise, empty_encoder
+from bench.models.costs import feed_forward_size
+from bench.models.model import EarlyExitModel, build_model, join
+from bench.models.tokens import Encoded
+from bench.models.training import epochs, train
 from bench.plan.grid import full_variant
 from bench.plan.suite import Recipe, load_suite
 from bench.sources.checkpoints import resolve
 from bench.sources.examples import Embedded
 from bench.speed.table import Row, Settings
-from bench.training import epochs, train
 from methods import discover
 from methods.base import Method, TrainingBatch
 

@@ -13,10 +13,11 @@ import torch
 
 from bench.agreement import disagreements
 from bench.cell import encoded, fresh_backbone
-from bench.encoding import Encoded, sorted_batches
 from bench.live import run_full
-from bench.model import EarlyExitModel, build_model
-from bench.recording import record
+from bench.models.model import EarlyExitModel, build_model
+from bench.models.tokens import Encoded, sorted_batches
+from bench.models.tracing import record
+from bench.models.training import INFERENCE_BATCH
 from bench.replay import Replay, exact_curve, replay
 from bench.sources.checkpoints import resolve
 from bench.sources.examples import Embedded, Examples
@@ -26,7 +27,6 @@ from bench.speed.released import Stops, entropy_is_low, one_by_one, patience_is_
 from bench.speed.table import Row, Settings
 from bench.store.trace import Trace
 from bench.timing import in_turn, ratio
-from bench.training import INFERENCE_BATCH
 from methods.base import Method
 from methods.deebert import DeeBert
 from methods.pabee import PabeeFrozen

@@ -24,15 +24,15 @@ from transformers import (
 )
 
 from bench.cell import encoded, fresh_backbone, tokenizer
-from bench.encoding import Encoded
-from bench.model import EarlyExitModel, build_model
+from bench.models.model import EarlyExitModel, build_model
+from bench.models.tokens import Encoded
+from bench.models.training import train
 from bench.plan.suite import Recipe, load_suite
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.sources.examples import Embedded
 from bench.sources.tsv import Folder
 from bench.speed.table import Row, Settings
 from bench.timing import seconds
-from bench.training import train
 from methods.base import prediction_loss
 from methods.static import Static
 

@@ -16,7 +16,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import logging as transformers_logging
 
 from bench.errors import UserError, one_line
-from bench.plain import PARTS, PlainLayer, tokens_only
+from bench.models.layers import PARTS, PlainLayer, tokens_only
 from bench.sources.checkpoints import Checkpoint
 
 #: Where each family of encoders keeps its layers. ALBERT's are groups that several layers share.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.encoding import Encoded, sorted_batches
-from bench.model import EarlyExitModel, autocast
+from bench.models.model import EarlyExitModel, autocast
+from bench.models.tokens import Encoded, sorted_batches
+from bench.models.training import INFERENCE_BATCH
 from bench.sources.examples import Examples
 from bench.store.trace import Trace
-from bench.training import INFERENCE_BATCH
 
 
 def record(

@@ -25,8 +25,8 @@ from methods.static import Static
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from bench.backbones import Layerwise
-    from bench.model import EarlyExitModel
+    from bench.models.backbones import Layerwise
+    from bench.models.model import EarlyExitModel
 
 
 def feed_forward_size(config: PreTrainedConfig) -> int:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from bench.backbones import Batch, Layerwise
+from bench.models.backbones import Batch, Layerwise
 from methods.base import ExitOutputs, ExitSpec, Method
 
 

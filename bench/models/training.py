@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.encoding import Encoded, shuffled_batches, sorted_batches
-from bench.flat import as_vector, set_apart
-from bench.model import EarlyExitModel, autocast, derive_seed
+from bench.models.model import EarlyExitModel, autocast, derive_seed
+from bench.models.tokens import Encoded, shuffled_batches, sorted_batches
+from bench.models.vector import as_vector, set_apart
 from bench.plan.suite import Recipe
 from methods.base import ExitOutputs, Method, TrainingBatch
 

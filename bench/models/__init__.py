@@ -1,0 +1,1 @@
+"""A backbone with exits: loaded, trained, traced."""
