@@ -17,6 +17,9 @@ from transformers import PreTrainedTokenizerBase
 
 from bench.environment import environment
 from bench.errors import FolderError, UserError
+from bench.halting.replay import replay
+from bench.halting.saved import EarlyExitClassifier
+from bench.halting.sweep import point_rows, sweep
 from bench.models.backbones import Layerwise, load_config, load_encoder, load_tokenizer
 from bench.models.card import describe
 from bench.models.costs import model_macs, training_bytes
@@ -28,8 +31,6 @@ from bench.models.training import inference_batch, train
 from bench.plan.cell import Cell, Work
 from bench.plan.grid import full_variant
 from bench.plan.suite import Recipe
-from bench.replay import replay
-from bench.saved import EarlyExitClassifier
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples, Source, load_split
 from bench.sources.tasks import TASKS, Task
@@ -39,7 +40,6 @@ from bench.statistics.metrics import evaluate_predictions
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
-from bench.sweep import point_rows, sweep
 from methods import discover, from_file
 from methods.base import Method
 

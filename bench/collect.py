@@ -12,6 +12,7 @@ from itertools import groupby
 import pandas as pd
 from pandas.api.types import union_categoricals
 
+from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
 from bench.insight import (
     BOUNDS,
     CONFIDENCE,
@@ -34,7 +35,6 @@ from bench.sources.tasks import TASKS
 from bench.store.consistency import check_records
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
-from bench.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
 from bench.tables import (
     CURVES,
     auc_table,

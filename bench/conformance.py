@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from bench.agreement import disagreements
 from bench.errors import nearest
-from bench.live import run_live
+from bench.halting.agreement import disagreements
+from bench.halting.live import run_live
+from bench.halting.replay import Replay, replay
 from bench.plan.grid import full_variant, parse_variant
 from bench.plan.suite import KINDS, STAGES
-from bench.replay import Replay, replay
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
 from methods import discover

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.replay import replay
+from bench.halting.replay import replay
+from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions, spearman
-from bench.sweep import Rows, Sweep
 from bench.tables import interval_columns
 from methods.base import Knob, entropy
 from methods.dact import SLACK, DactRule, ExactRule

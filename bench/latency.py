@@ -17,21 +17,21 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.figures.draw import draw_one
-from bench.live import Decisions, run_full, run_live
+from bench.halting.live import Decisions, run_full, run_live
+from bench.halting.replay import replay
+from bench.halting.saved import EarlyExitClassifier
+from bench.halting.sweep import KEYS
 from bench.models.backbones import Batch
 from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.options import methods_of
-from bench.replay import replay
-from bench.saved import EarlyExitClassifier
 from bench.sources.examples import load_split
 from bench.sources.tasks import TASKS
 from bench.store.csv_files import write_table
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.trace import Trace
-from bench.sweep import KEYS
 from bench.timing import in_turn, ratio
 from methods.base import HaltingRule, Knob, Method
 

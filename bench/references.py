@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from bench.halting.sweep import KEYS, Rows, Sweep
 from bench.statistics.intervals import TOLERANCE, interpolate
 from bench.statistics.metrics import evaluate_predictions
-from bench.sweep import KEYS, Rows, Sweep
 from bench.tables import PANEL, interval_columns
 
 DEALS = 200

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from bench.halting.sweep import Rows, Sweep
 from bench.scores import group_runs, plane
 from bench.statistics.areas import best_within, halves
 from bench.statistics.intervals import TOLERANCE, static_seed
-from bench.sweep import Rows, Sweep
 from bench.tables import PANEL, interval_columns
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)

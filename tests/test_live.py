@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.agreement import disagreements, may_differ
-from bench.live import Decisions, run_live
+from bench.halting.agreement import disagreements, may_differ
+from bench.halting.live import Decisions, run_live
+from bench.halting.replay import Replay, replay
 from bench.models.tracing import record
-from bench.replay import Replay, replay
 from bench.speed.leaving import ImposedRule
 from methods import discover
 from methods.base import Knob

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from bench.halting.replay import replay
 from bench.plan.grid import full_variant
 from bench.plan.suite import load_suite
-from bench.replay import replay
 from bench.store.trace import Trace
 from methods import DEFAULT, discover
 from methods.base import ExitOutputs, TrainingBatch, entropy, prediction

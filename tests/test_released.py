@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.conformance import check_method
-from bench.live import run_live
+from bench.halting.live import run_live
+from bench.halting.replay import exact_curve, replay
 from bench.models.model import build_model
 from bench.models.tracing import record
 from bench.models.training import train
 from bench.plan.suite import Recipe
-from bench.replay import exact_curve, replay
 from bench.statistics.metrics import confusion
 from bench.store.trace import Trace
 from methods import discover

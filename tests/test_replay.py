@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.replay import Replay, exact_curve, replay
+from bench.halting.replay import Replay, exact_curve, replay
 from bench.statistics.metrics import confusion
 from bench.store.trace import Trace
 from methods import discover

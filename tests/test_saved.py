@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from bench.errors import UserError
+from bench.halting.saved import EarlyExitClassifier
 from bench.models.model import build_model
-from bench.saved import EarlyExitClassifier
 from bench.sources.examples import Embedded, load_split
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.halting.sweep import point_rows, sweep
 from bench.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
 from bench.sources.tasks import TASKS
 from bench.statistics.intervals import interpolate
 from bench.statistics.metrics import evaluate_predictions
 from bench.statistics.weighted import weighted_metric
 from bench.store.trace import Trace
-from bench.sweep import point_rows, sweep
 from methods import discover
 
 METHODS = discover()

@@ -9,12 +9,12 @@ import pytest
 import torch
 from conftest import WORDS
 
-from bench.agreement import disagreements
-from bench.live import run_full, run_live
+from bench.halting.agreement import disagreements
+from bench.halting.live import run_full, run_live
+from bench.halting.replay import replay
 from bench.models.tracing import record
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe, load_suite
-from bench.replay import replay
 from bench.runner import find_todo
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS

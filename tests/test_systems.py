@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.halting.replay import replay
 from bench.models.tokens import Encoded
 from bench.models.training import split_off, train
 from bench.plan.suite import Recipe
-from bench.replay import replay
 from bench.store.trace import Trace
 from methods import DEFAULT, discover, shallow_deep
 from methods.act import Act

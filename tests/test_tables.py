@@ -9,10 +9,10 @@ from scipy import stats
 
 from bench import insight, transfer, versus
 from bench.collect import concatenated
+from bench.halting.sweep import Sweep, exit_rows, joined, point_rows
 from bench.scores import AREAS, QUANTITIES, Scores, group_means
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
-from bench.sweep import Sweep, exit_rows, joined, point_rows
 from bench.tables import auc_table, budget_table, curve_table, mean_rank_table, score_table, stability_table
 from methods.dact import SLACK
 

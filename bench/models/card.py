@@ -18,7 +18,7 @@ def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) 
     Args:
         record: the cell's record.
         shared: the content of run.json.
-        rows: of `bench.sweep.point_rows` on the first validation split.
+        rows: of `bench.halting.sweep.point_rows` on the first validation split.
         method: the cell's method.
         base: name of the pre-trained checkpoint.
     """
@@ -90,7 +90,7 @@ def model_card(about: dict, method: Method) -> str:
             *shown,
             "",
             "```python",
-            "from bench.saved import EarlyExitClassifier",
+            "from bench.halting.saved import EarlyExitClassifier",
             "",
             "model = EarlyExitClassifier.from_pretrained(FOLDER)",
             "answers = model.predict(texts, model.knob_for(budget=0.5))",

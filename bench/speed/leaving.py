@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from transformers import BertConfig
 
-from bench.agreement import disagreements
-from bench.live import Decisions, run_full, run_live
+from bench.halting.agreement import disagreements
+from bench.halting.live import Decisions, run_full, run_live
+from bench.halting.replay import replay
 from bench.models.backbones import Batch, empty_encoder
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import sorted_batches
 from bench.models.tracing import record
-from bench.replay import replay
 from bench.speed.real import deebert, problem
 from bench.speed.released import entropy_is_low, one_by_one
 from bench.speed.table import Row, Settings

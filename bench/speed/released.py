@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.live import Decisions
+from bench.halting.live import Decisions
 from bench.models.model import EarlyExitModel, derive_seed
 from bench.models.tokens import Encoded
 from bench.plan.suite import Recipe

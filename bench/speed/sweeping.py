@@ -11,14 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from bench.agreement import disagreements
 from bench.cell import encoded, fresh_backbone
-from bench.live import run_full
+from bench.halting.agreement import disagreements
+from bench.halting.live import run_full
+from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded, sorted_batches
 from bench.models.tracing import record
 from bench.models.training import INFERENCE_BATCH
-from bench.replay import Replay, exact_curve, replay
 from bench.sources.checkpoints import resolve
 from bench.sources.examples import Embedded, Examples
 from bench.sources.tasks import TASKS

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.costs import mac_fraction
-from bench.replay import Replay, exact_curve, replay
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace

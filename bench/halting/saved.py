@@ -19,7 +19,7 @@ from safetensors.torch import load_model, save_model
 from transformers import PreTrainedTokenizerBase
 
 from bench.errors import UserError, check_name, one_line
-from bench.live import run_live
+from bench.halting.live import run_live
 from bench.models.backbones import empty_encoder, load_config, load_tokenizer
 from bench.models.card import ABOUT, check_description, model_card
 from bench.models.model import EarlyExitModel, with_exits

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.live import Decisions
-from bench.replay import Replay
+from bench.halting.live import Decisions
+from bench.halting.replay import Replay
 from methods.base import Knob
 from methods.pabee import REGRESSION_THRESHOLD
 

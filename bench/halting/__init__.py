@@ -1,0 +1,1 @@
+"""The halting rule over a trace and live: operating points, saved models."""
