@@ -7,15 +7,15 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from bench.backends import open_backend
 from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.plan.cell import Cell, Work
 from bench.plan.grid import Grid, trained_methods
 from bench.plan.options import check_backend, places_of, resolve_devices, resolve_grid, resolve_methods, resolve_workers
 from bench.plan.shards import resolve_shard
 from bench.plan.suite import load_suite
-from bench.runner import Todo, find_todo, tidy
-from bench.runner import run as run_cells
+from bench.run.backends import open_backend
+from bench.run.runner import Todo, find_todo, tidy
+from bench.run.runner import run as run_cells
 from bench.stamp import is_collected
 from bench.store.consistency import check_records, check_shared
 from bench.store.files import make_writable
@@ -82,7 +82,7 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
 
 def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, options: Namespace) -> int:
     """Every cell with what will become of it, then what is left to pay on this machine."""
-    from bench.forecast import forecast
+    from bench.run.forecast import forecast
 
     to_run = {cell.key for cell in todo.pending}
     for cell in cells:

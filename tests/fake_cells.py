@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
-from bench.backends.local import LocalBackend
 from bench.errors import FolderError
 from bench.plan.cell import Cell, Work
-from bench.runner import find_todo, run, tidy
+from bench.run.backends.local import LocalBackend
+from bench.run.runner import find_todo, run, tidy
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import RunFolder, record_of
 
@@ -37,7 +37,7 @@ def make_grid(seeds, seconds=0.0):
 
 
 def run_cell(cell, work, keep_model):
-    """Like `bench.cell.run_cell`; what it computes depends on the spec and on the model it starts from alone."""
+    """Like `bench.run.worker.run_cell`; what it computes depends on the spec and on the model it starts from alone."""
     spec, folder = cell.spec, work.folder
     time.sleep(spec["seconds"])
     if spec["does"] == "die":

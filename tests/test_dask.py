@@ -13,9 +13,9 @@ import pytest
 import tied
 from fake_cells import FUNCTION, computed, make_cell, make_grid, run_cells, traces_of
 
-from bench.backends.dask import DaskBackend
-from bench.backends.dask_worker import Parcel, run_on_worker
 from bench.errors import UserError
+from bench.run.backends.dask import DaskBackend
+from bench.run.backends.dask_worker import Parcel, run_on_worker
 from bench.store.folder import RunFolder, record_of
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
@@ -93,7 +93,9 @@ def test_results_come_back_where_no_folder_is_shared(cluster, tmp_path, local, m
     before = computed(folder)
     cluster.add("--no-nanny")
     backend = DaskBackend(cluster.address, "cpu", 1, timeout=30.0, function=FUNCTION)
-    monkeypatch.setattr("bench.backends.dask.touch", lambda path: None)  # so the worker does not see that it is shared
+    monkeypatch.setattr(
+        "bench.run.backends.dask.touch", lambda path: None
+    )  # so the worker does not see that it is shared
     assert run_cells([*grid, fails, make_cell(9, does="die")], folder, backend=backend) == 2
     assert computed(folder) == before, "the worker wrote into the run folder"
     assert traces_of(folder) == local and not folder.damaged()
@@ -107,8 +109,8 @@ def test_one_gpu_per_cell(cluster):
 
 
 def test_what_a_user_can_mend(cluster, monkeypatch):
-    monkeypatch.setattr("bench.backends.dask.CONNECT", 2)
-    monkeypatch.setattr("bench.backends.dask.PATIENCE", 2)
+    monkeypatch.setattr("bench.run.backends.dask.CONNECT", 2)
+    monkeypatch.setattr("bench.run.backends.dask.PATIENCE", 2)
     with pytest.raises(UserError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1 "):
         DaskBackend("tcp://127.0.0.1:1", "cpu", None)
     with pytest.raises(UserError, match=r"no Dask scheduler at nonsense://x "):
@@ -123,7 +125,7 @@ def test_what_a_user_can_mend(cluster, monkeypatch):
 
 
 def test_a_scheduler_that_goes_away(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.backends.dask.CONNECT", 5)
+    monkeypatch.setattr("bench.run.backends.dask.CONNECT", 5)
     folder = RunFolder(tmp_path / "results")
     cluster.add("--no-nanny")
     backend = DaskBackend(cluster.address, "cpu", None, function=FUNCTION)

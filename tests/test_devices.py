@@ -6,14 +6,14 @@ import sys
 import pytest
 import torch
 
-from bench.devices import claim_device, visible_devices
 from bench.plan.options import resolve_workers
+from bench.run.devices import claim_device, visible_devices
 from run_all import build_parser
 
 CLAIM = """
 import os, sys
 from pathlib import Path
-from bench.devices import claim_device
+from bench.run.devices import claim_device
 claim_device({devices!r}, {jobs}, Path(sys.argv[1]))
 print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
 sys.stdin.read()

@@ -17,10 +17,10 @@ from fake_cells import computed, content, make_cell, make_grid, run_cells, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.backends.local import LocalBackend
 from bench.errors import FolderError, UserError
 from bench.plan.shards import Shard, resolve_shard
-from bench.runner import find_todo
+from bench.run.backends.local import LocalBackend
+from bench.run.runner import find_todo
 from bench.store.files import sealed, sweep_temporaries, unsealed, write_bytes
 from bench.store.folder import RunFolder
 from bench.store.locks import Locks

@@ -15,7 +15,7 @@ from bench.halting.replay import replay
 from bench.models.tracing import record
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe, load_suite
-from bench.runner import find_todo
+from bench.run.runner import find_todo
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS
 from bench.speed import __main__ as program

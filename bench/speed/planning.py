@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.forecast import forecast
 from bench.plan.grid import Grid
-from bench.runner import find_todo
+from bench.run.forecast import forecast
+from bench.run.runner import find_todo
 from bench.speed.finished import embedded_grid
 from bench.speed.table import Row, Settings
 from bench.store.folder import RunFolder

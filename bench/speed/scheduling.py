@@ -20,11 +20,11 @@ from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
-from bench.backends import Backend
-from bench.backends.local import LocalBackend
 from bench.plan.cell import Cell, Work
-from bench.runner import find_todo, run
-from bench.slot import WORKER_ENVIRONMENT
+from bench.run.backends import Backend
+from bench.run.backends.local import LocalBackend
+from bench.run.runner import find_todo, run
+from bench.run.slot import WORKER_ENVIRONMENT
 from bench.sources.examples import Embedded
 from bench.store.folder import RunFolder, record_of
 
@@ -57,7 +57,7 @@ class InProcess:
 
     def submit(self, cell: Cell, work: Work, keep_model: bool) -> Future:
         """See `Backend`."""
-        from bench.cell import run_cell
+        from bench.run.worker import run_cell
 
         future = Future()
         future.set_result(run_cell(cell, work, keep_model))
@@ -145,7 +145,7 @@ def main() -> None:
     one, two = (LocalBackend(jobs, "cpu", function=FUNCTION) for jobs in (1, 2))
     backends: dict[str, Backend] = {"one worker": one, "two workers": two}
     if address:
-        from bench.backends.dask import DaskBackend
+        from bench.run.backends.dask import DaskBackend
 
         backends["Dask"] = DaskBackend(address, "cpu", None, function=FUNCTION)
     isolated = LocalBackend(1, "cpu")

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from transformers import BertConfig
 
-from bench.cell import encoded, fresh_backbone
 from bench.models.backbones import Layerwise, empty_encoder
 from bench.models.costs import feed_forward_size
 from bench.models.model import EarlyExitModel, build_model, join
@@ -25,6 +24,7 @@ from bench.models.tokens import Encoded
 from bench.models.training import epochs, train
 from bench.plan.grid import full_variant
 from bench.plan.suite import Recipe, load_suite
+from bench.run.worker import encoded, fresh_backbone
 from bench.sources.checkpoints import resolve
 from bench.sources.examples import Embedded
 from bench.speed.table import Row, Settings

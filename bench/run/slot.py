@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 
 from joblib.externals.loky import ProcessPoolExecutor
 
-from bench.devices import claim_device
 from bench.lifeline import Lifeline, tie_to
 from bench.plan.cell import Cell, Work
+from bench.run.devices import claim_device
 
 #: Each worker computes with one thread and finds what `--prepare` or an earlier command fetched.
 WORKER_ENVIRONMENT = {
@@ -25,7 +25,7 @@ WORKER_ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 #: What runs a cell, by name: only worker processes import it, for it is heavy.
-RUN_CELL = "bench.cell:run_cell"
+RUN_CELL = "bench.run.worker:run_cell"
 
 
 class CellDied(Exception):
@@ -44,7 +44,7 @@ class Slot:
     """Runs cells in one worker process, one at a time.
 
     Args:
-        function: what runs a cell, "MODULE:NAME" of a function like `bench.cell.run_cell`.
+        function: what runs a cell, "MODULE:NAME" of a function like `bench.run.worker.run_cell`.
         devices: GPUs of which its worker claims one; none on a CPU, or where somebody else has chosen.
         jobs: how many slots share them.
     """
@@ -56,7 +56,7 @@ class Slot:
         self.lifeline = Lifeline()
 
     def run(self, cell: Cell, work: Work, keep_model: bool, timeout: float | None) -> dict:
-        """Run a cell; see `bench.cell.run_cell`.
+        """Run a cell; see `bench.run.worker.run_cell`.
 
         Args:
             cell: what to run.

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from bench.backends.dask_worker import run_on_worker
 from bench.errors import UserError, one_line
 from bench.plan.cell import Cell, Work
-from bench.slot import RUN_CELL, CellDied, CellHung, CellRefused
+from bench.run.backends.dask_worker import run_on_worker
+from bench.run.slot import RUN_CELL, CellDied, CellHung, CellRefused
 from bench.stamp import code_hash
 from bench.store.files import remove, touch
 from bench.store.folder import RunFolder
@@ -43,7 +43,7 @@ class DaskBackend:
             first where any worker has that resource.
         jobs: at most this many cells at a time; None: as many as there are places.
         timeout: seconds that a cell may take, or None.
-        function: what runs a cell, see `bench.slot.Slot`.
+        function: what runs a cell, see `bench.run.slot.Slot`.
 
     Raises:
         UserError: Dask is not installed, nobody answers, or no worker of the right kind joins within a minute.

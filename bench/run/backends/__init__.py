@@ -24,13 +24,13 @@ class Backend(Protocol):
         """How many cells can run at a time, now."""
 
     def submit(self, cell: Cell, work: Work, keep_model: bool) -> Future:
-        """Start a cell, which `bench.slot.Slot.run` describes; the future is for `result`."""
+        """Start a cell, which `bench.run.slot.Slot.run` describes; the future is for `result`."""
 
     def result(self, future: Future) -> dict:
         """The record of a cell that has ended, its files in the run folder.
 
         Raises:
-            CellDied, CellHung: see `bench.slot.Slot.run`.
+            CellDied, CellHung: see `bench.run.slot.Slot.run`.
             CellRefused: it has not begun, and is to be submitted again.
             UserError: the run cannot go on.
         """
@@ -46,10 +46,10 @@ def open_backend(options: Namespace) -> Backend:
         UserError: it is not to be had.
     """
     if options.backend == "dask":
-        from bench.backends.dask import DaskBackend
+        from bench.run.backends.dask import DaskBackend
 
         return DaskBackend(options.address, options.device, options.jobs, options.cell_timeout)
-    from bench.backends.local import LocalBackend
     from bench.plan.options import resolve_workers
+    from bench.run.backends.local import LocalBackend
 
     return LocalBackend(*resolve_workers(options), options.cell_timeout)

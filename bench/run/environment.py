@@ -51,7 +51,7 @@ def processor() -> str:
 
 def commit() -> str:
     """The commit of the checkout that this code runs from, marked where it was changed since; empty outside one."""
-    folder = Path(__file__).parents[1]
+    folder = Path(__file__).parents[2]
     try:
         described = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.plan.cell import Cell, Work
-from bench.slot import CellRefused, Slot
+from bench.run.slot import CellRefused, Slot
 from bench.sources.tasks import TASKS
 from bench.stamp import code_hash
 from bench.store.files import remove, write_bytes
@@ -84,7 +84,7 @@ def run_on_worker(
     """What a Dask worker does for one cell.
 
     Args:
-        function: what runs a cell, see `bench.slot.Slot`.
+        function: what runs a cell, see `bench.run.slot.Slot`.
         cell: what to run.
         work: where.
         keep_model: whether other cells start from the trained model.
@@ -99,7 +99,7 @@ def run_on_worker(
     Raises:
         UserError: this worker runs another version of the program.
         CellRefused: neither the model nor the run folder is there.
-        CellDied, CellHung: see `bench.slot.Slot.run`.
+        CellDied, CellHung: see `bench.run.slot.Slot.run`.
     """
     if code_hash() != code:
         raise UserError(f"the Dask worker on {platform.node()} runs another version of this program: install the same")

@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file, save
 from transformers import PreTrainedTokenizerBase
 
-from bench.environment import environment
 from bench.errors import FolderError, UserError
 from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
@@ -31,6 +30,7 @@ from bench.models.training import inference_batch, train
 from bench.plan.cell import Cell, Work
 from bench.plan.grid import full_variant
 from bench.plan.suite import Recipe
+from bench.run.environment import environment
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples, Source, load_split
 from bench.sources.tasks import TASKS, Task

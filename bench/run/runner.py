@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bench.backends import Backend
 from bench.plan.cell import Cell, Work
-from bench.progress import Estimator, Progress
-from bench.scheduler import Scheduler
+from bench.run.backends import Backend
+from bench.run.progress import Estimator, Progress
+from bench.run.scheduler import Scheduler
 from bench.store.files import remove
 from bench.store.folder import RunFolder, record_of
 from bench.store.locks import Locks

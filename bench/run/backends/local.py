@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench.devices import visible_devices
 from bench.plan.cell import Cell, Work
-from bench.slot import RUN_CELL, Slot
+from bench.run.devices import visible_devices
+from bench.run.slot import RUN_CELL, Slot
 
 
 class LocalBackend:
@@ -15,9 +15,9 @@ class LocalBackend:
 
     Args:
         jobs: cells at a time.
-        device: "cpu" or "cuda"; each slot sees one GPU, see `bench.devices`.
+        device: "cpu" or "cuda"; each slot sees one GPU, see `bench.run.devices`.
         timeout: seconds that a cell may take, or None.
-        function: what runs a cell, see `bench.slot.Slot`.
+        function: what runs a cell, see `bench.run.slot.Slot`.
     """
 
     def __init__(self, jobs: int, device: str, timeout: float | None = None, function: str = RUN_CELL) -> None:
