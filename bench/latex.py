@@ -8,9 +8,9 @@ import pandas as pd
 
 from bench.figures.look import title
 from bench.figures.page import source, spread
-from bench.reproduction import counted_units
 from bench.rounding import EMPTY, decimals, interval, number, p_value, plain, supported
 from bench.store.files import write_text
+from bench.tables.reproduction import counted_units
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
 HEAD = "% needs \\usepackage{booktabs}\n"
@@ -22,7 +22,7 @@ def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
 
     Args:
         folder: where; made if absent.
-        tables: auc, budgets, paired and reproduction, as `bench.collect.collect` returns them.
+        tables: auc, budgets, paired and reproduction, as `bench.tables.collect.collect` returns them.
 
     Returns:
         The files.

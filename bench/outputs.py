@@ -16,10 +16,10 @@ from bench.store.locks import alone
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     """Write every table and figure of a run folder; see `status_of`."""
-    from bench.collect import collect
     from bench.figures import draw_all
     from bench.latex import write_latex
     from bench.report import write_report
+    from bench.tables.collect import collect
 
     if not folder.shared():
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
@@ -50,7 +50,7 @@ def status_of(folder: RunFolder) -> int:
 
 def compare_and_draw(runs: list[str], folder: RunFolder, figures: Path) -> int:
     """Write the paired difference of two results folders and draw it."""
-    from bench.compare import compare_runs, draw_comparison
+    from bench.tables.comparison import compare_runs, draw_comparison
 
     run_a, run_b = (RunFolder(Path(path)) for path in runs)
     found = compare_runs(run_a, run_b, folder)

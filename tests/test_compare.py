@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.compare import compare_runs, draw_comparison
 from bench.errors import UserError
-from bench.scores import QUANTITIES
 from bench.store.folder import RunFolder
+from bench.tables.comparison import compare_runs, draw_comparison
+from bench.tables.scores import QUANTITIES
 
 KEYS = {"suite": "tiny", "split": "validation", "backbone": "bert", "method": "deebert", "metric": "accuracy"}
 

@@ -17,8 +17,8 @@ import pytest
 
 from bench.figures import PLOTS
 from bench.plan.cell import key_of
-from bench.reproduction import read_sources, reproduction_table
 from bench.store.folder import RunFolder
+from bench.tables.reproduction import read_sources, reproduction_table
 from run_all import main
 
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]

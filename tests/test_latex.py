@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import paper_claims, rounding
+from bench import rounding
 from bench.latex import write_latex
-from bench.scores import AREAS, QUANTITIES
+from bench.tables.curves import claims as paper_claims
+from bench.tables.scores import AREAS, QUANTITIES
 
 NAN = math.nan
 

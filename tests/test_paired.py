@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.scores import resamples
 from bench.statistics.intervals import significance as P
 from bench.statistics.intervals import t_interval
+from bench.tables.scores import resamples
 
 N = 277  # RTE's validation set, the smallest of the paper
 SEEDS = (3, 5, 10)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from bench.halting.sweep import Sweep, joined
-from bench.references import REFERENCES, VERDICTS, dealt, oracle, reference_rows, verdict_table
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
+from bench.tables.references import REFERENCES, VERDICTS, dealt, oracle, reference_rows, verdict_table
 
 LABELS = np.array([0, 1, 1, 0, 1, 1])
 #: Layer 1 is right for examples 0, 1 and 4, layer 2 for all but 3 and 5, layer 3 for all but 5.

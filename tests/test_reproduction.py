@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import effects
-from bench.paper_claims import claims
-from bench.reproduction import (
+from bench.statistics.intervals import rank_interval, t_interval
+from bench.tables.claims import claims
+from bench.tables.curves import effects
+from bench.tables.reproduction import (
     FAILS,
     HOLDS,
     NOT_RUN,
@@ -27,7 +28,6 @@ from bench.reproduction import (
     reproduction_table,
     superiority,
 )
-from bench.statistics.intervals import rank_interval, t_interval
 
 NAN = math.nan
 L = 4
@@ -280,7 +280,9 @@ def test_a_folder_without_tables_is_refused(tmp_path, capsys):
 def test_the_readme_shows_what_its_command_prints():
     root = Path(__file__).parents[1]
     text = (root / "README.md").read_text()
-    command, table = re.search(r"<!-- python -m bench.reproduction (.*?) -->\n(.*?)\n<!-- end -->", text, re.S).groups()
+    command, table = re.search(
+        r"<!-- python -m bench.tables.reproduction (.*?) -->\n(.*?)\n<!-- end -->", text, re.S
+    ).groups()
     folders = [root / folder for folder in command.split()]
     if not all((folder / "confidence.csv").is_file() for folder in folders):
         pytest.skip("a reference run was collected before claims were; --collect writes what they need")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from bench.halting.sweep import point_rows, sweep
-from bench.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
 from bench.sources.tasks import TASKS
 from bench.statistics.intervals import interpolate
 from bench.statistics.metrics import evaluate_predictions
 from bench.statistics.weighted import weighted_metric
 from bench.store.trace import Trace
+from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
 from methods import discover
 
 METHODS = discover()
@@ -104,7 +104,7 @@ def test_resamples_are_the_same_for_all_and_draw_n_examples():
 
 def test_blocks_of_resamples_change_nothing(make_panel, monkeypatch):
     whole = panel_scores(make_panel(names=("deebert",)), draws=5).draws
-    monkeypatch.setattr("bench.scores.BLOCK", 120)  # two at a time
+    monkeypatch.setattr("bench.tables.scores.BLOCK", 120)  # two at a time
     again = panel_scores(make_panel(names=("deebert",)), draws=5).draws
     assert again.keys() == whole.keys()
     for group, drawn in whole.items():

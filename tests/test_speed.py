@@ -138,7 +138,7 @@ def test_a_full_pass_says_what_the_trace_says_of_layer_l(make_model, make_data, 
 
 
 def test_an_invented_folder_is_a_finished_run(tiny_suite, tmp_path):
-    from bench.collect import collect
+    from bench.tables.collect import collect
 
     methods = {name: METHODS[name] for name in ("static", "dact", "deebert", "pabee")}
     plan = Grid(load_suite(str(tiny_suite)), [TASKS["mnli"]], ["bert"], methods, range(2), Embedded())

@@ -7,13 +7,22 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench import insight, transfer, versus
-from bench.collect import concatenated
 from bench.halting.sweep import Sweep, exit_rows, joined, point_rows
-from bench.scores import AREAS, QUANTITIES, Scores, group_means
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
-from bench.tables import auc_table, budget_table, curve_table, mean_rank_table, score_table, stability_table
+from bench.tables.collect import concatenated
+from bench.tables.curves import (
+    auc_table,
+    budget_table,
+    curve_table,
+    insight,
+    mean_rank_table,
+    score_table,
+    stability_table,
+    transfer,
+)
+from bench.tables.curves import paired as versus
+from bench.tables.scores import AREAS, QUANTITIES, Scores, group_means
 from methods.dact import SLACK
 
 METHODS = ("one", "two", "three")

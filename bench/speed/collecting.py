@@ -19,7 +19,12 @@ import pandas as pd
 import psutil
 from joblib.externals.loky import get_reusable_executor
 
-from bench.collect import (
+from bench.parallel import call_all
+from bench.plan.options import methods_of
+from bench.speed.table import Row, Settings
+from bench.store.csv_files import write_table
+from bench.store.folder import RunFolder
+from bench.tables.collect import (
     POINTS,
     collect,
     curve_rows,
@@ -29,11 +34,6 @@ from bench.collect import (
     records_of,
     stacked,
 )
-from bench.parallel import call_all
-from bench.plan.options import methods_of
-from bench.speed.table import Row, Settings
-from bench.store.csv_files import write_table
-from bench.store.folder import RunFolder
 from methods.base import Method
 
 #: Seeds that make about a hundred, a thousand and ten thousand cells.

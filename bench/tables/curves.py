@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.scores import AREAS, BUDGETS, QUANTITIES, Scores
 from bench.statistics.intervals import Run, mean_curve, merge_equal_x, t_interval
 from bench.statistics.significance import percentile_interval
+from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, Scores
 
 PANEL = ["task", "split", "backbone"]
 GRID = np.round(np.arange(1, 101) / 100, 2)

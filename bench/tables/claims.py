@@ -8,8 +8,8 @@ from functools import partial
 
 import pandas as pd
 
-from bench import effects
-from bench.effects import Tables
+from bench.tables.curves import effects
+from bench.tables.effects import Tables
 
 #: The methods that make the common range.
 RANGE = ("dact", "deebert", "pabee")

@@ -13,7 +13,23 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
-from bench.insight import (
+from bench.parallel import call_all
+from bench.plan.options import methods_of
+from bench.sources.tasks import TASKS
+from bench.store.consistency import check_records
+from bench.store.csv_files import write_table
+from bench.store.folder import RunFolder
+from bench.tables.curves import (
+    CURVES,
+    auc_table,
+    budget_table,
+    curve_table,
+    knob_table,
+    mean_rank_table,
+    score_table,
+    stability_table,
+)
+from bench.tables.insight import (
     BOUNDS,
     CONFIDENCE,
     DIFFICULTY,
@@ -26,27 +42,11 @@ from bench.insight import (
     rank_rows,
     rank_table,
 )
-from bench.parallel import call_all
-from bench.plan.options import methods_of
-from bench.references import REFERENCES, reference_rows, verdict_table
-from bench.reproduction import reproduction_table
-from bench.scores import Scores, panel_scores
-from bench.sources.tasks import TASKS
-from bench.store.consistency import check_records
-from bench.store.csv_files import write_table
-from bench.store.folder import RunFolder
-from bench.tables import (
-    CURVES,
-    auc_table,
-    budget_table,
-    curve_table,
-    knob_table,
-    mean_rank_table,
-    score_table,
-    stability_table,
-)
-from bench.transfer import CHOICES, transfer_rows, transfer_table
-from bench.versus import paired_table
+from bench.tables.paired import paired_table
+from bench.tables.references import REFERENCES, reference_rows, verdict_table
+from bench.tables.reproduction import reproduction_table
+from bench.tables.scores import Scores, panel_scores
+from bench.tables.transfer import CHOICES, transfer_rows, transfer_table
 from methods.base import Method
 
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]

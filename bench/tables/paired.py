@@ -15,9 +15,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from bench.scores import QUANTITIES, Scores
 from bench.statistics.significance import bootstrap_test, detectable, holm, t_test
-from bench.tables import METHOD, boot_columns, by_backbone, interval_columns
+from bench.tables.curves import METHOD, boot_columns, by_backbone, interval_columns
+from bench.tables.scores import QUANTITIES, Scores
 
 FAMILY = [key for key in METHOD if key != "method"]
 PAIR = ["quantity", "method_a", "method_b", "value_a", "value_b"]

@@ -18,14 +18,14 @@ from bench.errors import UserError
 from bench.figures.curves import draw_curve
 from bench.figures.look import looks, metric, title
 from bench.figures.page import STYLE, annotate, blocks, layer_axis, save, seeds_of, source, spread
-from bench.scores import NARROWEST, QUANTITIES
 from bench.statistics.areas import auc_common
 from bench.statistics.intervals import interpolate, t_interval
 from bench.statistics.significance import holm
 from bench.store.csv_files import read_table, write_table
 from bench.store.folder import RunFolder
-from bench.tables import GRID, PANEL, runs_of
-from bench.versus import unit_columns
+from bench.tables.curves import GRID, PANEL, runs_of
+from bench.tables.paired import unit_columns
+from bench.tables.scores import NARROWEST, QUANTITIES
 
 RUN = [*PANEL, "method", "metric", "seed"]
 BY_SEED = ["suite_a", "suite_b", *RUN, "quantity", "value_a", "value_b", "difference"]

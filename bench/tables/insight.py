@@ -14,7 +14,7 @@ import torch
 from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions, spearman
-from bench.tables import interval_columns
+from bench.tables.curves import interval_columns
 from methods.base import Knob, entropy
 from methods.dact import SLACK, DactRule, ExactRule
 

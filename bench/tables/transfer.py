@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from bench.halting.sweep import Rows, Sweep
-from bench.scores import group_runs, plane
 from bench.statistics.areas import best_within, halves
 from bench.statistics.intervals import TOLERANCE, static_seed
-from bench.tables import PANEL, interval_columns
+from bench.tables.curves import PANEL, interval_columns
+from bench.tables.scores import group_runs, plane
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)
 TARGET_DROPS = (0.01, 0.02, 0.05)

@@ -1,6 +1,6 @@
 """reproduction.csv: the claims of the DACT-BERT paper beside what a run found, each with a verdict that a rule decides.
 
-`python -m bench.reproduction RESULTS ..` computes it again from the CSV files of run folders and prints it as markdown.
+`python -m bench.tables.reproduction RESULTS ..` computes it again from the CSV files of run folders and prints it as markdown.
 The rules, and why they are as they are: docs/statistics.md, "Does it reproduce?".
 """
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.effects import Tables, counted
 from bench.errors import UserError
-from bench.paper_claims import Claim, claims
 from bench.rounding import plain
 from bench.statistics.intervals import TOLERANCE, rank_interval, t_interval
 from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table
+from bench.tables.claims import Claim, claims
+from bench.tables.effects import Tables, counted
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"
@@ -139,7 +139,7 @@ def main(arguments: list[str]) -> int:
     """Print the table of one or more run folders; the exit status is 2 where a folder has no tables."""
     try:
         if not arguments:
-            raise UserError("expected at least one folder: python -m bench.reproduction RESULTS ..")
+            raise UserError("expected at least one folder: python -m bench.tables.reproduction RESULTS ..")
         print(markdown([reproduction_table(read_sources(Path(folder))) for folder in arguments]))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

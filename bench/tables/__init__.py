@@ -1,0 +1,1 @@
+"""From traces to CSV; a file is named after the table it writes."""
