@@ -7,16 +7,16 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from bench.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.plan.cell import Cell, Work
 from bench.plan.grid import Grid, trained_methods
 from bench.plan.options import check_backend, places_of, resolve_devices, resolve_grid, resolve_methods, resolve_workers
 from bench.plan.shards import resolve_shard
 from bench.plan.suite import load_suite
+from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
+from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
 from bench.run.runner import Todo, find_todo, tidy
 from bench.run.runner import run as run_cells
-from bench.stamp import is_collected
 from bench.store.consistency import check_records, check_shared
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
         return collect_and_draw(folder, figures)
     grid, files = resolve_grid(options, read_pins(folder.path))
     if options.measure_latency:
-        from bench.latency import measure_latency
+        from bench.report.latency import measure_latency
 
         return measure_latency(grid, folder, figures, resolve_devices(options))
     return prepare(grid, folder) if options.prepare else run_grid(grid, files, folder, figures, options)

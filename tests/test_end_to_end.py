@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.figures import PLOTS
 from bench.plan.cell import key_of
+from bench.report.figures import PLOTS
 from bench.store.folder import RunFolder
 from bench.tables.reproduction import read_sources, reproduction_table
 from run_all import main

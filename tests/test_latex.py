@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import rounding
-from bench.latex import write_latex
+from bench.report.html import numbers as rounding
+from bench.report.latex import write_latex
 from bench.tables.curves import claims as paper_claims
 from bench.tables.scores import AREAS, QUANTITIES
 

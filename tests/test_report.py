@@ -7,8 +7,8 @@ import pytest
 from browser import probe
 from synthetic import make_run
 
-from bench.figures import PLOTS, draw_all
-from bench.report import claims_of, inline, short, write_report
+from bench.report.figures import PLOTS, draw_all
+from bench.report.html import claims_of, inline, short, write_report
 from bench.store.folder import RunFolder
 from methods import discover
 

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.errors import UserError
-from bench.figures.curves import draw_curve
-from bench.figures.look import looks, metric, title
-from bench.figures.page import STYLE, annotate, blocks, layer_axis, save, seeds_of, source, spread
+from bench.report.figures.curves import draw_curve
+from bench.report.figures.looks import looks, metric, title
+from bench.report.figures.page import STYLE, annotate, blocks, layer_axis, save, seeds_of, source, spread
 from bench.statistics.areas import auc_common
 from bench.statistics.intervals import interpolate, t_interval
 from bench.statistics.significance import holm

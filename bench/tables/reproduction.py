@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import UserError
-from bench.rounding import plain
+from bench.report.numbers import plain
 from bench.statistics.intervals import TOLERANCE, rank_interval, t_interval
 from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table

@@ -18,9 +18,9 @@ from uuid import uuid4
 
 from bench.errors import UserError, one_line
 from bench.plan.cell import Cell, Work
+from bench.report.uptodate import code_hash
 from bench.run.backends.dask_worker import run_on_worker
 from bench.run.slot import RUN_CELL, CellDied, CellHung, CellRefused
-from bench.stamp import code_hash
 from bench.store.files import remove, touch
 from bench.store.folder import RunFolder
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.plan.cell import Cell, Work
+from bench.report.uptodate import code_hash
 from bench.run.slot import CellRefused, Slot
 from bench.sources.tasks import TASKS
-from bench.stamp import code_hash
 from bench.store.files import remove, write_bytes
 from bench.store.folder import RunFolder
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.figures.look import GENERATED, MARKS, TRUNCATED, family, looks, panels
+from bench.report.figures.looks import GENERATED, MARKS, TRUNCATED, family, looks, panels
 from bench.store.files import write_bytes
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.figures.look import MARKS, family, looks, metric, panels, title
-from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+from bench.report.figures.looks import MARKS, family, looks, metric, panels, title
+from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
 
 AREAS = {"auc_common": "AUC over the\nshared range", "auc_budget": "AUC over\nbudgets"}
 SEEDS = {"linewidth": 2.2, "alpha": 0.5}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.figures.look import title
-from bench.figures.page import source, spread
-from bench.rounding import EMPTY, decimals, interval, number, p_value, plain, supported
+from bench.report.figures.looks import title
+from bench.report.figures.page import source, spread
+from bench.report.numbers import EMPTY, decimals, interval, number, p_value, plain, supported
 from bench.store.files import write_text
 from bench.tables.reproduction import counted_units
 

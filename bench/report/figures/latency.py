@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.figures.look import COLORS, MARKERS, TRUNCATED, family, panels, title
-from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+from bench.report.figures.looks import COLORS, MARKERS, TRUNCATED, family, panels, title
+from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
 
 SETTING = ["method", "variant", "knob_value"]
 

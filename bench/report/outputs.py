@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.plan.options import methods_of
-from bench.stamp import stamp
+from bench.report.uptodate import stamp
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.locks import alone
@@ -16,9 +16,9 @@ from bench.store.locks import alone
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     """Write every table and figure of a run folder; see `status_of`."""
-    from bench.figures import draw_all
-    from bench.latex import write_latex
-    from bench.report import write_report
+    from bench.report.figures import draw_all
+    from bench.report.html import write_report
+    from bench.report.latex import write_latex
     from bench.tables.collect import collect
 
     if not folder.shared():

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures.look import Look, looks, title
-from bench.figures.page import annotate, blocks, interval_note, number_key, source
+from bench.report.figures.looks import Look, looks, title
+from bench.report.figures.page import annotate, blocks, interval_note, number_key, source
 from bench.statistics.intervals import nearest_in_x, t_interval
 
 BUDGET = 0.5  # fraction of layers at which methods are compared

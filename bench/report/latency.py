@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
-from bench.figures.draw import draw_one
 from bench.halting.live import Decisions, run_full, run_live
 from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
@@ -26,6 +25,7 @@ from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.options import methods_of
+from bench.report.figures.draw import draw_one
 from bench.sources.examples import load_split
 from bench.sources.tasks import TASKS
 from bench.store.csv_files import write_table

@@ -4,6 +4,6 @@ Identical files give identical bytes: no dates, fixed SVG ids. `Figure` objects 
 backend to choose, no global state.
 """
 
-from bench.figures.draw import PLOTS, draw_all
+from bench.report.figures.draw import PLOTS, draw_all
 
 __all__ = ["PLOTS", "draw_all"]

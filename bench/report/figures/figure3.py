@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.figures.look import PAPER, family, looks, panels, title
-from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, number_key, source, spread
+from bench.report.figures.looks import PAPER, family, looks, panels, title
+from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, number_key, source, spread
 from bench.statistics.intervals import nearest_in_x, prunable_layers
 
 

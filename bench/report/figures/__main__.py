@@ -1,10 +1,10 @@
-"""Draw every figure again from the tables of a run folder: `python -m bench.figures RESULTS FIGURES`."""
+"""Draw every figure again from the tables of a run folder: `python -m bench.report.figures RESULTS FIGURES`."""
 
 import sys
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.figures import draw_all
+from bench.report.figures import draw_all
 from bench.store.files import make_writable
 
 

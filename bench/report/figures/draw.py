@@ -10,14 +10,14 @@ import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.figures.areas import areas
-from bench.figures.curves import difference, figure2, multiples
-from bench.figures.difficulty import difficulty
-from bench.figures.halting import bounds, layers
-from bench.figures.latency import latency
-from bench.figures.page import STYLE, save
-from bench.figures.usage import figure3
 from bench.parallel import call_all
+from bench.report.figures.auc import areas
+from bench.report.figures.curves import difference, figure2, multiples
+from bench.report.figures.difficulty import difficulty
+from bench.report.figures.figure3 import figure3
+from bench.report.figures.latency import latency
+from bench.report.figures.page import STYLE, save
+from bench.report.figures.rules import bounds, layers
 from bench.store.csv_files import read_table
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures.look import (
+from bench.report.figures.looks import (
     MARKS,
     OTHER_MARKS,
     PAPER,
@@ -24,7 +24,7 @@ from bench.figures.look import (
     swept,
     title,
 )
-from bench.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
+from bench.report.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, blocks, layer_axis, source
 from bench.statistics.intervals import interpolate, static_seed, t_interval
 
 KEYS = ["backbone", "task", "split", "method"]

@@ -16,8 +16,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.figures import PLOTS
-from bench.figures.look import family
+from bench.report.figures import PLOTS
+from bench.report.figures.looks import family
 from bench.sources.tasks import TASKS
 from bench.store.files import write_text
 from bench.store.folder import RunFolder
@@ -88,7 +88,7 @@ def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template("report.html.jinja").render(
+    text = environment.get_template("template.html.jinja").render(
         run=run,
         facts=facts(run, folder.records(), read_csv(folder.path / "points.csv")),
         drawings=[drawing(path, folder.path) for path in drawn if path.suffix == ".svg"],

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.store.files import write_json
 from bench.store.folder import RunFolder
 
-SOURCES = Path(__file__).parents[1]
+SOURCES = Path(__file__).parents[2]
 SUFFIXES = (".py", ".mplstyle", ".jinja")
 
 

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.figures.look import COLORS, Look, family, metric, panels, title
-from bench.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
-from bench.figures.usage import is_tau, tau
+from bench.report.figures.figure3 import is_tau, tau
+from bench.report.figures.looks import COLORS, Look, family, metric, panels, title
+from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
 
 EXAMPLES = {"earliest": ("o", "-"), "median": ("s", "--"), "latest": ("^", ":")}
 QUANTITIES = {
