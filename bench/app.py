@@ -7,16 +7,20 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from bench.plan.cell import Cell, Work
-from bench.plan.grid import Grid, trained_methods
-from bench.plan.options import check_backend, places_of, resolve_devices, resolve_grid, resolve_methods, resolve_workers
+from bench.plan.cell import Cell
+from bench.plan.grid import Grid
+from bench.plan.methods import resolve_methods, trained_methods
+from bench.plan.options import resolve_grid
 from bench.plan.shards import resolve_shard
-from bench.plan.suite import load_suite
+from bench.plan.suite_file import load_suite
 from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
-from bench.run.runner import Todo, find_todo, tidy
+from bench.run.devices import check_backend, places_of, resolve_devices, resolve_workers
 from bench.run.runner import run as run_cells
+from bench.run.runner import tidy
+from bench.run.todo import Todo, find_todo
+from bench.run.work import Work
 from bench.store.consistency import check_records, check_shared
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
@@ -35,7 +39,7 @@ def run(options: Namespace) -> int:
         UserError: anything that the user can mend.
     """
     if options.check_method:
-        from bench.check import check_and_say
+        from bench.conformance import check_and_say
 
         return check_and_say(resolve_methods(options.check_method)[0])
     name = "compare" if options.compare else load_suite(options.suite).name
@@ -124,7 +128,7 @@ def check_loadable(todo: Todo, max_length: int) -> None:
     """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts."""
     if not todo.pending:
         return  # nor is the library imported that would load them
-    from bench.models.backbones import check_length, load_encoder, load_tokenizer
+    from bench.models.loading import check_length, load_encoder, load_tokenizer
 
     for checkpoint in dict.fromkeys(cell.checkpoint for cell in todo.pending):
         load_tokenizer(checkpoint)
@@ -134,7 +138,7 @@ def check_loadable(todo: Todo, max_length: int) -> None:
 
 def prepare(grid: Grid, folder: RunFolder) -> int:
     """Fetch data and checkpoints into the hub's caches, pin their revisions in the results folder, and say which."""
-    from bench.models.backbones import load_encoder, load_tokenizer
+    from bench.models.loading import load_encoder, load_tokenizer
 
     shared = grid.shared()
     check_shared(folder.path, folder.shared(), shared)

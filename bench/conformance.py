@@ -6,8 +6,10 @@ C classes, H hidden size.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -18,7 +20,7 @@ from bench.errors import nearest
 from bench.halting.agreement import disagreements
 from bench.halting.live import run_live
 from bench.halting.replay import Replay, replay
-from bench.plan.grid import full_variant, parse_variant
+from bench.plan.methods import full_variant, parse_variant
 from bench.plan.suite import KINDS, STAGES
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
@@ -255,3 +257,31 @@ def steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = F
         if leave:
             n -= 1
             state = {name: tensor[:n] for name, tensor in state.items()}
+
+
+def check_and_say(methods: dict[str, Method]) -> int:
+    """Run the conformance suite over methods and print each check with its outcome.
+
+    Args:
+        methods: by name.
+
+    Returns:
+        The exit status: 0 if every method passes every check, else 1.
+    """
+    lacking = 0
+    for name, method in methods.items():
+        started = time.monotonic()
+        print(f"{name}: class {type(method).__name__}")
+        for check, message in check_method(method):
+            print(f"  {'lacks' if message else 'ok':5}  {check:9}  {message or first_sentence(check)}", flush=True)
+            lacking += message is not None
+        print(f"  {time.monotonic() - started:.1f} s")
+    print(
+        f"{lacking} of {len(CHECKS) * len(methods)} checks found something lacking" if lacking else "nothing is lacking"
+    )
+    return int(lacking > 0)
+
+
+def first_sentence(check: str) -> str:
+    """What a check asks for."""
+    return inspect.getdoc(CHECKS[check]).splitlines()[0]

@@ -8,7 +8,7 @@ import torch
 from bench.models.backbones import Layerwise
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded
-from bench.plan.grid import full_variant
+from bench.plan.methods import full_variant
 from methods import discover
 from methods.base import Method
 

@@ -22,10 +22,10 @@ from transformers import (
     RobertaModel,
 )
 
-from bench.models.backbones import load_encoder, load_tokenizer
+from bench.models.loading import load_encoder, load_tokenizer
 from bench.models.model import build_model
 from bench.models.tokens import encode
-from bench.plan.grid import full_variant
+from bench.plan.methods import full_variant
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
 from bench.store.trace import Trace

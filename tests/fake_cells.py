@@ -11,9 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from bench.errors import FolderError
-from bench.plan.cell import Cell, Work
+from bench.plan.cell import Cell
 from bench.run.backends.local import LocalBackend
-from bench.run.runner import find_todo, run, tidy
+from bench.run.runner import run, tidy
+from bench.run.todo import find_todo
+from bench.run.work import Work
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import RunFolder, record_of
 

@@ -2,7 +2,7 @@
 
 import time
 
-from bench.parallel import call_all
+from bench.processes import call_all
 
 if __name__ == "__main__":
     call_all(time.sleep, [(1000,)] * 24)

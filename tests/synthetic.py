@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from bench.statistics.intervals import mean_curve
+from bench.statistics.curves import mean_curve
 from bench.store.files import sealed
 
 L, N = 12, 200

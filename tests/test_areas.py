@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.statistics.intervals import areas as A
-from bench.statistics.intervals import interpolate
+from bench.statistics import areas as A
+from bench.statistics.curves import interpolate
 
 unit = st.floats(0, 1, allow_subnormal=False).map(lambda v: round(v, 6))
 runs = st.lists(st.tuples(unit, unit), min_size=2, max_size=12).filter(lambda ps: len({x for x, _ in ps}) > 1)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, GPT2Config
 
 from bench.errors import UserError
-from bench.models.backbones import load_encoder, load_tokenizer
+from bench.models.loading import load_encoder, load_tokenizer
 from bench.models.tokens import encode
 from bench.sources.checkpoints import Checkpoint, check_folder, resolve
 from bench.sources.examples import Examples

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.plan.options import check_suite_methods
-from bench.plan.suite import RECIPES, load_suite
+from bench.plan.methods import check_suite_methods
+from bench.plan.suite_file import RECIPES, load_suite, with_recipe
 from methods import discover
 from run_all import main
 
@@ -79,7 +79,7 @@ def run(tmp_path, capsys):
     ],
 )
 def test_wrong_arguments(run, tmp_path, arguments, line):
-    from bench.plan.suite import available
+    from bench.plan.suite_file import available
 
     status, lines = run(*arguments)
     expected = line.replace("{methods}", ", ".join(["default", "all", *discover()])).replace(
@@ -139,7 +139,7 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
 def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
     file = tmp_path / "embedded-broken.toml"
     file.write_text(tiny_suite.read_text().replace(*change, 1))
-    from bench.plan.suite import available
+    from bench.plan.suite_file import available
 
     line = line.replace("{suites}", ", ".join(available()))
     assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'embedded-broken': {line}"])
@@ -176,8 +176,8 @@ def test_generated_data_says_so_in_its_name(run, tmp_path, tiny_suite):
 def test_named_recipes_fit_the_paper_suite():
     paper = load_suite("paper")
     for name in tomllib.loads(RECIPES.read_text()):
-        check_suite_methods(paper.with_recipe(name), discover())
-    fastbert = paper.with_recipe("fastbert-scripts").recipe_of(discover()["fastbert"], "bert")
+        check_suite_methods(with_recipe(paper, name), discover())
+    fastbert = with_recipe(paper, "fastbert-scripts").recipe_of(discover()["fastbert"], "bert")
     assert (fastbert.epochs, fastbert.warmup) == (5, 0.1)
 
 

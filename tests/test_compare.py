@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from bench.errors import UserError
+from bench.report.figures.comparison import draw_comparison
 from bench.store.folder import RunFolder
-from bench.tables.comparison import compare_runs, draw_comparison
+from bench.tables.comparison import compare_runs
 from bench.tables.scores import QUANTITIES
 
 KEYS = {"suite": "tiny", "split": "validation", "backbone": "bert", "method": "deebert", "metric": "accuracy"}

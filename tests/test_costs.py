@@ -13,10 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.models.backbones import Layerwise
 from bench.models.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
 from bench.models.memory import is_out_of_memory
-from bench.plan.cell import Work
 from bench.plan.grid import Grid
-from bench.plan.suite import Recipe, load_suite
+from bench.plan.suite import Recipe
+from bench.plan.suite_file import load_suite
 from bench.run import worker as cell_module
+from bench.run.work import Work
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS
 from bench.store.folder import RunFolder

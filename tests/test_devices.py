@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from bench.plan.options import resolve_workers
-from bench.run.devices import claim_device, visible_devices
+from bench.run.devices import claim_device, resolve_workers, visible_devices
 from run_all import build_parser
 
 CLAIM = """

@@ -14,12 +14,13 @@ from matplotlib.text import Text
 from synthetic import KNOBS, TAUS, L, N, make_curves, make_tables
 
 from bench.errors import UserError
+from bench.report import figures
 from bench.report.figures.__main__ import main as redraw
-from bench.report.figures.curves import difference, multiples
 from bench.report.figures.draw import of_backbone
+from bench.report.figures.figure2 import difference
 from bench.report.figures.figure3 import figure3, matched_points, usage
+from bench.report.figures.multiples import multiples
 from bench.report.figures.page import STYLE, save
-from bench.report.html import figures
 from bench.store.csv_files import read_table
 
 ROOT = Path(__file__).parents[1]

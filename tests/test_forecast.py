@@ -8,11 +8,11 @@ import pytest
 
 from bench.models import training
 from bench.plan.grid import Grid
-from bench.plan.suite import load_suite
+from bench.plan.suite_file import load_suite
 from bench.run import forecast as module
 from bench.run.environment import environment
 from bench.run.forecast import Forecast, cell_macs, forecast, forward_macs, parameters, token_counts, trace_bytes
-from bench.run.runner import find_todo
+from bench.run.todo import find_todo
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS
 from bench.store.files import write_bytes, write_json

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from test_end_to_end import documented_columns
 
-from bench.report.html import latency
+from bench.report import latency
 from run_all import main
 
 METHODS = "static,deebert,pabee-frozen"

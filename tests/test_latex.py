@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report.html import numbers as rounding
+from bench.report import numbers as rounding
 from bench.report.latex import write_latex
-from bench.tables.curves import claims as paper_claims
+from bench.tables import claims as paper_claims
 from bench.tables.scores import AREAS, QUANTITIES
 
 NAN = math.nan

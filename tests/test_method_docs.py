@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.plan.suite import load_suite
+from bench.plan.suite_file import load_suite
 from methods import discover
 
 ROOT = Path(__file__).parents[1]

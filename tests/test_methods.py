@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from bench.halting.replay import replay
-from bench.plan.grid import full_variant
-from bench.plan.suite import load_suite
+from bench.plan.methods import full_variant
+from bench.plan.suite_file import load_suite
 from bench.store.trace import Trace
 from methods import DEFAULT, discover
 from methods.base import ExitOutputs, TrainingBatch, entropy, prediction

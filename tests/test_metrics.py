@@ -60,7 +60,7 @@ def test_spearman_shares_ranks_among_ties_and_ignores_scale():
 
 @pytest.fixture(scope="module")
 def glue_metrics():
-    from bench.statistics.intervals import glue_metric as module
+    from bench.statistics import glue_metric as module
 
     return {task_id: module.GlueMetric(task_id) for task_id in TASKS}
 
@@ -106,7 +106,7 @@ def test_both_computations_agree_on_many_rows(glue_metrics, task):
 
 
 def test_glue_metric_leaves_no_file_behind(tmp_path, monkeypatch):
-    from bench.statistics.intervals import glue_metric as module
+    from bench.statistics import glue_metric as module
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     module.GlueMetric("sst2").compute(predictions=[0, 1], references=[0, 1])
@@ -114,7 +114,7 @@ def test_glue_metric_leaves_no_file_behind(tmp_path, monkeypatch):
 
 
 def test_glue_metric_of_an_unknown_task():
-    from bench.statistics.intervals import glue_metric as module
+    from bench.statistics import glue_metric as module
 
     with pytest.raises(UserError, match=r"unknown task 'sst-2'.*did you mean 'sst2'"):
         module.GlueMetric("sst-2")

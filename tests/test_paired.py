@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.statistics.intervals import significance as P
+from bench.statistics import significance as P
 from bench.statistics.intervals import t_interval
 from bench.tables.scores import resamples
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import WORDS, random_encoder, word_tokenizer
 
-from bench.plan.suite import load_suite
+from bench.plan.suite_file import load_suite
 from bench.sources.tasks import PAPER_TASKS, TASKS
 from run_all import main
 

@@ -10,20 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.report.claims import cell, counted_units, main, markdown
 from bench.statistics.intervals import rank_interval, t_interval
+from bench.tables import effects
 from bench.tables.claims import claims
-from bench.tables.curves import effects
 from bench.tables.reproduction import (
     FAILS,
     HOLDS,
     NOT_RUN,
     OPEN,
     REPRODUCTION,
-    cell,
-    counted_units,
     equality,
-    main,
-    markdown,
     read_sources,
     reproduction_table,
     superiority,
@@ -281,7 +278,7 @@ def test_the_readme_shows_what_its_command_prints():
     root = Path(__file__).parents[1]
     text = (root / "README.md").read_text()
     command, table = re.search(
-        r"<!-- python -m bench.tables.reproduction (.*?) -->\n(.*?)\n<!-- end -->", text, re.S
+        r"<!-- python -m bench.report.claims (.*?) -->\n(.*?)\n<!-- end -->", text, re.S
     ).groups()
     folders = [root / folder for folder in command.split()]
     if not all((folder / "confidence.csv").is_file() for folder in folders):

@@ -6,7 +6,7 @@ import pytest
 from fake_hub import FakeHub
 
 from bench.errors import UserError
-from bench.models.backbones import load_config, load_encoder, load_tokenizer
+from bench.models.loading import load_config, load_encoder, load_tokenizer
 from bench.sources import checkpoints as checkpoint_module
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.store.folder import RunFolder

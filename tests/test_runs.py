@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from bench.errors import FolderError, UserError
 from bench.plan.shards import Shard, resolve_shard
 from bench.run.backends.local import LocalBackend
-from bench.run.runner import find_todo
+from bench.run.todo import find_todo
 from bench.store.files import sealed, sweep_temporaries, unsealed, write_bytes
 from bench.store.folder import RunFolder
 from bench.store.locks import Locks

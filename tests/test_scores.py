@@ -8,9 +8,8 @@ import pytest
 
 from bench.halting.sweep import point_rows, sweep
 from bench.sources.tasks import TASKS
-from bench.statistics.intervals import interpolate
-from bench.statistics.metrics import evaluate_predictions
-from bench.statistics.weighted import weighted_metric
+from bench.statistics.curves import interpolate
+from bench.statistics.metrics import evaluate_predictions, weighted_metric
 from bench.store.trace import Trace
 from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
 from methods import discover

@@ -14,8 +14,9 @@ from bench.halting.live import run_full, run_live
 from bench.halting.replay import replay
 from bench.models.tracing import record
 from bench.plan.grid import Grid
-from bench.plan.suite import Recipe, load_suite
-from bench.run.runner import find_todo
+from bench.plan.suite import Recipe
+from bench.plan.suite_file import load_suite
+from bench.run.todo import find_todo
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS
 from bench.speed import __main__ as program

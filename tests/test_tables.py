@@ -10,18 +10,11 @@ from scipy import stats
 from bench.halting.sweep import Sweep, exit_rows, joined, point_rows
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
+from bench.tables import difficulty, paired, rules, transfer
+from bench.tables.auc import auc_table, budget_table, mean_rank_table, score_table
 from bench.tables.collect import concatenated
-from bench.tables.curves import (
-    auc_table,
-    budget_table,
-    curve_table,
-    insight,
-    mean_rank_table,
-    score_table,
-    stability_table,
-    transfer,
-)
-from bench.tables.curves import paired as versus
+from bench.tables.curves import curve_table
+from bench.tables.knobs import stability_table
 from bench.tables.scores import AREAS, QUANTITIES, Scores, group_means
 from methods.dact import SLACK
 
@@ -42,8 +35,8 @@ def make_scores(task, values, split="validation", spread=0.0, draws=400):
 
 def test_within_a_task_the_units_are_seeds():
     panel = make_scores("rte", {"one": [0.80, 0.82, 0.84], "two": [0.79, 0.80, 0.81]}, spread=0.001)
-    table = versus.paired_table([panel], METHODS)
-    assert len(table) == len(QUANTITIES) and table.columns.tolist() == versus.PAIRED
+    table = paired.paired_table([panel], METHODS)
+    assert len(table) == len(QUANTITIES) and table.columns.tolist() == paired.PAIRED
     row = table.iloc[0]
     assert (row["method_a"], row["method_b"], row["units"], row["unit_kind"]) == ("one", "two", 3, "seeds")
     assert row["difference"] == pytest.approx(0.02)  # .01, .02, .03: s = .01
@@ -61,7 +54,7 @@ def test_across_tasks_the_units_are_task_means_and_mnli_counts_once():
         make_scores("mnli", {"one": [0.7, 0.7], "two": [0.69, 0.65]}, "validation_matched"),
         make_scores("mnli", {"one": [0.1, 0.1], "two": [0.9, 0.9]}, "validation_mismatched"),
     ]
-    table = versus.paired_table(panels, METHODS)
+    table = paired.paired_table(panels, METHODS)
     row = table[table["task"] == "mean"].iloc[0]
     differences = np.array([0.05, 0.05, 0.03])
     assert (row["units"], row["unit_kind"]) == (3, "tasks")
@@ -71,27 +64,27 @@ def test_across_tasks_the_units_are_task_means_and_mnli_counts_once():
 
 def test_a_method_missing_on_one_task_has_no_mean_over_tasks():
     panels = [make_scores("rte", {"one": [0.8], "two": [0.7]}), make_scores("sst2", {"one": [0.8]})]
-    assert not (versus.paired_table(panels, METHODS)["task"] == "mean").any()
+    assert not (paired.paired_table(panels, METHODS)["task"] == "mean").any()
 
 
 def test_the_winner_must_win_both_ways_after_holm():
     values = {"one": [0.90, 0.91, 0.92], "two": [0.80, 0.81, 0.82001], "three": [0.70, 0.71, 0.72]}
-    clear = versus.paired_table([make_scores("rte", values, spread=0.001)], METHODS)
+    clear = paired.paired_table([make_scores("rte", values, spread=0.001)], METHODS)
     first = clear[clear["quantity"] == "auc_common"]
     assert first["best"].tolist() == ["one", "", ""] and first["winner"].tolist() == ["one", "", ""]
     assert (first["p_t_holm"] >= first["p_t"]).all() and (first["p_boot_holm"] >= first["p_boot"]).all()
-    noisy = versus.paired_table([make_scores("rte", values, spread=0.5)], METHODS)
+    noisy = paired.paired_table([make_scores("rte", values, spread=0.5)], METHODS)
     assert (noisy["winner"] == "").all() and (noisy["best"] == "one").any()
 
 
 def test_only_seeds_that_both_methods_have_are_paired():
-    row = versus.paired_table([make_scores("rte", {"one": [0.8, 0.9, 0.1], "two": [0.7, 0.7]})], METHODS).iloc[0]
+    row = paired.paired_table([make_scores("rte", {"one": [0.8, 0.9, 0.1], "two": [0.7, 0.7]})], METHODS).iloc[0]
     assert row["units"] == 2 and row["value_a"] == pytest.approx(0.85)
 
 
 def test_a_quantity_that_a_seed_lacks_is_not_compared():
     panel = make_scores("rte", {"one": [0.8, np.nan], "two": [0.7, 0.7]})
-    assert versus.paired_table([panel], METHODS).empty
+    assert paired.paired_table([panel], METHODS).empty
 
 
 def test_auc_and_budgets_summarise_the_scores():
@@ -226,26 +219,26 @@ def test_tables_of_panels_keep_their_texts_as_categories():
 
 
 def test_exits_against_difficulty(small_sweep):
-    easy, hard = insight.difficulty_rows(small_sweep)
+    easy, hard = difficulty.difficulty_rows(small_sweep)
     assert (easy["difficulty"], easy["n"], hard["difficulty"]) == (1, 2, 2)
     assert easy["mean_exit_layer"].tolist() == [1, 2] and hard["mean_exit_layer"].tolist() == [2.5, 2]
     assert easy["value"].tolist() == [0.5, 1] and hard["value"].tolist() == [0.5, 1]
 
 
 def test_rank_correlation_needs_exits_that_differ(small_sweep):
-    (rows,) = insight.rank_rows(small_sweep)
+    (rows,) = difficulty.rank_rows(small_sweep)
     # ranks of layers 1.5, 1.5, 4, 3 against 1.5, 1.5, 3.5, 3.5
     assert rows["spearman"][0] == pytest.approx(stats.spearmanr([1, 1, 3, 2], [1, 1, 2, 2]).statistic)
     assert np.isnan(rows["spearman"][1])
-    table = insight.rank_table(joined([rows], insight.RANKS))
+    table = difficulty.rank_table(joined([rows], difficulty.RANKS))
     assert len(table) == 1 and table["seeds"].tolist() == [1] and table["spearman_low"].isna().all()
 
 
 def test_three_examples_by_mean_exit(small_sweep):
-    names, mean = insight.chosen_examples([small_sweep])
+    names, mean = rules.chosen_examples([small_sweep])
     assert mean.tolist() == [1.5, 1.5, 2.5, 2.0]
     assert names == {"earliest": 0, "median": 1, "latest": 2}
-    rows = joined(list(insight.layer_rows([small_sweep])), insight.LAYERS)
+    rows = joined(list(rules.layer_rows([small_sweep])), rules.LAYERS)
     assert len(rows) == 3 * 2 * 3 and set(rows["index"]) == {10, 11, 12}
     p = rows[(rows["quantity"] == "p") & (rows["example"] == "latest")]
     assert p["value"].tolist() == [0.5, 0.25, 0.125] and p["layer"].tolist() == [1, 2, 3]
@@ -254,12 +247,12 @@ def test_three_examples_by_mean_exit(small_sweep):
 def test_entropy_by_layer_of_a_trace_without_halting_values(small_sweep):
     trace = Trace(**{**vars(small_sweep.trace), "halting": None})
     source = Sweep(**{**vars(small_sweep), "trace": trace})
-    (values,) = insight.layer_quantities(source, 0).values()
+    (values,) = rules.layer_quantities(source, 0).values()
     assert values == pytest.approx([np.log(2), stats.entropy([0.9, 0.1]), stats.entropy([0.9, 0.1])])
 
 
 def test_bounds_halt_no_later_the_looser_they_are(small_sweep):
-    table = joined(list(insight.bound_rows(small_sweep)), insight.BOUNDS)
+    table = joined(list(rules.bound_rows(small_sweep)), rules.BOUNDS)
     assert table["bound"].tolist() == ["paper"] + ["exact"] * len(SLACK)
     assert table["eps"].tolist() == [0, *SLACK]
     assert (np.diff(table["layer_fraction"]) <= 0).all()
@@ -268,7 +261,7 @@ def test_bounds_halt_no_later_the_looser_they_are(small_sweep):
 
 def confidence_of(sweep, **changes):
     source = Sweep(**{**vars(sweep), **changes})
-    return joined(list(insight.confidence_rows(source)), insight.CONFIDENCE)
+    return joined(list(rules.confidence_rows(source)), rules.CONFIDENCE)
 
 
 def test_confidence_at_exit(small_sweep):

@@ -13,7 +13,7 @@ from bench.models.model import derive_seed
 from bench.models.tokens import shuffled_batches, sorted_batches
 from bench.models.tracing import record
 from bench.models.training import train
-from bench.plan.grid import full_variant
+from bench.plan.methods import full_variant
 from bench.plan.suite import Recipe
 from methods import discover
 

@@ -20,8 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from bench.errors import UserError, check_name, one_line
 from bench.halting.live import run_live
-from bench.models.backbones import empty_encoder, load_config, load_tokenizer
 from bench.models.card import ABOUT, check_description, model_card
+from bench.models.loading import empty_encoder, load_config, load_tokenizer
 from bench.models.model import EarlyExitModel, with_exits
 from bench.models.tokens import encode, sorted_batches
 from bench.sources.checkpoints import Checkpoint

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bench.store.folder import RunFolder
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bench.sources.checkpoints import Checkpoint
-    from bench.sources.examples import Source
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -53,24 +48,3 @@ class Cell:
 def key_of(spec: dict) -> str:
     """sha256 of the canonical JSON of a spec, 64 hexadecimal digits."""
     return hashlib.sha256(CANONICAL.encode(spec).encode("ascii")).hexdigest()
-
-
-@dataclass(frozen=True)
-class Work:
-    """Where and on what cells run; nothing here changes a number.
-
-    Attributes:
-        folder: where records and traces go.
-        source: where the rows come from.
-        device: "cpu" or "cuda".
-        method_files: files of methods from outside the project.
-        save_models: whether trained models are kept in a form that others can load.
-        unlabelled: folder of the rows without labels, for the cells that train on them.
-    """
-
-    folder: RunFolder
-    source: Source
-    device: str
-    method_files: tuple[str, ...] = ()
-    save_models: bool = False
-    unlabelled: Path | None = None

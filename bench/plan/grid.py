@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.errors import UserError, cut, nearest
 from bench.plan.cell import Cell
+from bench.plan.methods import known_methods, parse_variant, trained_methods, variant_name
 from bench.plan.suite import KINDS, Suite
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.sources.examples import Source, fingerprint
 from bench.sources.hub import revision
 from bench.sources.tasks import Task
 from bench.sources.tsv import WithUnlabelled
-from methods import discover
 from methods.base import Method
 
 #: Raise it when a change of the benchmark itself (training, traces) changes numbers; a method has its own version.
@@ -184,70 +182,3 @@ def no_checkpoint(kind: str, family: str) -> str:
     """Why a method whose checkpoint the suite does not name is skipped, and how to name one."""
     flag = {"backbone": "--backbones", "student": "--students", "tinybert": "--tinybert"}[kind]
     return f"no {kind} checkpoint: name one with {flag} {family}=DIR"
-
-
-def trained_methods(methods: dict[str, Method]) -> list[Method]:
-    """The methods that must be trained for a selection: those it names, those they replay, those they start from."""
-    everything = known_methods(methods)
-    needed: dict[str, Method] = {}
-    for method in methods.values():
-        trained = everything[method.trained_by] if method.trained_by else method
-        for wanted in (trained.starts_from, trained.name):
-            if wanted:
-                needed[wanted] = everything[wanted]
-    # starting models first
-    return sorted(needed.values(), key=lambda method: method.starts_from is not None)
-
-
-def known_methods(methods: dict[str, Method]) -> dict[str, Method]:
-    """The methods of the project with those of a selection, which may come from outside it."""
-    return {**discover(), **methods}
-
-
-def parse_variant(method: Method, text: str) -> dict[str, float | str]:
-    """Read "name=value,name=value" with the method's own names and values.
-
-    Returns:
-        The values given, in the method's order; `full_variant` fills in the defaults.
-
-    Raises:
-        UserError: an unknown name or a wrong value.
-    """
-    given: dict[str, float | str] = {}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
-        if name not in method.parameters:
-            expected = ", ".join(method.parameters) or "none"
-            raise UserError(
-                f"unknown variant '{cut(text)}' of {method.name}: its parameters are {expected}"
-                f"{nearest(name, method.parameters)}"
-            )
-        given[name] = parse_value(method, text, name, value)
-    return {name: given[name] for name in method.parameters if name in given}
-
-
-def parse_value(method: Method, text: str, name: str, value: str) -> float | str:
-    """One value of a variant: a number, or one of the words that the parameter allows."""
-    default = method.parameters[name]
-    if isinstance(default, tuple):
-        if value not in default:
-            raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be one of {', '.join(default)}")
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be a number, got '{cut(value)}'")
-    return number
-
-
-def full_variant(method: Method, text: str) -> dict[str, float | str]:
-    """A variant's values with the method's defaults for what it does not name."""
-    defaults = {name: d[0] if isinstance(d, tuple) else d for name, d in method.parameters.items()}
-    return {**defaults, **parse_variant(method, text)}
-
-
-def variant_name(values: dict[str, float | str]) -> str:
-    """The canonical name of a variant: `tau=0.005`, numbers as %g."""
-    return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import UserError, check_name, cut, nearest, one_line
-from bench.plan.grid import Grid, known_methods
-from bench.plan.suite import COMPATS, PRECISIONS, STAGES, Suite, load_suite
+from bench.errors import UserError, check_name, cut
+from bench.plan.grid import Grid
+from bench.plan.methods import check_suite_methods, known_methods, resolve_methods
+from bench.plan.suite import COMPATS, PRECISIONS, Suite
+from bench.plan.suite_file import load_suite, with_recipe
 from bench.sources.examples import Embedded, Source
 from bench.sources.hub import Hub
 from bench.sources.tasks import resolve_tasks
 from bench.sources.tsv import Folder
-from bench.store.folder import RunFolder
-from methods import DEFAULT, discover, from_file
+from methods import discover
 from methods.base import Method
-
-#: Names of methods become parts of file names, columns and headings.
-METHOD_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
-#: No machine or cluster runs more cells at a time.
-MOST_JOBS = 10_000
 
 
 def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[str, str]]:
@@ -70,18 +64,8 @@ def resolve_suite(options: Namespace) -> Suite:
     if options.compat:
         suite = replace(suite, compat=check_name("compat", options.compat, COMPATS))
     if options.recipe:
-        suite = suite.with_recipe(options.recipe)
+        suite = with_recipe(suite, options.recipe)
     return suite.with_checkpoints(named)
-
-
-def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
-    """Refuse variants and recipes for methods that do not exist."""
-    for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
-        choices = [*known, *STAGES] if table == "recipes" else list(known)
-        for name in (name.rpartition("/")[2] for name in names):
-            if name not in choices:
-                hint = nearest(name, choices)
-                raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
 
 
 def pairs(flag: str, text: str | None) -> dict[str, str]:
@@ -109,59 +93,6 @@ def resolve_backbones(text: str | None, suite: Suite) -> list[str]:
         choices = ", ".join(f"{name}=DIR" for name in suite.backbones)
         raise UserError(f"suite '{suite.name}' names no checkpoints: give them with --backbones {choices}")
     return named
-
-
-def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]]:
-    """The methods to report, and the files of those from outside the project.
-
-    Raises:
-        UserError: an unknown name, or a file that defines no method.
-    """
-    known = discover()
-    chosen: dict[str, Method] = {}
-    files: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in ("default" if text is None else text).split(","))):
-        if entry.endswith(".py"):
-            found = load_method_file(entry)
-            files |= {method.name: str(Path(entry).resolve()) for method in found}
-            chosen |= {method.name: method for method in found}
-        elif entry in ("default", "all"):
-            chosen |= known if entry == "all" else {name: known[name] for name in DEFAULT}
-        else:
-            check_name("method", entry, ["default", "all", *known])
-            chosen[entry] = known[entry]
-    if not chosen:
-        raise UserError("--methods: expected at least one name")
-    return chosen, files
-
-
-def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
-    """The methods of a file named on the command line; `compat` as for `methods.discover`."""
-    path = Path(entry)
-    if not path.is_file():
-        raise UserError(f"method file '{entry}' does not exist")
-    try:
-        found = from_file(path, compat)
-    except Exception as error:
-        why = f"{type(error).__name__}: {one_line(error)}"
-        raise UserError(f"method file '{entry}' cannot be imported: {why}") from error
-    for method in found:
-        if not METHOD_NAME.fullmatch(str(method.name)):
-            got = cut(repr(method.name))
-            raise UserError(f"method file '{entry}': a method's name has a-z, 0-9, '-', at most 40, got {got}")
-    if not found:
-        raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
-    return found
-
-
-def methods_of(folder: RunFolder) -> dict[str, Method]:
-    """All methods of the project and those from outside it that a run folder reports."""
-    shared = folder.shared()
-    compat = shared.get("compat", "equal")
-    known = discover(compat)
-    for file in sorted({file for file in shared.get("methods", {}).values() if file}):
-        known |= {method.name: method for method in load_method_file(file, compat)}
-    return known
 
 
 def resolve_seeds(options: Namespace) -> list[int]:
@@ -204,48 +135,3 @@ def resolve_unlabelled(folder: str | None, methods: dict[str, Method]) -> Path |
     if not Path(folder).is_dir():
         raise UserError(f"--unlabelled: '{folder}' is not a folder")
     return Path(folder)
-
-
-def check_backend(options: Namespace) -> None:
-    """Refuse what no backend can do, before anything is read.
-
-    Raises:
-        UserError: naming the option.
-    """
-    if options.jobs is not None and options.jobs < 1:
-        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
-    if options.jobs is not None and options.jobs > MOST_JOBS:
-        raise UserError(f"--jobs: expected at most {MOST_JOBS}, got {cut(options.jobs)}")
-    if options.cell_timeout is not None and not 0 < options.cell_timeout < float("inf"):
-        raise UserError(f"--cell-timeout: expected seconds above 0, got {options.cell_timeout:g}")
-    if options.backend == "dask" and options.address is None:
-        raise UserError("--backend dask: name the scheduler with --address tcp://HOST:PORT")
-    if options.backend != "dask" and options.address is not None:
-        raise UserError("--address: only --backend dask has a scheduler")
-
-
-def resolve_devices(options: Namespace) -> list[str]:
-    """The devices to measure on: the one that is named, or for `auto` all kinds that this machine has."""
-    _, device = resolve_workers(options)
-    return ["cpu", "cuda"] if options.device == "auto" and device == "cuda" else [device]
-
-
-def resolve_workers(options: Namespace) -> tuple[int, str]:
-    """Number of worker processes on this machine and the device they compute on."""
-    import torch
-
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA device is available here")
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return options.jobs or places_of(device), device
-
-
-def places_of(device: str) -> int:
-    """How many GPUs, or cores, this process may use."""
-    import torch
-
-    if device == "cuda":
-        return torch.cuda.device_count()
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -24,7 +24,6 @@ from bench.models.backbones import Batch
 from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
-from bench.plan.options import methods_of
 from bench.report.figures.draw import draw_one
 from bench.sources.examples import load_split
 from bench.sources.tasks import TASKS
@@ -32,6 +31,7 @@ from bench.store.csv_files import write_table
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.trace import Trace
+from bench.tables.collect import methods_of
 from bench.timing import in_turn, ratio
 from methods.base import HaltingRule, Knob, Method
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.report.claims import counted_units
 from bench.report.figures.looks import title
 from bench.report.figures.page import source, spread
 from bench.report.numbers import EMPTY, decimals, interval, number, p_value, plain, supported
 from bench.store.files import write_text
-from bench.tables.reproduction import counted_units
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
 HEAD = "% needs \\usepackage{booktabs}\n"

@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.plan.options import methods_of
 from bench.report.uptodate import stamp
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.locks import alone
+from bench.tables.collect import methods_of
 
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:
@@ -50,7 +50,8 @@ def status_of(folder: RunFolder) -> int:
 
 def compare_and_draw(runs: list[str], folder: RunFolder, figures: Path) -> int:
     """Write the paired difference of two results folders and draw it."""
-    from bench.tables.comparison import compare_runs, draw_comparison
+    from bench.report.figures.comparison import draw_comparison
+    from bench.tables.comparison import compare_runs
 
     run_a, run_b = (RunFolder(Path(path)) for path in runs)
     found = compare_runs(run_a, run_b, folder)

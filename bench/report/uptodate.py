@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 
+from bench.store.code_hash import code, hash_of
 from bench.store.files import write_json
 from bench.store.folder import RunFolder
-
-SOURCES = Path(__file__).parents[2]
-SUFFIXES = (".py", ".mplstyle", ".jinja")
 
 
 def inputs_of(folder: RunFolder) -> str:
@@ -20,26 +16,6 @@ def inputs_of(folder: RunFolder) -> str:
     outside = (Path(file) for file in folder.shared()["methods"].values() if file)
     records = (folder.path / "cells").glob("*.json")
     return hash_of([folder.path / "run.json", *sorted(records), *code(), *sorted(outside)])
-
-
-@cache
-def code_hash() -> str:
-    """A hash of the code of this program, as it is in this process's checkout."""
-    return hash_of(code())
-
-
-def code() -> list[Path]:
-    """The files of this program that make numbers, tables and figures."""
-    files = (path for part in ("bench", "methods") for path in (SOURCES / part).rglob("*.*"))
-    return sorted(path for path in files if path.suffix in SUFFIXES)
-
-
-def hash_of(files: Iterable[Path]) -> str:
-    """sha256 over the names and bytes of files."""
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.name} ".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def stamp(folder: RunFolder, figures: Path, made: Iterable[Path]) -> None:

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from bench.errors import UserError, cut
+
+#: No machine or cluster runs more cells at a time.
+MOST_JOBS = 10_000
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Locks are held as long as the process lives: they must not be dropped when nobody refers to them any more.
@@ -67,3 +73,48 @@ def _see_only(device: str) -> str:
     """Hide all other devices from this process."""
     os.environ[VISIBLE] = device
     return device
+
+
+def check_backend(options: Namespace) -> None:
+    """Refuse what no backend can do, before anything is read.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f"--jobs: expected at least 1, got {options.jobs}")
+    if options.jobs is not None and options.jobs > MOST_JOBS:
+        raise UserError(f"--jobs: expected at most {MOST_JOBS}, got {cut(options.jobs)}")
+    if options.cell_timeout is not None and not 0 < options.cell_timeout < float("inf"):
+        raise UserError(f"--cell-timeout: expected seconds above 0, got {options.cell_timeout:g}")
+    if options.backend == "dask" and options.address is None:
+        raise UserError("--backend dask: name the scheduler with --address tcp://HOST:PORT")
+    if options.backend != "dask" and options.address is not None:
+        raise UserError("--address: only --backend dask has a scheduler")
+
+
+def resolve_devices(options: Namespace) -> list[str]:
+    """The devices to measure on: the one that is named, or for `auto` all kinds that this machine has."""
+    _, device = resolve_workers(options)
+    return ["cpu", "cuda"] if options.device == "auto" and device == "cuda" else [device]
+
+
+def resolve_workers(options: Namespace) -> tuple[int, str]:
+    """Number of worker processes on this machine and the device they compute on."""
+    import torch
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device is available here")
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return options.jobs or places_of(device), device
+
+
+def places_of(device: str) -> int:
+    """How many GPUs, or cores, this process may use."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.device_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,15 +14,16 @@ import torch
 from transformers import AutoModel, PreTrainedConfig
 
 from bench.errors import UserError
-from bench.models.backbones import load_config
 from bench.models.costs import backbone_macs
+from bench.models.loading import load_config
 from bench.models.training import keeps_features
 from bench.plan.cell import Cell
-from bench.plan.grid import Grid, full_variant, known_methods
+from bench.plan.grid import Grid
+from bench.plan.methods import full_variant, known_methods
 from bench.plan.suite import Recipe
 from bench.run.environment import processor
 from bench.run.progress import clock_time
-from bench.run.runner import Todo
+from bench.run.todo import Todo
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Source, load_split
 from bench.sources.tasks import TASKS

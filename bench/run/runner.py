@@ -3,73 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from bench.plan.cell import Cell, Work
 from bench.run.backends import Backend
 from bench.run.progress import Estimator, Progress
 from bench.run.scheduler import Scheduler
+from bench.run.todo import Todo, is_open
+from bench.run.work import Work
 from bench.store.files import remove
 from bench.store.folder import RunFolder, record_of
 from bench.store.locks import Locks
-
-
-@dataclass
-class Todo:
-    """What is left of a plan.
-
-    Attributes:
-        pending: cells to run, in order.
-        finished: cells that are done or have a reason not to run.
-        starts: keys of the cells whose models others start from -> keys of the unfinished cells that need them.
-        models: those cells themselves, by key.
-    """
-
-    pending: list[Cell] = field(default_factory=list)
-    finished: list[Cell] = field(default_factory=list)
-    starts: dict[str, set[str]] = field(default_factory=dict)
-    models: dict[str, Cell] = field(default_factory=dict)
-
-
-def find_todo(
-    cells: Sequence[Cell], folder: RunFolder, force: bool = False, retry: bool = True, save_models: bool = False
-) -> Todo:
-    """Which cells of a plan must run: unfinished ones, and starting models that are needed and no longer kept.
-
-    Args:
-        cells: the plan.
-        folder: the run folder.
-        force: run finished cells, too.
-        retry: run failed cells, too.
-        save_models: a finished cell whose model was not saved is unfinished.
-    """
-    todo = Todo()
-    written = folder.written()  # to look for a file that is not there, for every cell, would take most of the time
-    unfinished = {
-        cell.key
-        for cell in cells
-        if not cell.skip and (force or cell.key not in written or is_open(cell, folder, retry, save_models))
-    }
-    for cell in cells:
-        if cell.key in unfinished and cell.start:
-            todo.starts.setdefault(cell.start, set()).add(cell.key)
-    for cell in cells:
-        if cell.key in todo.starts:
-            todo.models[cell.key] = cell
-        model_is_missing = cell.key in todo.starts and not folder.has_model(cell.key)
-        (todo.pending if cell.key in unfinished or model_is_missing else todo.finished).append(cell)
-    return todo
-
-
-def is_open(cell: Cell, folder: RunFolder, retry: bool, save_models: bool) -> bool:
-    """Whether a cell has not ended, or has failed and is to be tried again."""
-    record = folder.record(cell.key)
-    if record is None:
-        return True
-    if record["status"] == "ok":
-        return not folder.has_traces(record) or (save_models and not folder.has_saved_model(cell))
-    return retry or record["status"] != "failed"
 
 
 def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force: bool = False) -> int:

@@ -7,16 +7,17 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING
 
-from bench.plan.cell import Cell, Work
+from bench.plan.cell import Cell
 from bench.run.backends import Backend
 from bench.run.progress import Progress
 from bench.run.slot import CellDied, CellHung, CellRefused
+from bench.run.work import Work
 from bench.store.files import remove
 from bench.store.folder import record_of
 from bench.store.locks import Locks
 
 if TYPE_CHECKING:
-    from bench.run.runner import Todo
+    from bench.run.todo import Todo
 
 #: Seconds between two looks at what other runs hold, and at the clock.
 LOOK_EVERY = 0.5

@@ -11,9 +11,10 @@ from multiprocessing.connection import Connection
 
 from joblib.externals.loky import ProcessPoolExecutor
 
-from bench.lifeline import Lifeline, tie_to
-from bench.plan.cell import Cell, Work
+from bench.plan.cell import Cell
+from bench.processes import Lifeline, tie_to
 from bench.run.devices import claim_device
+from bench.run.work import Work
 
 #: Each worker computes with one thread and finds what `--prepare` or an earlier command fetched.
 WORKER_ENVIRONMENT = {

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import copy
 import resource
 import time
 import traceback
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from transformers import PreTrainedTokenizerBase
 
 from bench.errors import FolderError, UserError
 from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
 from bench.halting.sweep import point_rows, sweep
-from bench.models.backbones import Layerwise, load_config, load_encoder, load_tokenizer
 from bench.models.card import describe
 from bench.models.costs import model_macs, training_bytes
+from bench.models.loading import (
+    _pretrained,
+    encoded,
+    fresh_backbone,
+    load_config,
+    tokenizer,
+)
 from bench.models.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
 from bench.models.model import EarlyExitModel, build_model
-from bench.models.tokens import Encoded, encode
+from bench.models.tokens import Encoded
 from bench.models.tracing import record
 from bench.models.training import inference_batch, train
-from bench.plan.cell import Cell, Work
-from bench.plan.grid import full_variant
+from bench.plan.cell import Cell
+from bench.plan.methods import full_variant
 from bench.plan.suite import Recipe
 from bench.run.environment import environment
-from bench.sources.checkpoints import Checkpoint
-from bench.sources.examples import Examples, Source, load_split
+from bench.run.work import Work
+from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS, Task
 from bench.sources.tsv import WithUnlabelled
 from bench.statistics.glue_metric import GlueMetric
@@ -214,33 +218,6 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
 
 
 # What neighbouring cells share is kept in the worker.
-
-
-@lru_cache(maxsize=16)
-def encoded(
-    source: Source, task: str, split: str, limit: int | None, checkpoint: Checkpoint, max_length: int
-) -> tuple[Examples, Encoded]:
-    """A split and its tokens."""
-    examples = load_split(source, TASKS[task], split, limit)
-    if not len(examples):
-        raise UserError(f"{task}/{split} has no rows")
-    return examples, encode(tokenizer(checkpoint), examples, max_length)
-
-
-@lru_cache(maxsize=4)
-def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint."""
-    return load_tokenizer(checkpoint)
-
-
-@lru_cache(maxsize=2)
-def _pretrained(checkpoint: Checkpoint) -> Layerwise:
-    return load_encoder(checkpoint)
-
-
-def fresh_backbone(checkpoint: Checkpoint) -> Layerwise:
-    """A copy of the pre-trained encoder, for one training to change."""
-    return copy.deepcopy(_pretrained(checkpoint))
 
 
 @cache

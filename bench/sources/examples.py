@@ -1,8 +1,8 @@
 """GLUE's splits from three sources behind one function, `load_split`: the generator, a folder of TSV files, the hub.
 
 Every source gives the same `Examples`: texts stripped of surrounding white space (SST-2's sentences end in a space,
-which RoBERTa's tokenizer would see), labels mapped by *name* to the class ids of `bench.sources.tasks`, never by a source's
-own order.
+which RoBERTa's tokenizer would see), labels mapped by *name* to the class ids of `bench.sources.tasks`, never by the
+order that a source happens to have.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Embedded:
 
 
 class Source(Protocol):
-    """Where rows come from: `Embedded`, `bench.sources.tsv.Folder` or `bench.sources.hub.Hub`; values that hash and pickle."""
+    """Where rows come from: generated, a folder of TSV files, or the hub; values that hash and pickle."""
 
     def read(self, task: Task, split: str) -> Examples:
         """Read every row of a split; raises UserError where that is not possible."""

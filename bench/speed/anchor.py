@@ -33,7 +33,8 @@ from transformers import (
 )
 
 from bench.errors import UserError
-from bench.plan.suite import Recipe, load_suite
+from bench.plan.suite import Recipe
+from bench.plan.suite_file import load_suite
 from bench.sources.examples import Examples, load_split
 from bench.sources.tasks import Task, resolve_tasks
 from bench.sources.tsv import Folder

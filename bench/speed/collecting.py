@@ -19,21 +19,12 @@ import pandas as pd
 import psutil
 from joblib.externals.loky import get_reusable_executor
 
-from bench.parallel import call_all
-from bench.plan.options import methods_of
+from bench.processes import call_all
 from bench.speed.table import Row, Settings
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
-from bench.tables.collect import (
-    POINTS,
-    collect,
-    curve_rows,
-    panel_sweeps,
-    panel_tables,
-    panels,
-    records_of,
-    stacked,
-)
+from bench.tables.collect import POINTS, collect, curve_rows, methods_of, panel_sweeps, panel_tables, panels, stacked
+from bench.tables.failures import records_of
 from methods.base import Method
 
 #: Seeds that make about a hundred, a thousand and ten thousand cells.

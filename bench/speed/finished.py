@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.models.backbones import load_config
+from bench.models.loading import load_config
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.options import resolve_backbones
-from bench.plan.suite import load_suite
+from bench.plan.suite_file import load_suite
 from bench.sources.examples import Embedded
 from bench.sources.tasks import TASKS, resolve_tasks
 from bench.store.folder import RunFolder, record_of

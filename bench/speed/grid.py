@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.plan.options import methods_of
 from bench.sources.tasks import TASKS
 from bench.speed.table import NotMeasured, Row, Settings
 from bench.store.folder import RunFolder
+from bench.tables.collect import methods_of
 
 
 def measure(settings: Settings) -> Iterator[Row]:

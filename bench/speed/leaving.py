@@ -12,7 +12,8 @@ from transformers import BertConfig
 from bench.halting.agreement import disagreements
 from bench.halting.live import Decisions, run_full, run_live
 from bench.halting.replay import replay
-from bench.models.backbones import Batch, empty_encoder
+from bench.models.backbones import Batch
+from bench.models.loading import empty_encoder
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import sorted_batches
 from bench.models.tracing import record

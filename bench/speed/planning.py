@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.plan.grid import Grid
 from bench.run.forecast import forecast
-from bench.run.runner import find_todo
+from bench.run.todo import find_todo
 from bench.speed.finished import embedded_grid
 from bench.speed.table import Row, Settings
 from bench.store.folder import RunFolder

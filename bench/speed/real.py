@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
+from bench.models.loading import encoded, fresh_backbone
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded
 from bench.models.training import train
 from bench.plan.suite import Recipe
-from bench.run.worker import encoded, fresh_backbone
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS, Task

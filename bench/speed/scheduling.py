@@ -20,11 +20,13 @@ from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
-from bench.plan.cell import Cell, Work
+from bench.plan.cell import Cell
 from bench.run.backends import Backend
 from bench.run.backends.local import LocalBackend
-from bench.run.runner import find_todo, run
+from bench.run.runner import run
 from bench.run.slot import WORKER_ENVIRONMENT
+from bench.run.todo import find_todo
+from bench.run.work import Work
 from bench.sources.examples import Embedded
 from bench.store.folder import RunFolder, record_of
 
@@ -108,8 +110,8 @@ def equal_cells(count: int, busy: int) -> list[Cell]:
 def real_cells() -> list[Cell]:
     """The default methods on one small task of the embedded suite."""
     from bench.plan.grid import Grid
-    from bench.plan.options import resolve_methods
-    from bench.plan.suite import load_suite
+    from bench.plan.methods import resolve_methods
+    from bench.plan.suite_file import load_suite
     from bench.sources.tasks import TASKS
 
     methods = resolve_methods(None)[0]

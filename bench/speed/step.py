@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from transformers import BertConfig
 
-from bench.models.backbones import Layerwise, empty_encoder
+from bench.models.backbones import Layerwise
 from bench.models.costs import feed_forward_size
+from bench.models.loading import empty_encoder, encoded, fresh_backbone
 from bench.models.model import EarlyExitModel, build_model, join
 from bench.models.tokens import Encoded
 from bench.models.training import epochs, train
-from bench.plan.grid import full_variant
-from bench.plan.suite import Recipe, load_suite
-from bench.run.worker import encoded, fresh_backbone
+from bench.plan.methods import full_variant
+from bench.plan.suite import Recipe
+from bench.plan.suite_file import load_suite
 from bench.sources.checkpoints import resolve
 from bench.sources.examples import Embedded
 from bench.speed.table import Row, Settings

@@ -14,11 +14,11 @@ import torch
 from bench.halting.agreement import disagreements
 from bench.halting.live import run_full
 from bench.halting.replay import Replay, exact_curve, replay
+from bench.models.loading import encoded, fresh_backbone
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded, sorted_batches
 from bench.models.tracing import record
 from bench.models.training import INFERENCE_BATCH
-from bench.run.worker import encoded, fresh_backbone
 from bench.sources.checkpoints import resolve
 from bench.sources.examples import Embedded, Examples
 from bench.sources.tasks import TASKS

@@ -23,11 +23,12 @@ from transformers import (
     set_seed,
 )
 
+from bench.models.loading import encoded, fresh_backbone, tokenizer
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded
 from bench.models.training import train
-from bench.plan.suite import Recipe, load_suite
-from bench.run.worker import encoded, fresh_backbone, tokenizer
+from bench.plan.suite import Recipe
+from bench.plan.suite_file import load_suite
 from bench.sources.checkpoints import Checkpoint, resolve
 from bench.sources.examples import Embedded
 from bench.sources.tsv import Folder

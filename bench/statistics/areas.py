@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.statistics.intervals import TOLERANCE, level_ties
+from bench.statistics.curves import TOLERANCE, level_ties
 
 
 def widest_gap(x: np.ndarray, low: float, high: float) -> float:

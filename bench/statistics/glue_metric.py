@@ -1,7 +1,7 @@
 """GLUE's metrics as a module of the `evaluate` library, built here because nothing may be downloaded at run time.
 
-It gives each model's full-depth values, and is kept independent of `bench.statistics.metrics`, which it checks: rates from
-boolean arrays, correlations from scipy, Matthews as a correlation of one-hot vectors (Gorodkin 2004).
+It gives each model's full-depth values, and is kept independent of `bench.statistics.metrics`, which it checks: rates
+from boolean arrays, correlations from scipy, Matthews as a correlation of one-hot vectors (Gorodkin 2004).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from functools import partial
 
 import pandas as pd
 
-from bench.tables.curves import effects
+from bench.tables import effects
 from bench.tables.effects import Tables
 
 #: The methods that make the common range.

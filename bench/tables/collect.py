@@ -13,44 +13,27 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
-from bench.parallel import call_all
-from bench.plan.options import methods_of
+from bench.plan.methods import load_method_file
+from bench.processes import call_all
 from bench.sources.tasks import TASKS
 from bench.store.consistency import check_records
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
-from bench.tables.curves import (
-    CURVES,
-    auc_table,
-    budget_table,
-    curve_table,
-    knob_table,
-    mean_rank_table,
-    score_table,
-    stability_table,
-)
-from bench.tables.insight import (
-    BOUNDS,
-    CONFIDENCE,
-    DIFFICULTY,
-    LAYERS,
-    RANKS,
-    bound_rows,
-    confidence_rows,
-    difficulty_rows,
-    layer_rows,
-    rank_rows,
-    rank_table,
-)
+from bench.tables.auc import auc_table, budget_table, mean_rank_table, score_table
+from bench.tables.curves import CURVES, curve_table
+from bench.tables.difficulty import DIFFICULTY, RANKS, difficulty_rows, rank_rows, rank_table
+from bench.tables.failures import failure_table, is_current, records_of
+from bench.tables.knobs import knob_table, stability_table
 from bench.tables.paired import paired_table
 from bench.tables.references import REFERENCES, reference_rows, verdict_table
 from bench.tables.reproduction import reproduction_table
+from bench.tables.rules import BOUNDS, CONFIDENCE, LAYERS, bound_rows, confidence_rows, layer_rows
 from bench.tables.scores import Scores, panel_scores
 from bench.tables.transfer import CHOICES, transfer_rows, transfer_table
+from methods import discover
 from methods.base import Method
 
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]
-FAILURES = ["cell", "suite", "task", "backbone", "method", "variant", "seed", "status", "reason"]
 #: The tables that come from traces, panel by panel, with their columns.
 FROM_TRACES = {
     "points": [*POINTS, "panel_layers"],
@@ -118,18 +101,6 @@ def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals:
         "references": found["references"],
         "verdicts": verdict_table(found["references"]),
     }
-
-
-def records_of(folder: RunFolder, methods: dict[str, Method]) -> list[dict]:
-    """The records of known methods, in the order of the tables: by backbone, task and seed."""
-    records, tasks = [record for record in folder.records() if record["spec"]["method"] in methods], list(TASKS)
-    records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
-    return records
-
-
-def is_current(record: dict, methods: dict[str, Method]) -> bool:
-    """Whether a cell is ok and was trained by the method's present version."""
-    return record["status"] == "ok" and record["spec"]["version"] == methods[record["spec"]["method"]].version
 
 
 def reported(methods: dict[str, Method], shared: dict) -> list[Method]:
@@ -224,11 +195,11 @@ def curve_rows(one: Sweep) -> Iterator[tuple[str, Rows]]:
         yield "exact", {**one.keys, **one.exact}
 
 
-def failure_table(records: list[dict], shared: dict, order: list[str]) -> pd.DataFrame:
-    """Every cell that failed or was skipped, with its reason."""
-    rows = [
-        {**record["spec"], "cell": record["key"], "suite": shared["suite"], **{k: record[k] for k in FAILURES[-2:]}}
-        for record in sorted(records, key=lambda record: order.index(record["spec"]["method"]))
-        if record["status"] != "ok"
-    ]
-    return pd.DataFrame(rows, columns=FAILURES)
+def methods_of(folder: RunFolder) -> dict[str, Method]:
+    """All methods of the project and those from outside it that a run folder reports."""
+    shared = folder.shared()
+    compat = shared.get("compat", "equal")
+    known = discover(compat)
+    for file in sorted({file for file in shared.get("methods", {}).values() if file}):
+        known |= {method.name: method for method in load_method_file(file, compat)}
+    return known

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.statistics.intervals import interpolate, nearest_in_x
+from bench.statistics.curves import interpolate, nearest_in_x
 
 Tables = dict[str, pd.DataFrame]
 

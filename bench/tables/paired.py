@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from bench.statistics.significance import bootstrap_test, detectable, holm, t_test
-from bench.tables.curves import METHOD, boot_columns, by_backbone, interval_columns
+from bench.tables.auc import by_backbone
+from bench.tables.columns import METHOD, boot_columns, interval_columns
 from bench.tables.scores import QUANTITIES, Scores
 
 FAMILY = [key for key in METHOD if key != "method"]

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from bench.halting.sweep import KEYS, Rows, Sweep
-from bench.statistics.intervals import TOLERANCE, interpolate
+from bench.statistics.curves import TOLERANCE, interpolate
 from bench.statistics.metrics import evaluate_predictions
-from bench.tables.curves import PANEL, interval_columns
+from bench.tables.columns import PANEL, interval_columns
 
 DEALS = 200
 REFERENCES = [*KEYS, "reference", "layer_fraction", "metric", "value", "difference"]

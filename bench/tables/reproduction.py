@@ -1,21 +1,18 @@
 """reproduction.csv: the claims of the DACT-BERT paper beside what a run found, each with a verdict that a rule decides.
 
-`python -m bench.tables.reproduction RESULTS ..` computes it again from the CSV files of run folders and prints it as markdown.
-The rules, and why they are as they are: docs/statistics.md, "Does it reproduce?".
+`python -m bench.report.claims RESULTS ..` computes it again from the CSV files of run folders and prints it as
+Markdown. The rules, and why they are as they are: docs/statistics.md, "Does it reproduce?".
 """
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from bench.errors import UserError
-from bench.report.numbers import plain
-from bench.statistics.intervals import TOLERANCE, rank_interval, t_interval
+from bench.statistics.curves import TOLERANCE
+from bench.statistics.intervals import rank_interval, t_interval
 from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table
 from bench.tables.claims import Claim, claims
@@ -97,35 +94,6 @@ def equality(low: float, high: float, margin: float) -> str:
     return FAILS if low > margin or high < -margin else OPEN
 
 
-def markdown(tables: Sequence[pd.DataFrame]) -> str:
-    """Claims as rows, a column for every suite and backbone.
-
-    Args:
-        tables: rows of reproduction.csv of one run folder each.
-    """
-    columns = [(table, backbone) for table in tables for backbone in table["backbone"].drop_duplicates()]
-    heads = [f"{table['suite'].iloc[0]}, {backbone}" for table, backbone in columns]
-    lines = [f"| claim | measured | {' | '.join(heads)} |", "| --- " * (len(heads) + 2) + "|"]
-    for claim in claims():
-        cells = [cell(next(t[(t["backbone"] == b) & (t["claim"] == claim.id)].itertuples())) for t, b in columns]
-        lines.append(f"| {claim.id}: {claim.text} | {claim.quantity} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def cell(row: tuple) -> str:
-    """What one run found about one claim."""
-    if row.verdict == NOT_RUN:
-        return f"{NOT_RUN}: `{row.select}`"
-    if math.isnan(row.value):
-        return f"**{row.verdict}**: no value"
-    return f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
-
-
-def counted_units(row: tuple) -> str:
-    """How many units, and of what kind: `6 tasks`, `1 task`."""
-    return f"{row.units} {row.unit_kind if row.units != 1 else row.unit_kind.removesuffix('s')}"
-
-
 def read_sources(folder: Path) -> Tables:
     """The tables that the claims are computed from, as they were when they were written.
 
@@ -133,19 +101,3 @@ def read_sources(folder: Path) -> Tables:
         UserError: one is not there.
     """
     return {name: read_table(folder / f"{name}.csv") for name in SOURCES}
-
-
-def main(arguments: list[str]) -> int:
-    """Print the table of one or more run folders; the exit status is 2 where a folder has no tables."""
-    try:
-        if not arguments:
-            raise UserError("expected at least one folder: python -m bench.tables.reproduction RESULTS ..")
-        print(markdown([reproduction_table(read_sources(Path(folder))) for folder in arguments]))
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -17,8 +17,8 @@ import numpy as np
 
 from bench.halting.sweep import Sweep
 from bench.statistics.areas import auc_budget, auc_common, bought, halves, widest_gap
-from bench.statistics.intervals import interpolate
-from bench.statistics.weighted import weighted_metric
+from bench.statistics.curves import interpolate
+from bench.statistics.metrics import weighted_metric
 
 #: The x-range of `auc_common` is the one that these share, whatever else is drawn.
 RANGE_METHODS = ("dact", "deebert", "pabee")

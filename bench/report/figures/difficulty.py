@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from bench.report.figures.looks import Look, looks, title
 from bench.report.figures.page import annotate, blocks, interval_note, number_key, source
-from bench.statistics.intervals import nearest_in_x, t_interval
+from bench.statistics.curves import nearest_in_x
+from bench.statistics.intervals import t_interval
 
 BUDGET = 0.5  # fraction of layers at which methods are compared
 

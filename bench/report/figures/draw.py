@@ -10,12 +10,13 @@ import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.parallel import call_all
+from bench.processes import call_all
 from bench.report.figures.auc import areas
-from bench.report.figures.curves import difference, figure2, multiples
 from bench.report.figures.difficulty import difficulty
+from bench.report.figures.figure2 import difference, figure2
 from bench.report.figures.figure3 import figure3
 from bench.report.figures.latency import latency
+from bench.report.figures.multiples import multiples
 from bench.report.figures.page import STYLE, save
 from bench.report.figures.rules import bounds, layers
 from bench.store.csv_files import read_table

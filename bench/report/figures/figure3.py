@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import PAPER, family, looks, panels, title
 from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, number_key, source, spread
-from bench.statistics.intervals import nearest_in_x, prunable_layers
+from bench.statistics.curves import nearest_in_x, prunable_layers
 
 
 def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:

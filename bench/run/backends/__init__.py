@@ -6,7 +6,8 @@ from argparse import Namespace
 from concurrent.futures import Future
 from typing import Protocol
 
-from bench.plan.cell import Cell, Work
+from bench.plan.cell import Cell
+from bench.run.work import Work
 
 
 class Backend(Protocol):
@@ -49,7 +50,7 @@ def open_backend(options: Namespace) -> Backend:
         from bench.run.backends.dask import DaskBackend
 
         return DaskBackend(options.address, options.device, options.jobs, options.cell_timeout)
-    from bench.plan.options import resolve_workers
     from bench.run.backends.local import LocalBackend
+    from bench.run.devices import resolve_workers
 
     return LocalBackend(*resolve_workers(options), options.cell_timeout)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from bench.errors import UserError, one_line
-from bench.plan.cell import Cell, Work
-from bench.report.uptodate import code_hash
+from bench.plan.cell import Cell
 from bench.run.backends.dask_worker import run_on_worker
 from bench.run.slot import RUN_CELL, CellDied, CellHung, CellRefused
+from bench.run.work import Work
+from bench.store.code_hash import code_hash
 from bench.store.files import remove, touch
 from bench.store.folder import RunFolder
 

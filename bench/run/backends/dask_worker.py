@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.plan.cell import Cell, Work
-from bench.report.uptodate import code_hash
+from bench.plan.cell import Cell
 from bench.run.slot import CellRefused, Slot
+from bench.run.work import Work
 from bench.sources.tasks import TASKS
+from bench.store.code_hash import code_hash
 from bench.store.files import remove, write_bytes
 from bench.store.folder import RunFolder
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench.plan.cell import Cell, Work
+from bench.plan.cell import Cell
 from bench.run.devices import visible_devices
 from bench.run.slot import RUN_CELL, Slot
+from bench.run.work import Work
 
 
 class LocalBackend:

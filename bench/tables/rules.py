@@ -8,19 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 
 from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
-from bench.statistics.metrics import evaluate_predictions, spearman
-from bench.tables.curves import interval_columns
+from bench.statistics.metrics import evaluate_predictions
 from methods.base import Knob, entropy
 from methods.dact import SLACK, DactRule, ExactRule
 
-DIFFICULTY_KEYS = ["suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
-DIFFICULTY = [*DIFFICULTY_KEYS, "difficulty", "n", "mean_exit_layer", "value"]
-RANKS = [*DIFFICULTY_KEYS, "spearman"]
 MODEL = ["suite", "task", "split", "backbone", "method", "variant", "seed"]
 LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", "quantity", "value"]
 BOUNDS = [*MODEL, "bound", "eps", "layer_fraction", "metric", "value", "changed", "n"]
@@ -29,40 +24,6 @@ CONFIDENCE = [*MODEL, "knob", "knob_value", "layer_fraction", "exit_entropy", "d
 DACTS = ("dact", "dact-frozen", "dact-original")
 #: Halting values outside these are decided: to stop, or to go on.
 UNDECIDED = (0.1, 0.9)
-
-
-def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
-    """difficulty.csv: mean exit layer and drawn metric among the examples of each known difficulty."""
-    difficulty = sweep.trace.difficulty
-    for level in () if difficulty is None else np.unique(difficulty):
-        here = difficulty == level
-        value = evaluate_predictions(sweep.task, sweep.trace.labels[here], sweep.predictions[:, here])
-        mean = sweep.layers[:, here].mean(axis=1)
-        yield sweep.rows(difficulty=level, n=here.sum(), mean_exit_layer=mean, value=value[sweep.task.metric])
-
-
-def rank_rows(sweep: Sweep) -> Iterator[Rows]:
-    """Spearman's rank correlation of exit layer and difficulty; NaN where all examples exit at one layer."""
-    varies = (sweep.layers != sweep.layers[:, :1]).any(axis=1)
-    if sweep.trace.difficulty is not None and varies.any():
-        value = np.full(len(varies), np.nan)
-        value[varies] = spearman(sweep.trace.difficulty, sweep.layers[varies])
-        yield sweep.rows(spearman=value)
-
-
-def rank_table(ranks: pd.DataFrame) -> pd.DataFrame:
-    """difficulty_rank.csv: mean and 95 % t-interval, cut at -1 and 1, over the seeds that have a rank correlation.
-
-    Args:
-        ranks: the rows of `rank_rows`.
-    """
-    keys = [key for key in DIFFICULTY_KEYS if key != "seed"]
-    rows = []
-    for values, group in ranks.dropna(subset="spearman").groupby(keys, sort=False):
-        interval = interval_columns("spearman", group["spearman"].to_numpy())
-        cut = {name: np.clip(value, -1, 1) for name, value in interval.items()}
-        rows.append({**dict(zip(keys, values, strict=True)), **cut, "seeds": len(group)})
-    return pd.DataFrame(rows, columns=[*keys, "spearman", "spearman_low", "spearman_high", "seeds"])
 
 
 def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray]:

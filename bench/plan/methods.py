@@ -1,0 +1,135 @@
+"""Which methods run, from their names or files, and which variants of each are trained."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from bench.errors import UserError, check_name, cut, nearest, one_line
+from bench.plan.suite import STAGES, Suite
+from methods import DEFAULT, discover, from_file
+from methods.base import Method
+
+#: Names of methods become parts of file names, columns and headings.
+METHOD_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
+
+
+def trained_methods(methods: dict[str, Method]) -> list[Method]:
+    """The methods that must be trained for a selection: those it names, those they replay, those they start from."""
+    everything = known_methods(methods)
+    needed: dict[str, Method] = {}
+    for method in methods.values():
+        trained = everything[method.trained_by] if method.trained_by else method
+        for wanted in (trained.starts_from, trained.name):
+            if wanted:
+                needed[wanted] = everything[wanted]
+    # starting models first
+    return sorted(needed.values(), key=lambda method: method.starts_from is not None)
+
+
+def known_methods(methods: dict[str, Method]) -> dict[str, Method]:
+    """The methods of the project with those of a selection, which may come from outside it."""
+    return {**discover(), **methods}
+
+
+def parse_variant(method: Method, text: str) -> dict[str, float | str]:
+    """Read "name=value,name=value" with the method's own names and values.
+
+    Returns:
+        The values given, in the method's order; `full_variant` fills in the defaults.
+
+    Raises:
+        UserError: an unknown name or a wrong value.
+    """
+    given: dict[str, float | str] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in method.parameters:
+            expected = ", ".join(method.parameters) or "none"
+            raise UserError(
+                f"unknown variant '{cut(text)}' of {method.name}: its parameters are {expected}"
+                f"{nearest(name, method.parameters)}"
+            )
+        given[name] = parse_value(method, text, name, value)
+    return {name: given[name] for name in method.parameters if name in given}
+
+
+def parse_value(method: Method, text: str, name: str, value: str) -> float | str:
+    """One value of a variant: a number, or one of the words that the parameter allows."""
+    default = method.parameters[name]
+    if isinstance(default, tuple):
+        if value not in default:
+            raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be one of {', '.join(default)}")
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be a number, got '{cut(value)}'")
+    return number
+
+
+def full_variant(method: Method, text: str) -> dict[str, float | str]:
+    """A variant's values with the method's defaults for what it does not name."""
+    defaults = {name: d[0] if isinstance(d, tuple) else d for name, d in method.parameters.items()}
+    return {**defaults, **parse_variant(method, text)}
+
+
+def variant_name(values: dict[str, float | str]) -> str:
+    """The canonical name of a variant: `tau=0.005`, numbers as %g."""
+    return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())
+
+
+def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
+    """Refuse variants and recipes for methods that do not exist."""
+    for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
+        choices = [*known, *STAGES] if table == "recipes" else list(known)
+        for name in (name.rpartition("/")[2] for name in names):
+            if name not in choices:
+                hint = nearest(name, choices)
+                raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
+
+
+def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]]:
+    """The methods to report, and the files of those from outside the project.
+
+    Raises:
+        UserError: an unknown name, or a file that defines no method.
+    """
+    known = discover()
+    chosen: dict[str, Method] = {}
+    files: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in ("default" if text is None else text).split(","))):
+        if entry.endswith(".py"):
+            found = load_method_file(entry)
+            files |= {method.name: str(Path(entry).resolve()) for method in found}
+            chosen |= {method.name: method for method in found}
+        elif entry in ("default", "all"):
+            chosen |= known if entry == "all" else {name: known[name] for name in DEFAULT}
+        else:
+            check_name("method", entry, ["default", "all", *known])
+            chosen[entry] = known[entry]
+    if not chosen:
+        raise UserError("--methods: expected at least one name")
+    return chosen, files
+
+
+def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
+    """The methods of a file named on the command line; `compat` as for `methods.discover`."""
+    path = Path(entry)
+    if not path.is_file():
+        raise UserError(f"method file '{entry}' does not exist")
+    try:
+        found = from_file(path, compat)
+    except Exception as error:
+        why = f"{type(error).__name__}: {one_line(error)}"
+        raise UserError(f"method file '{entry}' cannot be imported: {why}") from error
+    for method in found:
+        if not METHOD_NAME.fullmatch(str(method.name)):
+            got = cut(repr(method.name))
+            raise UserError(f"method file '{entry}': a method's name has a-z, 0-9, '-', at most 40, got {got}")
+    if not found:
+        raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
+    return found

@@ -1,0 +1,60 @@
+"""The claims of the DACT-BERT paper beside one or more runs, as a Markdown table."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import UserError
+from bench.report.numbers import plain
+from bench.tables.claims import claims
+from bench.tables.reproduction import NOT_RUN, read_sources, reproduction_table
+
+
+def markdown(tables: Sequence[pd.DataFrame]) -> str:
+    """Claims as rows, a column for every suite and backbone.
+
+    Args:
+        tables: rows of reproduction.csv of one run folder each.
+    """
+    columns = [(table, backbone) for table in tables for backbone in table["backbone"].drop_duplicates()]
+    heads = [f"{table['suite'].iloc[0]}, {backbone}" for table, backbone in columns]
+    lines = [f"| claim | measured | {' | '.join(heads)} |", "| --- " * (len(heads) + 2) + "|"]
+    for claim in claims():
+        cells = [cell(next(t[(t["backbone"] == b) & (t["claim"] == claim.id)].itertuples())) for t, b in columns]
+        lines.append(f"| {claim.id}: {claim.text} | {claim.quantity} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell(row: tuple) -> str:
+    """What one run found about one claim."""
+    if row.verdict == NOT_RUN:
+        return f"{NOT_RUN}: `{row.select}`"
+    if math.isnan(row.value):
+        return f"**{row.verdict}**: no value"
+    return f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
+
+
+def counted_units(row: tuple) -> str:
+    """How many units, and of what kind: `6 tasks`, `1 task`."""
+    return f"{row.units} {row.unit_kind if row.units != 1 else row.unit_kind.removesuffix('s')}"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table of one or more run folders; the exit status is 2 where a folder has no tables."""
+    try:
+        if not arguments:
+            raise UserError("expected at least one folder: python -m bench.report.claims RESULTS ..")
+        print(markdown([reproduction_table(read_sources(Path(folder))) for folder in arguments]))
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
