@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.errors import UserError
 from bench.plan.cell import key_of
 from bench.report.figures import PLOTS
 from bench.store.folder import RunFolder
@@ -46,6 +47,42 @@ def finished(tiny_suite, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     assert run(tiny_suite, folder, *COMMAND) == 0
     return folder
+
+
+def test_results_as_frames_and_arrays(finished, tmp_path):
+    from bench import load_results
+
+    results = load_results(finished / "results")
+    assert set(results.tables) == set(TABLES) and results.run["limit"] == 40
+    points = results.tables["points"].query("method == 'deebert' and task == 'mnli'")
+    traces = results.traces(points["cell"].iloc[0])
+    assert set(traces) == {"validation_matched", "validation_mismatched"}
+    assert traces["validation_matched"].logits.shape == (40, 12, 3)
+    with pytest.raises(UserError, match="has no finished cell 'abc'"):
+        results.traces("abc")
+    with pytest.raises(UserError, match="is no results folder: expected"):
+        load_results(tmp_path)
+
+
+def test_the_documented_program_for_figures(finished, tmp_path):
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "docs/examples/own_figure.py",
+            finished / "results",
+            "bert",
+            "rte",
+            "deebert",
+            tmp_path / "a.png",
+        ],
+        cwd=root,
+        env={"PYTHONPATH": str(root), "PATH": "", "HOME": str(tmp_path), "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("30 points of 2 seeds") and (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_every_output_is_there(finished):

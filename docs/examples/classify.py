@@ -7,7 +7,7 @@ For tasks on pairs, the two texts of an argument are separated by ||. MODEL_FOLD
 
 import sys
 
-from bench.halting.saved import EarlyExitClassifier
+from bench import EarlyExitClassifier
 
 folder, budget, *arguments = sys.argv[1:]
 texts = [tuple(text.split("||")) if "||" in text else text for text in arguments]
