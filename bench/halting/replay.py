@@ -79,6 +79,74 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """What happens as the threshold falls: examples move from a later place to answer to an earlier one.
+
+    Places are layers, and a second exit on layer L is one more place before the head of L, which costs as much.
+
+    Attributes:
+        rows: [M] the example that moves.
+        source: [M] the place it leaves, 0-based.
+        target: [M] the place it moves to.
+        thresholds: [M] the score at which it moves, falling.
+        last_of_tie: bool [M], whether the next move happens at a lower threshold.
+        depth: [places] the layer of each place.
+        predictions: [n, places] what is answered there.
+    """
+
+    rows: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    thresholds: np.ndarray
+    last_of_tie: np.ndarray
+    depth: np.ndarray
+    predictions: np.ndarray
+
+    def settings(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every threshold at which some decision changes [K], infinity first, and the sum of layers used there [K]."""
+        saved = np.cumsum(self.depth[self.target] - self.depth[self.source])[self.last_of_tie]
+        layers = len(self.predictions) * self.depth[-1] + np.concatenate([[0], saved])
+        return np.concatenate([[np.inf], self.thresholds[self.last_of_tie]]), layers
+
+
+def moves(result: Replay) -> Moves:
+    """All moves of a rule on a trace, from full depth down, by one sort instead of a grid of thresholds.
+
+    An example halts at the first layer whose score reaches the threshold, hence only layers whose score exceeds all
+    earlier ones can be exits. Lowering the threshold past such a record moves the example from its next record's
+    layer (or L) to this one.
+    """
+    n, num_layers = result.scores.shape
+    scores, predictions, depth = result.scores, result.predictions, np.arange(1, num_layers + 1)
+    if result.ramp is not None:
+        scores = np.insert(scores, num_layers - 1, result.ramp[1], axis=1)
+        predictions = np.insert(predictions, num_layers - 1, result.ramp[0], axis=1)
+        depth = np.append(depth, num_layers)
+    places = len(depth)
+    best = np.maximum.accumulate(scores[:, :-1], axis=1)
+    is_record = np.ones_like(best, dtype=bool)
+    is_record[:, 1:] = best[:, 1:] > best[:, :-1]
+    rows, source, target, thresholds = [], [], [], []
+    later = np.full(n, places - 1)  # the place that each example would otherwise answer at
+    for place in range(places - 2, -1, -1):
+        moved = np.flatnonzero(is_record[:, place])
+        rows.append(moved)
+        source.append(later[moved])
+        target.append(np.full(len(moved), place))
+        thresholds.append(best[moved, place])
+        later[moved] = place
+    nothing = np.zeros(0, dtype=np.int64)  # a model of one layer
+    rows, source, target, thresholds = (
+        np.concatenate([nothing, *parts]) for parts in (rows, source, target, thresholds)
+    )
+    order = np.argsort(-thresholds, kind="stable")
+    rows, source, target = (part[order].astype(np.int64) for part in (rows, source, target))
+    thresholds = thresholds[order]
+    last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)[: len(rows)]
+    return Moves(rows, source, target, thresholds, last_of_tie, depth, predictions)
+
+
+@dataclass(frozen=True)
 class ExactCurve:
     """Every distinct operating point of a rule on a trace, from full depth down.
 
@@ -92,44 +160,14 @@ class ExactCurve:
 
 
 def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCurve:
-    """The curve at every threshold at which some decision changes, by one sort instead of a grid.
-
-    An example halts at the first layer whose score reaches the threshold, hence only layers whose score exceeds all
-    earlier ones can be exits. Lowering the threshold past such a record moves the example from its next record's
-    layer (or L) to this one; sums over the sorted moves give every point. A second exit on layer L is one more
-    place to answer, between the layers before and the head of L, that costs as much as L.
-    """
-    n, num_layers = result.scores.shape
-    scores, predictions, depth = result.scores, result.predictions, np.arange(1, num_layers + 1)
-    if result.ramp is not None:
-        scores = np.insert(scores, num_layers - 1, result.ramp[1], axis=1)
-        predictions = np.insert(predictions, num_layers - 1, result.ramp[0], axis=1)
-        depth = np.append(depth, num_layers)
-    places = len(depth)
-    best = np.maximum.accumulate(scores[:, :-1], axis=1)
-    is_record = np.ones_like(best, dtype=bool)
-    is_record[:, 1:] = best[:, 1:] > best[:, :-1]
-    rows, source, target, thresholds = [], [], [], []
-    later = np.full(n, places - 1)  # the exit that each example would otherwise take, 0-based
-    for layer in range(places - 2, -1, -1):
-        moved = np.flatnonzero(is_record[:, layer])
-        rows.append(moved)
-        source.append(later[moved])
-        target.append(np.full(len(moved), layer))
-        thresholds.append(best[moved, layer])
-        later[moved] = layer
-    rows, source, target = np.concatenate(rows), np.concatenate(source), np.concatenate(target)
-    thresholds = np.concatenate(thresholds)
-    order = np.argsort(-thresholds, kind="stable")
-    rows, source, target, thresholds = rows[order], source[order], target[order], thresholds[order]
-    last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)
-
-    change = np.zeros((len(rows), num_labels, num_labels), dtype=np.int64)
-    moves = np.arange(len(rows))
-    np.subtract.at(change, (moves, labels[rows], predictions[rows, source]), 1)
-    np.add.at(change, (moves, labels[rows], predictions[rows, target]), 1)
+    """The curve at every threshold at which some decision changes: sums over the sorted `moves` give every point."""
+    found = moves(result)
+    change = np.zeros((len(found.rows), num_labels, num_labels), dtype=np.int64)
+    each = np.arange(len(found.rows))
+    np.subtract.at(change, (each, labels[found.rows], found.predictions[found.rows, found.source]), 1)
+    np.add.at(change, (each, labels[found.rows], found.predictions[found.rows, found.target]), 1)
     full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
-    np.add.at(full, (0, labels, predictions[:, -1]), 1)
-    confusion = np.concatenate([full, full + np.cumsum(change, axis=0)[last_of_tie]])
-    layers = n * num_layers + np.concatenate([[0], np.cumsum(depth[target] - depth[source])[last_of_tie]])
-    return ExactCurve(layers / (n * num_layers), confusion)
+    np.add.at(full, (0, labels, found.predictions[:, -1]), 1)
+    confusion = np.concatenate([full, full + np.cumsum(change, axis=0)[found.last_of_tie]])
+    _, layers = found.settings()
+    return ExactCurve(layers / result.scores.size, confusion)
