@@ -5,15 +5,17 @@ Shape symbols: K knob values, n examples, L layers of the trace's model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bench.halting.candidates import Candidates, exact_candidates
 from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.costs import mac_fraction
 from bench.sources.tasks import TASKS, Task
+from bench.statistics.areas import halves
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
 from methods.base import Method
@@ -38,13 +40,15 @@ class Sweep:
         trace: the trace.
         panel_layers: layers of the panel's backbone, by which layer fractions divide.
         constant: the constant answer with the best drawn metric on the training labels.
-        exact: `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has one value
-            or the task is a regression.
+        exact: `layer_fraction` and `value` of the points of all distinct thresholds (of a regression, of some); None
+            where the knob has one value.
         by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`; on layer L by
             the head, also where a second exit stands beside it.
         mac_fraction: [K], multiply-adds over those of the panel's static model; NaN where the record has none.
         accumulation: in how many parts a batch was trained.
         train_rows: rows of one epoch of its training; NaN where the record does not say.
+        candidates: the exact settings on offer, by the examples that may be looked at to choose them: "all", or "a" or
+            "b" for a half of the validation set (`bench.statistics.areas.halves`).
     """
 
     keys: dict[str, object]
@@ -60,6 +64,7 @@ class Sweep:
     mac_fraction: np.ndarray | float = np.nan
     accumulation: int = 1
     train_rows: float = np.nan
+    candidates: dict[str, Candidates] = field(default_factory=dict)
 
     def rows(self, **columns: object) -> Rows:
         """Rows of K points: the keys and the knob values before other columns."""
@@ -80,30 +85,41 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
     knob = method.knob(num_layers, task.num_labels)
     result = replay(method.halting_rule(num_layers, task.num_labels), trace)
+    if not task.regression:
+        result = replace(result, predictions=result.predictions.astype(np.int8))  # many settings of many runs are kept
     layers, predictions = result.decide(knob, knob.values)  # [K, n]
+    in_a = halves(trace.index)
+    looked_at = {"all": np.ones_like(in_a), "a": in_a, "b": ~in_a}
+    values = np.array(knob.values) if knob.name else np.full(1, np.nan)  # a rule without a knob: the column is empty
+    candidates = dict.fromkeys(looked_at, Candidates(values, layers.astype(np.int8), predictions))
+    is_swept = len(knob.values) > 1
+    if is_swept:
+        candidates = {half: exact_candidates(result, knob, rows) for half, rows in looked_at.items()}
     named = {"cell": record["key"], "suite": suite, "split": split, "method": method.name, "knob": knob.name}
     named |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
-    many = len(knob.values) > 1 and not task.regression
     return Sweep(
         keys={name: named[name] for name in KEYS[:-1]},
         task=task,
-        # one named knob without values to sweep (static models) leaves the column empty
-        knob_values=np.array(knob.values) if knob.name else np.full(1, np.nan),
+        knob_values=values,
         layers=layers.astype(np.int8),
-        predictions=predictions if task.regression else predictions.astype(np.int8),
+        predictions=predictions,
         trace=trace,
         panel_layers=panel_layers,
         constant=record["constant_label"],
-        exact=exact_points(task, trace, result, panel_layers) if many else None,
-        by_layer=result.predictions if task.regression else result.predictions.astype(np.int8),
+        exact=exact_points(task, trace, result, candidates["all"], panel_layers) if is_swept else None,
+        candidates=candidates,
+        by_layer=result.predictions,
         mac_fraction=mac_fraction(record.get("macs"), layers, trace.length),
         accumulation=record.get("accumulation", 1),
         train_rows=record.get("examples_seen", np.nan) / spec["recipe"]["epochs"],
     )
 
 
-def exact_points(task: Task, trace: Trace, result: Replay, panel_layers: int) -> Rows:
-    """Cost and drawn metric at all distinct thresholds of one trace."""
+def exact_points(task: Task, trace: Trace, result: Replay, some: Candidates, panel_layers: int) -> Rows:
+    """Cost and drawn metric at all distinct thresholds of one trace; for a regression at `some` of them."""
+    if task.regression:
+        value = evaluate_predictions(task, trace.labels, some.predictions)[task.metric]
+        return {"layer_fraction": some.layers.mean(axis=1) / panel_layers, "value": value}
     curve = exact_curve(result, trace.labels, task.num_labels)
     x = curve.layer_fraction * trace.logits.shape[1] / panel_layers
     return {"layer_fraction": x, "value": values_from_confusion(curve.confusion)[task.metric]}

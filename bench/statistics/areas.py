@@ -44,42 +44,8 @@ def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarr
     return np.divide(area, high - low, out=np.full(area.shape, np.nan), where=covered)[..., 0]
 
 
-def bought(
-    x_a: np.ndarray,
-    y_a: np.ndarray,
-    x_b: np.ndarray,
-    y_b: np.ndarray,
-    fallback_a: np.ndarray,
-    fallback_b: np.ndarray,
-    num_layers: int,
-) -> np.ndarray:
-    """The value that each budget b = 1/L, 2/L, .. 1 buys, the knob being chosen on one half and judged on the other.
-
-    On half A of the validation set the point with the best value among those that cost at most b (ties: the cheaper
-    one), its value on half B; then the halves swapped; the average of both.
-
-    Args:
-        x_a: [..., K] cost of each point on half A.
-        y_a: [..., K] value of each point on half A.
-        x_b: [..., K] cost of the same points on half B.
-        y_b: [..., K] value of the same points on half B.
-        fallback_a: [...] value of the constant label on half A, where it stands in for a budget that no point fits.
-        fallback_b: [...] the same on half B.
-        num_layers: L.
-
-    Returns:
-        [..., L].
-    """
-    total = 0.0
-    for x, y, other, fallback in ((x_a, y_a, y_b, fallback_b), (x_b, y_b, y_a, fallback_a)):
-        chosen, fits = best_within(x, y, every_budget(num_layers))
-        value = np.take_along_axis(np.asarray(other, dtype=np.float64), chosen, axis=-1)
-        total = total + np.where(fits, value, np.asarray(fallback, dtype=np.float64)[..., None])
-    return total / 2
-
-
 def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
-    """The mean [...] of what budgets up to a limit buy, `bought` [..., L]; .5 is the paper's "limited computation"."""
+    """The mean [...] of what budgets up to a limit buy, [..., L]; .5 is the paper's "limited computation"."""
     within = (every_budget(np.shape(values)[-1]) <= limit + TOLERANCE).sum()
     return values[..., :within].mean(axis=-1)
 
