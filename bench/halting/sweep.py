@@ -14,6 +14,7 @@ import pandas as pd
 from bench.halting.candidates import Candidates, exact_candidates
 from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.costs import mac_fraction
+from bench.plan.methods import full_variant
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.areas import halves
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
@@ -49,6 +50,7 @@ class Sweep:
         train_rows: rows of one epoch of its training; NaN where the record does not say.
         candidates: the exact settings on offer, by the examples that may be looked at to choose them: "all", or "a" or
             "b" for a half of the validation set (`bench.statistics.areas.halves`).
+        variant: the values of what was trained, defaults included.
     """
 
     keys: dict[str, object]
@@ -65,6 +67,7 @@ class Sweep:
     accumulation: int = 1
     train_rows: float = np.nan
     candidates: dict[str, Candidates] = field(default_factory=dict)
+    variant: dict[str, float | str] = field(default_factory=dict)
 
     def rows(self, **columns: object) -> Rows:
         """Rows of K points: the keys and the knob values before other columns."""
@@ -108,6 +111,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         constant=record["constant_label"],
         exact=exact_points(task, trace, result, candidates["all"], panel_layers) if is_swept else None,
         candidates=candidates,
+        variant=full_variant(method, spec["variant"]),
         by_layer=result.predictions,
         mac_fraction=mac_fraction(record.get("macs"), layers, trace.length),
         accumulation=record.get("accumulation", 1),

@@ -13,6 +13,7 @@ import torch
 from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions
+from bench.store.trace import Trace
 from methods.base import Knob, entropy
 from methods.dact import SLACK, DactRule, ExactRule
 
@@ -98,22 +99,33 @@ def confidence_rows(source: Sweep) -> Iterator[Rows]:
     """confidence.csv: how sure the answers are at exit, and how sure the halting values.
 
     Args:
-        source: a sweep of `deebert`, whose answers are its logits, or of a method of DACT's family with models of its
-            own, whose answers are the accumulated a_l; other methods have no rows.
+        source: a sweep of `deebert` or of a method of DACT's family with models of its own; others have no rows.
     """
-    trace, method = source.trace, source.keys["method"]
-    decided = np.nan
-    if method in DACTS:
+    method = source.keys["method"]
+    if method in (*DACTS, "deebert"):
+        decided = np.nan if method == "deebert" else decided_share(source.trace)
+        x = source.layers.mean(axis=1) / source.panel_layers
+        sizes = {"train_rows": source.train_rows, "n": source.layers.shape[1]}
+        unsure = exit_entropy(source, source.layers)
+        yield source.rows(layer_fraction=x, exit_entropy=unsure, decided=decided, **sizes)
+
+
+def decided_share(trace: Trace) -> float:
+    """The share of halting values that are decided, to stop or to go on."""
+    # h_L is penalised, but layer L halts whatever it says
+    h, (low, high) = trace.halting[:, :-1], UNDECIDED
+    return float(((h < low) | (h > high)).mean())
+
+
+def exit_entropy(source: Sweep, layers: np.ndarray) -> np.ndarray:
+    """Mean entropy (nats) [K] of the answers of examples that leave at layers [K, n].
+
+    The answers are logits, or for a method of DACT's family the accumulated a_l.
+    """
+    trace = source.trace
+    if source.keys["method"] in DACTS:
         a = torch.from_numpy(replay(DactRule(trace.logits.shape[1]), trace).answers)
         unsure = torch.special.entr(a).sum(dim=-1).numpy()  # [n, L]
-        # h_L is penalised, but layer L halts whatever it says
-        h, (low, high) = trace.halting[:, :-1], UNDECIDED
-        decided = ((h < low) | (h > high)).mean()
-    elif method == "deebert":
-        unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()
     else:
-        return
-    at_exit = unsure[np.arange(len(unsure)), source.layers - 1]  # [K, n]
-    x = source.layers.mean(axis=1) / source.panel_layers
-    sizes = {"train_rows": source.train_rows, "n": source.layers.shape[1]}
-    yield source.rows(layer_fraction=x, exit_entropy=at_exit.mean(axis=1), decided=decided, **sizes)
+        unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()
+    return unsure[np.arange(len(unsure)), layers - 1].mean(axis=1)

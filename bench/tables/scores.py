@@ -57,6 +57,7 @@ class Scores:
         x_high: upper end.
         gaps: [R] widest gap between neighbouring points inside that range.
         curves: [R] cost and value of every setting, sorted by cost.
+        models_trained: how many models each method trains for one run, and its buyer picks from.
         bought: [R, 3, B] at each of `BUDGETS` the value that it buys, its cost on the half that did not choose, and how
             often the constant answer was chosen (0, .5, 1).
     """
@@ -69,6 +70,7 @@ class Scores:
     x_high: float
     gaps: np.ndarray
     curves: list[tuple[np.ndarray, np.ndarray]]
+    models_trained: dict[str, int]
     bought: np.ndarray
 
     def rows(self, method: str) -> dict[int, int]:
@@ -164,7 +166,8 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
         in_gap = gap_mask(BUDGETS, x, WIDEST)
         values[0, row, len(AREAS) :][in_gap] = np.nan
     gaps = np.array([widest_gap(x, low, high) for x, _ in lines])
-    return Scores(keys, list(by_run), values[0], drawn, low, high, gaps, lines, bought[:, :, 0])
+    models = {method: len(some) for (method, _), some in by_run.items()}
+    return Scores(keys, list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0])
 
 
 def by_cost(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
