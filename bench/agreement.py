@@ -35,11 +35,14 @@ def may_differ(result: Replay, knob: Knob, value: float) -> np.ndarray:
     """Which examples [n] are too close to a tie for last bits not to matter.
 
     Those with a score within 1e-4 of the threshold; where scores are counts of equal predictions, those with two best
-    answers within 1e-4 at some layer (regression: a step between layers within 1e-4 of what counts as equal).
+    answers within 1e-4 at some layer (regression: a step between layers within 1e-4 of what counts as equal). None
+    where scores do not depend on what is computed.
     """
     scores, answers = result.scores[:, :-1], result.answers
-    if not np.array_equal(scores, np.round(scores)):
+    if result.score_kind == "measure":
         return (np.abs(scores - knob.sign * value) <= TOLERANCE).any(axis=1)
+    if result.score_kind == "fixed":
+        return np.zeros(len(scores), dtype=bool)
     if answers.shape[2] == 1:
         distance = np.abs(np.abs(np.diff(answers[:, :, 0], axis=1)) - REGRESSION_THRESHOLD)
     else:

@@ -28,7 +28,7 @@ from bench.glue_metric import GlueMetric
 from bench.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
 from bench.metrics import evaluate_predictions
 from bench.model import EarlyExitModel, build_model
-from bench.plan import full_variant
+from bench.plan import full_variant, rule_spec
 from bench.recording import record
 from bench.replay import replay
 from bench.saved import EarlyExitClassifier
@@ -184,12 +184,13 @@ def trace_split(
     if not np.isfinite(trace.logits[:, -1]).all():
         raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
     digest = trace.save(work.folder.trace_path(cell.key, split))
-    return digest, full_depth_values(method, trace, TASKS[cell.spec["task"]])
+    return digest, full_depth_values(method, cell.spec["variant"], trace, TASKS[cell.spec["task"]])
 
 
-def full_depth_values(method: Method, trace: Trace, task: Task) -> dict[str, float]:
+def full_depth_values(method: Method, variant: str, trace: Trace, task: Task) -> dict[str, float]:
     """The GLUE metrics of a trace's last answers."""
-    result = replay(method.halting_rule(trace.logits.shape[1], task.num_labels), trace)
+    asked = rule_spec(method, trace.logits.shape[1], task.num_labels, variant)
+    result = replay(method.halting_rule(asked), trace)
     values = GlueMetric(task.id).compute(predictions=result.predictions[:, -1], references=trace.labels)
     return {name: float(value) for name, value in values.items()}
 

@@ -22,9 +22,9 @@ def check_and_say(methods: dict[str, Method]) -> int:
     for name, method in methods.items():
         started = time.monotonic()
         print(f"{name}: class {type(method).__name__}")
-        for check, message in check_method(method):
-            print(f"  {'lacks' if message else 'ok':5}  {check:9}  {message or first_sentence(check)}", flush=True)
-            lacking += message is not None
+        for check, outcome, message in check_method(method):
+            print(f"  {outcome:5}  {check:9}  {message or first_sentence(check)}", flush=True)
+            lacking += outcome == "lacks"
         print(f"  {time.monotonic() - started:.1f} s")
     print(
         f"{lacking} of {len(CHECKS) * len(methods)} checks found something lacking" if lacking else "nothing is lacking"

@@ -22,7 +22,7 @@ from bench.errors import UserError
 from bench.figures.draw import draw_one
 from bench.files import make_writable
 from bench.live import Decisions, run_full, run_live
-from bench.plan import Grid
+from bench.plan import Grid, rule_spec
 from bench.replay import replay
 from bench.resolve import methods_of
 from bench.saved import EarlyExitClassifier
@@ -85,8 +85,8 @@ def latency_rows(
     saved = EarlyExitClassifier.from_pretrained(folder.model_path(spec), trained, device)
     model, examples = saved.model, load_split(grid.source, task, split, grid.limit)
     data = encode(saved.tokenizer, examples, spec["max_length"])
-    rule = method.halting_rule(model.num_layers, task.num_labels)
-    knob = method.knob(model.num_layers, task.num_labels)
+    asked = rule_spec(method, model.num_layers, task.num_labels, spec["variant"])
+    rule, knob = method.halting_rule(asked), method.knob(asked)
     values = settings(rule, knob, Trace.load(folder.trace_path(cell.key, split)))
     keys = {"cell": cell.key, "suite": grid.suite.name, "split": split, "method": method.name, "knob": knob.name}
     keys |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}

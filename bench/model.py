@@ -31,7 +31,7 @@ class EarlyExitModel(nn.Module):
 
     @property
     def reads_sequence(self) -> bool:
-        """Whether some exit reads the states of all tokens, not of [CLS] alone."""
+        """Whether some exit reads the states of all tokens, not one state of the layer alone."""
         return any(getattr(module, "reads_sequence", False) for module in self.exits.values())
 
     def exit(self, layer: int, hidden: Tensor, attention: Tensor | None = None) -> ExitOutputs:

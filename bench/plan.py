@@ -16,7 +16,7 @@ from bench.tasks import Task
 from bench.tsv import WithUnlabelled
 from bench.work import Cell
 from methods import discover
-from methods.base import Method
+from methods.base import Method, RuleSpec
 
 #: Raise it when a change of the benchmark itself (training, traces) changes numbers; a method has its own version.
 ENGINE_VERSION = 1
@@ -246,6 +246,15 @@ def full_variant(method: Method, text: str) -> dict[str, float | str]:
     """A variant's values with the method's defaults for what it does not name."""
     defaults = {name: d[0] if isinstance(d, tuple) else d for name, d in method.parameters.items()}
     return {**defaults, **parse_variant(method, text)}
+
+
+def rule_spec(method: Method, num_layers: int, num_labels: int, variant: str) -> RuleSpec:
+    """What a method's rule and knob are asked with, for a model that was trained with a variant.
+
+    A method that replays another one's models is told that one's variant, its defaults included.
+    """
+    trained = discover().get(method.trained_by, method) if method.trained_by else method
+    return RuleSpec(num_layers, num_labels, full_variant(trained, variant))
 
 
 def variant_name(values: dict[str, float | str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,9 @@ from bench.store import RunFolder
 from bench.suite import COMPATS, PRECISIONS, STAGES, Suite, load_suite
 from bench.tasks import resolve_tasks
 from bench.tsv import Folder
-from methods import DEFAULT, discover, from_file
+from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
 from methods.base import Method
 
-#: Names of methods become parts of file names, columns and headings.
-METHOD_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
 #: No machine or cluster runs more cells at a time.
 MOST_JOBS = 10_000
 
@@ -146,9 +143,8 @@ def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
         why = f"{type(error).__name__}: {one_line(error)}"
         raise UserError(f"method file '{entry}' cannot be imported: {why}") from error
     for method in found:
-        if not METHOD_NAME.fullmatch(str(method.name)):
-            got = cut(repr(method.name))
-            raise UserError(f"method file '{entry}': a method's name has a-z, 0-9, '-', at most 40, got {got}")
+        if not is_legal_name(method.name):
+            raise UserError(f"method file '{entry}': a method's name is {LEGAL_NAME}, got {cut(repr(method.name))}")
     if not found:
         raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
     return found

@@ -27,9 +27,11 @@ from bench.errors import UserError, check_name, one_line
 from bench.files import not_written, write_json, write_text
 from bench.live import run_live
 from bench.model import EarlyExitModel, with_exits
+from bench.plan import rule_spec
 from bench.tasks import TASKS
 from methods import discover
-from methods.base import Method, prediction
+from methods.base import Method
+from methods.blocks import prediction
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class EarlyExitClassifier:
     def __init__(self, model: EarlyExitModel, method: Method, tokenizer: PreTrainedTokenizerBase, about: dict) -> None:
         self.model, self.method, self.tokenizer, self.about = model.eval(), method, tokenizer, about
         self.task = TASKS[about["task"]]
-        self.rule = method.halting_rule(model.num_layers, model.num_labels)
-        self.knob = method.knob(model.num_layers, model.num_labels)
+        asked = rule_spec(method, model.num_layers, model.num_labels, about["variant"])
+        self.rule, self.knob = method.halting_rule(asked), method.knob(asked)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder of its own, whole or not at all; a saved model that was there is replaced.

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from methods.base import ExitOutputs, TrainingBatch, prediction_loss
+from methods.base import ExitOutputs, TrainingBatch
+from methods.blocks import prediction_loss
 from methods.static import Static
 
 
@@ -17,9 +18,9 @@ class Pkd(Static):
 
     The student is the first L/2 layers of the stage-1 model of the same seed, its teacher, with a new head; stage 2
     trains all of it. Loss: (1 - alpha) CE + alpha CE_T + beta PT. CE_T is the cross entropy to the teacher's
-    probabilities, both at temperature T, times T^2. PT is the mean squared difference between the normalised [CLS]
-    states of student layers 1, 2, .. L/2 - 1 and teacher layers 2, 4, .. L - 2. Its layer fraction divides by L: 6 of
-    12 layers are 0.5.
+    probabilities, both at temperature T, times T^2. PT is the mean squared difference between the normalised states
+    (those that exits read; [CLS] in the paper) of student layers 1, 2, .. L/2 - 1 and teacher layers 2, 4, .. L - 2.
+    Its layer fraction divides by L: 6 of 12 layers are 0.5.
     """
 
     name = "pkd"
@@ -37,7 +38,7 @@ class Pkd(Static):
         return max(1, num_layers // 2)
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
-        """Labels, soft labels, and patience on the [CLS] states below the last layer."""
+        """Labels, soft labels, and patience on the states below the last layer."""
         alpha, heat, beta = (batch.variant[name] for name in ("alpha", "temperature", "beta"))
         logits, taught = exits.logits[:, -1].float(), batch.teacher.logits[:, -1].float()
         soft = F.cross_entropy(logits / heat, torch.softmax(taught / heat, dim=-1)) * heat**2

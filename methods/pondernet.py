@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingExit, HaltingRule, Knob, Method, TrainingBatch, layer_losses
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import HaltingExit, layer_losses
 
 PRIORS = (0.1, 0.2, 0.4)
 
@@ -67,10 +68,10 @@ class PonderNet(Method):
         divergence = (torch.xlogy(p, p) - p * prior.log()).sum(dim=1)
         return (expected + batch.variant["beta"] * divergence).mean()
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts once the cumulated probability of halting reaches q."""
-        return CumulatedRule(num_layers)
+        return CumulatedRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """Cumulated probability q = .1, .2, .. .9."""
         return Knob("quantile", tuple(round(0.1 * i, 1) for i in range(1, 10)))

@@ -7,17 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import (
-    ExitOutputs,
-    ExitSpec,
-    HaltingRule,
-    Knob,
-    Method,
-    PoolerExit,
-    TrainingBatch,
-    layer_losses,
-    prediction_loss,
-)
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import PoolerExit, layer_losses, prediction_loss
 
 #: The share of the training rows that temperatures are fitted on.
 HELD_OUT = 0.1
@@ -30,9 +21,9 @@ class ScaledExit(PoolerExit):
         super().__init__(spec)
         self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, cls: Tensor) -> ExitOutputs:
-        """Classify the [CLS] states [n, H]."""
-        return ExitOutputs(super().forward(cls).logits / self.temperature)
+    def forward(self, state: Tensor) -> ExitOutputs:
+        """Classify examples by the state [n, H] that the exit reads."""
+        return ExitOutputs(super().forward(state).logits / self.temperature)
 
 
 class ConfidenceRule(HaltingRule):
@@ -84,14 +75,15 @@ class ShallowDeep(Method):
         for i, module in enumerate(exits):
             module.temperature.fill_(fitted_temperature(logits[:, i], labels))
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts where the confidence reaches t."""
-        return ConfidenceRule(num_layers)
+        return ConfidenceRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """1 / C and the steps of .05 above it, then .99, .999 and 1: most of what happens is close to certainty."""
+        chance = 1 / spec.num_labels
         steps = (round(0.05 * i, 2) for i in range(1, 20))
-        return Knob("confidence", (1 / num_labels, *(t for t in steps if t > 1 / num_labels), 0.99, 0.999, 1.0))
+        return Knob("confidence", (chance, *(t for t in steps if t > chance), 0.99, 0.999, 1.0))
 
 
 def fitted_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -13,7 +13,7 @@ from bench.plain import PARTS, PlainLayer
 from bench.suite import Recipe
 from bench.training import train
 from methods import discover
-from methods.base import layer_losses, prediction_loss
+from methods.blocks import layer_losses, prediction_loss
 
 
 def gradients(module, output):

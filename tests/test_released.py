@@ -15,7 +15,8 @@ from bench.replay import exact_curve, replay
 from bench.suite import Recipe
 from bench.trace import Trace
 from bench.training import train
-from methods import discover
+from methods import discover, from_file
+from methods.base import RuleSpec
 
 EQUAL, RELEASED = discover(), discover("released")
 RECIPE = Recipe(epochs=2, learning_rate=1e-2, batch_size=8)
@@ -33,7 +34,26 @@ def test_exactly_two_methods_have_exits_of_their_own():
 
 @pytest.mark.parametrize("name", ["deebert", "pabee"])
 def test_the_stand_ins_conform(name):
-    assert [found for found in check_method(RELEASED[name]) if found[1]] == []
+    assert [found for found in check_method(RELEASED[name]) if found[1] != "ok"] == []
+
+
+OUTSIDE = """
+from methods.static import Static
+
+class Mine(Static):
+    "Nobody, 2026."
+    name = "mine"
+
+class MineAsReleased(Mine):
+    "With the quirks of its code."
+    released = True
+"""
+
+
+def test_a_file_from_outside_may_hold_a_stand_in_of_its_own(tmp_path):
+    (tmp_path / "mine.py").write_text(OUTSIDE)
+    for compat, expected in (("equal", "Mine"), ("released", "MineAsReleased")):
+        assert [type(method).__name__ for method in from_file(tmp_path / "mine.py", compat)] == [expected]
 
 
 # --- PABEE: one pooler
@@ -77,15 +97,16 @@ def ramped_trace():
 
 def test_the_untrained_off_ramp_answers_where_it_is_sure():
     trace = ramped_trace()  # entropies of the off-ramp: .365, .692, .365
-    knob = EQUAL["deebert"].knob(2, 2)
+    shape = RuleSpec(2, 2)
+    knob = EQUAL["deebert"].knob(shape)
     values = (0.0, 0.3, 0.4, 0.65)
-    layers, answers = replay(RELEASED["deebert"].halting_rule(2, 2), trace).decide(knob, values)
+    layers, answers = replay(RELEASED["deebert"].halting_rule(shape), trace).decide(knob, values)
     assert (layers == 2).all()
     assert answers.tolist() == [[0, 0, 1], [0, 0, 1], [1, 0, 1], [1, 0, 1]]
-    layers, answers = replay(EQUAL["deebert"].halting_rule(2, 2), trace).decide(knob, values)
+    layers, answers = replay(EQUAL["deebert"].halting_rule(shape), trace).decide(knob, values)
     assert (layers == 2).all() and (answers == [0, 0, 1]).all()
     for name in ("pabee-frozen", "truncated"):  # other rules on these models see the head
-        result = replay(RELEASED[name].halting_rule(2, 2), trace)
+        result = replay(RELEASED[name].halting_rule(shape), trace)
         assert result.ramp is None and result.predictions[:, -1].tolist() == [0, 0, 1]
 
 
@@ -96,7 +117,7 @@ def test_live_agrees_with_replay(make_model, make_data, examples):
         last = model.exits["4"]
         pooled = torch.tanh(last.pooler(model.backbone(data.batch(np.arange(30)))[:, 3]))
         last.ramp.classifier.weight.copy_(-40 * last.classifier.weight / last.classifier(pooled).std())
-    rule, knob = method.halting_rule(4, 2), method.knob(4, 2)
+    rule, knob = method.halting_rule(RuleSpec(4, 2)), method.knob(RuleSpec(4, 2))
     result = replay(rule, record(model, examples(30), data))
     changed = set()
     for value in knob.values:
@@ -116,7 +137,8 @@ def test_the_exact_curve_passes_through_every_point(seed, num_layers, num_labels
     ramp = rng.normal(size=(n, num_labels)).astype(np.float32)
     trace = Trace(logits, rng.integers(0, num_labels, n), np.arange(n), np.arange(n), ramp=ramp)
     method = RELEASED["deebert"]
-    result, knob = replay(method.halting_rule(num_layers, num_labels), trace), method.knob(num_layers, num_labels)
+    shape = RuleSpec(num_layers, num_labels)
+    result, knob = replay(method.halting_rule(shape), trace), method.knob(shape)
     layers, answers = result.decide(knob, knob.values)
     curve = exact_curve(result, trace.labels, num_labels)
     every = {

@@ -15,7 +15,7 @@ from bench.trace import Trace
 from bench.training import split_off, train
 from methods import DEFAULT, discover, shallow_deep
 from methods.act import Act
-from methods.base import ExitOutputs, ExitSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, RuleSpec, TrainingBatch
 from methods.fastbert import StudentExit
 from methods.pkd import patience
 from methods.pondernet import geometric, halting_distribution
@@ -30,9 +30,9 @@ def swept(name, logits, halting=None):
     """The replay of one example with logits [L, C] and halting values [L], and the method's knob."""
     logits = np.asarray(logits, dtype=np.float32)[None]
     halting = None if halting is None else np.asarray(halting, dtype=np.float32)[None]
-    shape = logits.shape[1:]
+    shape = RuleSpec(*logits.shape[1:])
     trace = Trace(logits, np.zeros(1, int), np.arange(1), None, halting)
-    return replay(METHODS[name].halting_rule(*shape), trace), METHODS[name].knob(*shape)
+    return replay(METHODS[name].halting_rule(shape), trace), METHODS[name].knob(shape)
 
 
 def exit_at(name, value, logits, halting=None):
@@ -326,10 +326,10 @@ def test_a_student_starts_from_the_first_layers_of_its_teacher_with_a_head_of_it
 
 def test_slack_halts_no_later_and_none_is_the_exact_bound(make_trace):
     trace = make_trace(n=80)
-    shape = trace.logits.shape[1:]
-    knob, exact = METHODS["dact-eps"].knob(*shape), METHODS["dact-exact"].knob(*shape)
+    shape = RuleSpec(*trace.logits.shape[1:])
+    knob, exact = METHODS["dact-eps"].knob(shape), METHODS["dact-exact"].knob(shape)
     assert knob.values == (0, 0.05, 0.1, 0.2, 0.5) and METHODS["dact-eps"].trained_by == "dact"
-    result = replay(METHODS["dact-eps"].halting_rule(*shape), trace)
+    result = replay(METHODS["dact-eps"].halting_rule(shape), trace)
     layers = result.exit_layers(knob, knob.values)
     assert (np.diff(layers, axis=0) <= 0).all() and (layers[-1] < layers[0]).any()
-    assert (layers[0] == replay(METHODS["dact-exact"].halting_rule(*shape), trace).exit_layers(exact, (0.0,))[0]).all()
+    assert (layers[0] == replay(METHODS["dact-exact"].halting_rule(shape), trace).exit_layers(exact, (0.0,))[0]).all()

@@ -21,7 +21,7 @@ from bench.encoding import Encoded
 from bench.live import Decisions
 from bench.model import EarlyExitModel, derive_seed
 from bench.suite import Recipe
-from methods.base import prediction_loss
+from methods.blocks import prediction_loss
 
 #: Tokens that every example is padded to.
 LENGTH = 128

@@ -33,7 +33,7 @@ from bench.suite import Recipe, load_suite
 from bench.timing import seconds
 from bench.training import train
 from bench.tsv import Folder
-from methods.base import prediction_loss
+from methods.blocks import prediction_loss
 from methods.static import Static
 
 TASK, PAIRS = "rte", 3

@@ -1,0 +1,72 @@
+"""Quirks of released code: what stands in for a method where a suite says `compat = "released"`.
+
+Each class extends the method that it stands in for and inherits its name; see `methods.discover`.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, RuleSpec
+from methods.blocks import PoolerExit, entropy
+from methods.deebert import DeeBert, EntropyRule
+from methods.pabee import Pabee
+
+
+class ReleasedRule(EntropyRule):
+    """Layer L has an off-ramp beside its head, and the off-ramp is asked first."""
+
+    def ramp(self, exits: ExitOutputs) -> tuple[Tensor, Tensor]:
+        """The off-ramp's logits and minus their entropy."""
+        return exits.ramp, -entropy(exits.ramp)
+
+
+class RampedExit(PoolerExit):
+    """The shared exit with, on layer L, an off-ramp beside it."""
+
+    def __init__(self, spec: ExitSpec) -> None:
+        super().__init__(spec)
+        self.ramp: nn.Module | None = None
+
+    def forward(self, state: Tensor) -> ExitOutputs:
+        """Classify examples by the state [n, H] that the exit reads, on layer L by the off-ramp as well."""
+        logits = super().forward(state).logits
+        return ExitOutputs(logits, ramp=None if self.ramp is None else self.ramp(state).logits)
+
+
+class DeeBertReleased(DeeBert):
+    """DeeBERT as its released code has it: the off-ramp of layer L, which no loss trains, may exit.
+
+    Source: modeling_highway_bert.py. Where the entropy of that untrained off-ramp is below S, its logits are the
+    answer, not those of the fine-tuned head. Which layers are used stays the same.
+    """
+
+    released = True
+
+    def exit(self, spec: ExitSpec) -> nn.Module:
+        """The shared exit, which may carry an off-ramp."""
+        return RampedExit(spec)
+
+    def connect(self, exits: dict[int, nn.Module]) -> None:
+        """The off-ramp of layer L starts as the new exit of that layer, and stays that way."""
+        exits[max(exits)].ramp = copy.deepcopy(exits[max(exits)])
+
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
+        """Halts where the entropy falls below S, at layer L by the off-ramp first."""
+        return ReleasedRule(spec)
+
+
+class PabeeReleased(Pabee):
+    """PABEE as its released code has it: the exits of all layers share one pooler, each has a linear unit of its own.
+
+    Source: modeling_pabee_bert.py. The shared pooler starts as the one that layer L would have alone.
+    """
+
+    released = True
+
+    def connect(self, exits: dict[int, nn.Module]) -> None:
+        """One pooler for all layers."""
+        for module in exits.values():
+            module.pooler = exits[max(exits)].pooler
