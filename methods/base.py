@@ -19,7 +19,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
-SCORE_KINDS = ("measure", "count", "fixed")
+SCORE_KINDS = ("measure", "best", "count", "fixed")
 #: What was trained, such as ``{"tau": 0.005}``, with the method's defaults for whatever was not named.
 Variant = dict[str, float | str]
 
@@ -126,8 +126,9 @@ class HaltingRule(ABC):
     """
 
     #: What a score is, which decides what is a close call between a live run and a replay, whose logits differ in
-    #: their last bits. "measure": computed from what the exits say, close where it is near the knob. "count": of layers
-    #: whose predictions agree, close where two answers are nearly equal. "fixed": the same whatever the exits say.
+    #: their last bits. "measure": computed from what the exits say, close where it is near the knob. "best": the same,
+    #: and layer L answers with the exit of the highest score, close where the two highest are nearly equal. "count": of
+    #: layers whose predictions agree, close where two answers are. "fixed": the same whatever the exits say.
     score_kind: ClassVar[str] = "measure"
 
     def __init__(self, spec: RuleSpec) -> None:

@@ -27,11 +27,24 @@ class ScaledExit(PoolerExit):
 
 
 class ConfidenceRule(HaltingRule):
-    """Score: the probability of the most probable class."""
+    """Score: the probability of the most probable class.
+
+    Layer L answers with the most confident exit of all, the first of equals: its own logits where it is confident
+    enough itself, since then no layer before it was.
+    """
+
+    score_kind = "best"
+
+    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+        """No exit has been confident of anything."""
+        return {"answer": torch.zeros(n, num_labels, dtype=torch.float64), "score": torch.zeros(n, dtype=torch.float64)}
 
     def step(self, layer, exits, state):
-        """The answer is the layer's logits; see `HaltingRule.step`."""
-        return exits.logits, torch.softmax(exits.logits, dim=-1).amax(dim=-1), state
+        """The answer is the layer's logits, at layer L the most confident layer's; see `HaltingRule.step`."""
+        score = torch.softmax(exits.logits, dim=-1).amax(dim=-1)
+        best = torch.where((score > state["score"])[:, None], exits.logits, state["answer"])
+        answer = best if layer == self.spec.num_layers else exits.logits
+        return answer, score, {"answer": best, "score": torch.maximum(score, state["score"])}
 
 
 class ShallowDeep(Method):
@@ -39,14 +52,16 @@ class ShallowDeep(Method):
 
     One stage from the pre-trained checkpoint, all parameters, loss CE_L + sum_{l<L} w_l CE_l. The weight of layer l
     grows with the share s of the training that is done, w_l = min(l / L, .01 + s l / L): up to its share of the
-    computation (released code, where s grows by epoch). Halts at the first layer with max softmax(logits_l) >= t.
-    Knob: t = 1 / C, .. 1.
+    computation (released code, where s grows by epoch). Halts at the first layer with max softmax(logits_l) >= t; where
+    there is none, all layers are used and the most confident of them answers (released code, `early_exit` of all its
+    architectures). Knob: t = 1 / C, .. 1.
 
     Variants may set `temperature=fitted`: every tenth training row is held out, and after training the temperature of
     each exit minimises its cross entropy there (C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
     """
 
     name = "shallow-deep"
+    version = 2
     recipe = "joint"
     starts_from = None
     parameters: ClassVar = {"temperature": ("none", "fitted")}

@@ -106,7 +106,7 @@ def test_what_is_lacking_is_said(check):
         (Single, "halting arithmetic is float64"),
         (Undefined, "24 of 24 scores at layer 1 are NaN"),
         (Endless, "24 of 24 scores at layer 1 are infinite"),
-        (Guessed, "score_kind 'guess' is none of measure, count, fixed"),
+        (Guessed, "score_kind 'guess' is none of measure, best, count, fixed"),
     ],
 )
 def test_wrong_scores_are_found(rule, message):

@@ -55,7 +55,7 @@ def standardise(linear, inputs, mean, std):
 def thresholds(result, knob):
     """Knob values to try: counts from the grid; of continuous scores also those in the middle of what occurs."""
     scores = result.scores[:, :-1]
-    if result.score_kind != "measure":
+    if result.score_kind in ("count", "fixed"):
         return knob.values[:3]
     return (knob.values[0], *(float(knob.sign * np.quantile(scores, q)) for q in (0.4, 0.8)))
 
@@ -215,11 +215,18 @@ def test_whole_numbers_are_not_taken_for_counts():
     assert may_differ(Replay(scores, scores, answers, None, "fixed"), Knob("layer", (1.0,)), 1.0).tolist() == [False]
 
 
+def test_two_equally_confident_layers_are_a_close_call_for_those_that_use_all_layers():
+    scores = np.array([[0.6, 0.60005, 0.5], [0.6, 0.7, 0.5], [0.9, 0.6, 0.60005]])
+    answers, knob = np.zeros((3, 3, 2)), Knob("confidence", (0.8,))
+    assert may_differ(Replay(scores, scores, answers, None, "best"), knob, 0.8).tolist() == [True, False, False]
+
+
 def test_rules_say_what_their_scores_are():
     shape = RuleSpec(4, 2)
     kinds = {name: method.halting_rule(shape).score_kind for name, method in METHODS.items()}
     assert HaltingRule.score_kind == "measure"
     assert {name for name, kind in kinds.items() if kind == "count"} == {"pabee", "pabee-frozen"}
+    assert {name for name, kind in kinds.items() if kind == "best"} == {"shallow-deep"}
     fixed = {"static", "distilbert", "tinybert", "shallow", "pkd", "truncated"}
     assert {name for name, kind in kinds.items() if kind == "fixed"} == fixed
     result = replay(METHODS["pabee"].halting_rule(shape), Trace(np.zeros((3, 4, 2), np.float32), *[np.arange(3)] * 3))

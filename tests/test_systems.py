@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.encoding import Encoded
+from bench.live import run_live
+from bench.recording import record
 from bench.replay import replay
 from bench.suite import Recipe
 from bench.trace import Trace
@@ -149,6 +151,33 @@ def test_confidence_equal_to_the_threshold_halts():
     assert exit_at("shallow-deep", at_layer_2, logits) == 2
     assert exit_at("shallow-deep", np.nextafter(at_layer_2, 1), logits) == 3
     assert (knob.values[0], knob.values[1], knob.values[-1]) == (0.5, 0.55, 1)
+
+
+def test_the_most_confident_exit_answers_where_none_is_confident_enough(make_model, make_data, examples):
+    result, knob = swept("shallow-deep", [[2, 0], [0, 0.1]])
+    layers, answers = result.decide(knob, (0.5, 0.8, 0.99))
+    assert layers[:, 0].tolist() == [1, 1, 2] and answers[:, 0].tolist() == [0, 0, 0]
+    _, answers = swept("shallow-deep", [[2, 0], [0, 3]])[0].decide(knob, (0.99, 0.9))
+    assert answers[:, 0].tolist() == [1, 1]  # layer L itself is the most confident
+    result, _ = swept("shallow-deep", [[1, 0], [0, 1], [0, 0]])
+    assert result.predictions[0].tolist() == [0, 1, 0]  # at layer L, the first of two equals
+
+
+def test_live_and_replay_agree_on_the_most_confident_exit(make_model, make_data, examples):
+    method, data = METHODS["shallow-deep"], make_data(30)
+    model = make_model(method)
+    with torch.no_grad():
+        for layer, module in model.exits.items():  # every layer is less sure than the one before, and disagrees with it
+            module.classifier.weight.mul_((-1) ** int(layer) * 20 / int(layer))
+    rule, knob = method.halting_rule(RuleSpec(4, 2)), method.knob(RuleSpec(4, 2))
+    result = replay(rule, record(model, examples(30), data))
+    live = run_live(model, rule, knob, 1.0, data.batch(np.arange(30)))
+    layers, answers = result.decide(knob, (1.0,))
+    assert (layers == 4).all() and (live.layers == 4).all()
+    assert live.answers.argmax(dim=1).tolist() == answers[0].tolist()
+    last = result.answers[:, -1]
+    assert (last == result.answers[np.arange(30), result.scores.argmax(axis=1)]).all()
+    assert (result.scores.argmax(axis=1) < 3).sum() >= 10  # mostly, it is not layer L that answers
 
 
 @pytest.mark.parametrize(("step", "weights"), [(0, (0.01 + 1 / 12, 0.01 + 2 / 12)), (3, (1 / 3, 2 / 3))])
