@@ -118,6 +118,10 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
         ),
         (("epochs = 1", "accumulation = 0\nepochs = 1"), "[recipes.stage1]: accumulation must be positive, got 0"),
         (
+            ("epochs = 1", "schedule_epochs = -1\nepochs = 1"),
+            "[recipes.stage1]: schedule_epochs must not be negative, got -1",
+        ),
+        (
             (
                 "[recipes.joint]",
                 "[recipes.bert.stage3]\nepochs = 1\nlearning_rate = 1.0\nbatch_size = 1\n[recipes.joint]",
@@ -178,7 +182,8 @@ def test_named_recipes_fit_the_paper_suite():
     for name in tomllib.loads(RECIPES.read_text()):
         check_suite_methods(paper.with_recipe(name), discover())
     fastbert = paper.with_recipe("fastbert-scripts").recipe_of(discover()["fastbert"], "bert")
-    assert (fastbert.epochs, fastbert.warmup) == (5, 0.1)
+    assert (fastbert.epochs, fastbert.warmup, fastbert.schedule_epochs) == (5, 0.1, 3)
+    assert paper.recipe_of(discover()["fastbert"], "bert").schedule_epochs == 0
 
 
 def test_a_recipe_for_nobody(run, tmp_path, tiny_suite):
