@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import copy
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from methods.base import ExitOutputs, ExitSpec, HaltingRule, RuleSpec
 from methods.blocks import PoolerExit, entropy
 from methods.deebert import DeeBert, EntropyRule
 from methods.pabee import Pabee
+from methods.pkd import Pkd
 
 
 class ReleasedRule(EntropyRule):
@@ -70,3 +73,16 @@ class PabeeReleased(Pabee):
         """One pooler for all layers."""
         for module in exits.values():
             module.pooler = exits[max(exits)].pooler
+
+
+class PkdReleased(Pkd):
+    """PKD as its released code has it: the soft term is a mean over examples *and classes*, C times smaller.
+
+    Source: distillation_loss in KD_loss.py, a KL divergence, whose gradient is that of the cross entropy.
+    """
+
+    released = True
+
+    def soft_loss(self, logits: Tensor, taught: Tensor) -> Tensor:
+        """KL divergence of probabilities [n, C] from logits [n, C], divided by n and by C."""
+        return F.kl_div(torch.log_softmax(logits, dim=-1), taught, reduction="sum") / logits.numel()

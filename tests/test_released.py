@@ -16,7 +16,7 @@ from bench.suite import Recipe
 from bench.trace import Trace
 from bench.training import train
 from methods import discover, from_file
-from methods.base import RuleSpec
+from methods.base import ExitOutputs, RuleSpec, TrainingBatch
 
 EQUAL, RELEASED = discover(), discover("released")
 RECIPE = Recipe(epochs=2, learning_rate=1e-2, batch_size=8)
@@ -27,12 +27,12 @@ def fit(model, method, data, compat):
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def test_exactly_two_methods_have_exits_of_their_own():
+def test_exactly_three_methods_have_stand_ins():
     assert list(EQUAL) == list(RELEASED)
-    assert {name for name in EQUAL if type(EQUAL[name]) is not type(RELEASED[name])} == {"deebert", "pabee"}
+    assert {name for name in EQUAL if type(EQUAL[name]) is not type(RELEASED[name])} == {"deebert", "pabee", "pkd"}
 
 
-@pytest.mark.parametrize("name", ["deebert", "pabee"])
+@pytest.mark.parametrize("name", ["deebert", "pabee", "pkd"])
 def test_the_stand_ins_conform(name):
     assert [found for found in check_method(RELEASED[name]) if found[1] != "ok"] == []
 
@@ -146,6 +146,28 @@ def test_the_exact_curve_passes_through_every_point(seed, num_layers, num_labels
     }
     for used, counts in zip(layers.sum(axis=1), confusion(trace.labels, answers, num_labels), strict=True):
         assert (used, *counts.ravel()) in every
+
+
+# --- PKD: the mean over classes
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_the_soft_term_is_divided_by_the_number_of_classes(num_labels):
+    scores, taught = [[1.0, -1.0, 0.5][:num_labels]], [[3.0, 0.0, 1.0][:num_labels]]
+    found = {}
+    for name, methods in (("equal", EQUAL), ("released", RELEASED)):
+        logits, states = torch.tensor([scores]).requires_grad_(), torch.ones(1, 1, 4)
+        teacher = ExitOutputs(torch.tensor([taught]), states=torch.ones(1, 2, 4))
+        variant = {"alpha": 1.0, "temperature": 5.0, "beta": 0.0}
+        loss = methods["pkd"].loss(
+            ExitOutputs(logits, states=states), TrainingBatch(torch.tensor([0]), variant, teacher=teacher)
+        )
+        loss.backward()
+        found[name] = loss.item(), logits.grad
+    assert torch.allclose(found["equal"][1], num_labels * found["released"][1])
+    p, q = (np.exp(np.array(row[0]) / 5) / np.exp(np.array(row[0]) / 5).sum() for row in (taught, scores))
+    assert found["equal"][0] == pytest.approx(-25 * (p * np.log(q)).sum(), rel=1e-5)
+    assert found["released"][0] == pytest.approx(25 * (p * np.log(p / q)).sum() / num_labels, rel=1e-4)
 
 
 # --- dropout in the frozen backbone

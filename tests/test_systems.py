@@ -20,7 +20,7 @@ from methods.act import Act
 from methods.base import ExitOutputs, ExitSpec, RuleSpec, TrainingBatch
 from methods.fastbert import StudentExit
 from methods.pkd import patience
-from methods.pondernet import geometric, halting_distribution
+from methods.pondernet import PRIORS, geometric, halting_distribution
 from methods.shallow_deep import fitted_temperature
 
 METHODS = discover()
@@ -293,6 +293,17 @@ def test_pondernet_loss_by_hand():
 def test_both_distributions_of_pondernet_sum_to_one(h, prior):
     assert halting_distribution(torch.tensor([h]).double()).sum().item() == pytest.approx(1)
     assert geometric(prior, len(h)).sum().item() == pytest.approx(1)
+
+
+def test_the_depth_that_a_prior_expects():
+    def expected(prior):
+        return (geometric(prior, 12) * torch.arange(1, 13)).sum().item()
+
+    assert [round(expected(prior), 2) for prior in (0.1, 0.2, 0.4)] == [5.28, 4.11, 2.47]  # as the docstring says
+    assert [round(expected(prior), 2) for prior in PRIORS] == [6.26, 4.11, 2.0]
+    assert expected(1e-4) == pytest.approx(6.5, abs=0.01)
+    # the models' priors spread over what a prior can ask for, 1 to 6.5 layers: in steps of about 2
+    assert np.diff([expected(prior) for prior in (*PRIORS[::-1], 1e-9)]) == pytest.approx([2, 2, 0], abs=0.3)
 
 
 @pytest.mark.parametrize(("name", "key"), [("act", "tau"), ("pondernet", "prior")])
