@@ -18,10 +18,10 @@ class Pkd(Static):
 
     The student is the first L/2 layers of the stage-1 model of the same seed, its teacher, with a new head; stage 2
     trains all of it. Loss: (1 - alpha) CE + alpha CE_T + beta PT. CE_T is the cross entropy to the teacher's
-    probabilities, both at temperature T, summed over classes as the paper writes it (the released code divides by their
-    number, too: `compat = "released"`), times T^2 as in that code. PT is the mean squared difference between the
-    normalised states (those that exits read; [CLS] in the paper) of student layers 1, 2, .. L/2 - 1 and teacher layers
-    2, 4, .. L - 2. Its layer fraction divides by L: 6 of 12 layers are 0.5.
+    probabilities, both at temperature T, summed over classes: the paper's formula, times T^2 as in the released code.
+    That code also divides by the number of classes, as `compat = "released"` does. PT is the mean squared difference
+    between the normalised states (those that exits read; [CLS] in the paper) of student layers 1, 2, .. L/2 - 1 and
+    teacher layers 2, 4, .. L - 2. Its layer fraction divides by L: 6 of 12 layers are 0.5.
     """
 
     name = "pkd"
