@@ -118,6 +118,10 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
         ),
         (("epochs = 1", "accumulation = 0\nepochs = 1"), "[recipes.stage1]: accumulation must be positive, got 0"),
         (
+            ("epochs = 1", "schedule_epochs = -1\nepochs = 1"),
+            "[recipes.stage1]: schedule_epochs must not be negative, got -1",
+        ),
+        (
             (
                 "[recipes.joint]",
                 "[recipes.bert.stage3]\nepochs = 1\nlearning_rate = 1.0\nbatch_size = 1\n[recipes.joint]",

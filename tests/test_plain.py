@@ -13,7 +13,7 @@ from bench.models.training import train
 from bench.models.vector import as_vector
 from bench.plan.suite import Recipe
 from methods import discover
-from methods.base import layer_losses, prediction_loss
+from methods.blocks import layer_losses, prediction_loss
 
 
 def gradients(module, output):

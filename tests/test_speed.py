@@ -28,7 +28,7 @@ from bench.store.files import write_json
 from bench.store.folder import RunFolder
 from bench.timing import in_turn, ratio
 from methods import discover
-from methods.base import Knob
+from methods.base import Knob, RuleSpec
 
 METHODS = discover()
 N = 24
@@ -101,8 +101,9 @@ def test_the_released_procedure_decides_as_the_replay(name, stops, make_model, m
     with torch.no_grad():
         for module in model.exits.values():
             module.classifier.weight.mul_(60)
-    knob = method.knob(model.num_layers, 2)
-    result = replay(method.halting_rule(model.num_layers, 2), record(model, examples(N), data))
+    spec = RuleSpec(model.num_layers, 2)
+    knob = method.knob(spec)
+    result = replay(method.halting_rule(spec), record(model, examples(N), data))
     layers = set()
     for value in knob.values:
         found = released.one_by_one(model, stops, value, data, range(N))
@@ -126,7 +127,7 @@ def test_imposed_exits_are_taken_and_have_the_share_that_was_asked_for(make_mode
     model, data = make_model(METHODS["deebert"]), make_data(N)
     batch = data.batch(np.arange(N))
     (layers,) = imposed_layers(0.5, model.num_layers, [batch])
-    found = run_live(model, ImposedRule(model.num_layers, layers), Knob(), 0.0, batch)
+    found = run_live(model, ImposedRule(RuleSpec(model.num_layers, 2), layers), Knob(), 0.0, batch)
     assert found.layers.tolist() == layers.tolist() and len(set(layers.tolist())) >= 3
     many = {"input_ids": torch.zeros(20_000, 1)}
     assert imposed_layers(0.25, 12, [many])[0].double().mean() / 12 == pytest.approx(0.25, abs=0.005)
@@ -156,7 +157,7 @@ def test_the_naive_grid_trains_stage_1_for_every_point(tmp_path):
     write_json(
         tmp_path / "run.json", {"suite": "s", "methods": {"static": None, "deebert": None, "pabee-frozen": None}}
     )
-    spec = {"task": "rte", "start": None}
+    spec = {"task": "rte", "start": None, "variant": ""}
     took = {"load": 0.5, "train": 8.0, "trace": 1.0, "all": 10.0}, {"load": 1.0, "train": 1.0, "trace": 1.5, "all": 4.0}
     first = {"key": "a", "spec": spec | {"method": "static"}, "seconds": took[0]}
     second = {"key": "b", "spec": spec | {"method": "deebert", "start": "a"}, "seconds": took[1]}

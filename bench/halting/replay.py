@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from bench.errors import UserError
 from bench.store.trace import Trace
-from methods.base import ExitOutputs, HaltingRule, Knob, prediction
+from methods.base import ExitOutputs, HaltingRule, Knob
+from methods.blocks import prediction
 
 
 @dataclass(frozen=True)
@@ -23,17 +26,19 @@ class Replay:
         scores: float64 [n, L].
         answers: float64 [n, L, C].
         ramp: predictions [n] and scores [n] of a second exit on layer L that is asked before the first, or None.
+        score_kind: of the rule; see `HaltingRule.score_kind`.
     """
 
     predictions: np.ndarray
     scores: np.ndarray
     answers: np.ndarray
     ramp: tuple[np.ndarray, np.ndarray] | None = None
+    score_kind: str = HaltingRule.score_kind
 
     def take(self, rows: np.ndarray) -> Replay:
         """The same of some examples."""
         ramp = None if self.ramp is None else (self.ramp[0][rows], self.ramp[1][rows])
-        return Replay(self.predictions[rows], self.scores[rows], self.answers[rows], ramp)
+        return Replay(self.predictions[rows], self.scores[rows], self.answers[rows], ramp, self.score_kind)
 
     def decide(self, knob: Knob, values: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
         """The layer at which every example halts and what it answers there, for each knob value: two of [K, n]."""
@@ -58,7 +63,11 @@ class Replay:
 
 
 def replay(rule: HaltingRule, trace: Trace) -> Replay:
-    """Step a rule once through all layers of a trace."""
+    """Step a rule once through all layers of a trace.
+
+    Raises:
+        UserError: a score is not finite.
+    """
     logits = torch.from_numpy(trace.logits)
     halting = None if trace.halting is None else torch.from_numpy(trace.halting)
     second = None if trace.ramp is None else torch.from_numpy(trace.ramp)
@@ -70,12 +79,27 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
         answer, score, state = rule.step(layer, outputs.at(layer), state)
         answers.append(answer)
         scores.append(score)
-    answers = torch.stack(answers, dim=1)  # [n, L, C]
+    answers, scores = torch.stack(answers, dim=1), torch.stack(scores, dim=1)  # [n, L, C], [n, L]
+    check_finite(rule, scores)
     ramp = None
     if trace.ramp is not None:
         last = rule.ramp(ExitOutputs(outputs.logits[:, -1], ramp=outputs.ramp))
         ramp = None if last is None else (prediction(last[0]).numpy(), last[1].numpy())
-    return Replay(prediction(answers).numpy(), torch.stack(scores, dim=1).numpy(), answers.numpy(), ramp)
+    return Replay(prediction(answers).numpy(), scores.numpy(), answers.numpy(), ramp, rule.score_kind)
+
+
+def check_finite(rule: HaltingRule, scores: Tensor) -> None:
+    """Refuse scores [n, L] that are NaN, which would reach no knob without a word, or infinite.
+
+    Raises:
+        UserError: naming the rule and the first such layer.
+    """
+    wrong = ~scores.isfinite()
+    if wrong.any():
+        layer = int(wrong.any(dim=0).nonzero()[0]) + 1
+        here = scores[wrong[:, layer - 1], layer - 1]
+        what = "NaN" if here.isnan().any() else "infinite"
+        raise UserError(f"{type(rule).__name__}: {len(here)} of {len(scores)} scores at layer {layer} are {what}")
 
 
 @dataclass(frozen=True)

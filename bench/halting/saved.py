@@ -24,12 +24,14 @@ from bench.models.card import ABOUT, check_description, model_card
 from bench.models.loading import empty_encoder, load_config, load_tokenizer
 from bench.models.model import EarlyExitModel, with_exits
 from bench.models.tokens import encode, sorted_batches
+from bench.plan.methods import rule_spec
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS
 from bench.store.files import not_written, write_json, write_text
 from methods import discover
-from methods.base import Method, prediction
+from methods.base import Method
+from methods.blocks import prediction
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class EarlyExitClassifier:
     def __init__(self, model: EarlyExitModel, method: Method, tokenizer: PreTrainedTokenizerBase, about: dict) -> None:
         self.model, self.method, self.tokenizer, self.about = model.eval(), method, tokenizer, about
         self.task = TASKS[about["task"]]
-        self.rule = method.halting_rule(model.num_layers, model.num_labels)
-        self.knob = method.knob(model.num_layers, model.num_labels)
+        asked = rule_spec(method, model.num_layers, model.num_labels, about["variant"])
+        self.rule, self.knob = method.halting_rule(asked), method.knob(asked)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder of its own, whole or not at all; a saved model that was there is replaced.

@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.costs import mac_fraction
+from bench.plan.methods import rule_spec
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
@@ -78,8 +79,8 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     """
     spec, task, trace = record["spec"], TASKS[record["spec"]["task"]], Trace.load(path)
     num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
-    knob = method.knob(num_layers, task.num_labels)
-    result = replay(method.halting_rule(num_layers, task.num_labels), trace)
+    asked = rule_spec(method, num_layers, task.num_labels, spec["variant"])
+    knob, result = method.knob(asked), replay(method.halting_rule(asked), trace)
     layers, predictions = result.decide(knob, knob.values)  # [K, n]
     named = {"cell": record["key"], "suite": suite, "split": split, "method": method.name, "knob": knob.name}
     named |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}

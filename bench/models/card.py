@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.plan.methods import rule_spec
 from bench.plan.suite import COMPATS, PRECISIONS
 from bench.sources.tasks import TASKS
 from methods.base import Method
@@ -26,7 +27,7 @@ def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) 
     columns = ("layer_fraction", "mac_fraction", "value")
     points = zip(*(rows[name].tolist() for name in columns), strict=True)
     # of the knob itself: rows have none for models without one, whose rule still has a value that halts nobody early
-    values = method.knob(record["layers"], TASKS[spec["task"]].num_labels).values
+    values = method.knob(rule_spec(method, record["layers"], TASKS[spec["task"]].num_labels, spec["variant"])).values
     curve = [
         {"knob_value": knob, **dict(zip(columns, point, strict=True))}
         for knob, point in zip(values, points, strict=True)

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from methods.base import ExitSpec
-from methods.static import Static
+from methods.blocks import PoolerExit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -74,7 +74,7 @@ def model_macs(model: EarlyExitModel, panel: PreTrainedConfig) -> dict:
         panel: the configuration of the panel's backbone.
     """
     width, layers = model.backbone.hidden_size, [str(layer) for layer in range(1, model.num_layers + 1)]
-    head = Static().exit(ExitSpec(panel.hidden_size, model.num_labels, 0.0, 0.02, 1, 1))
+    head = PoolerExit(ExitSpec(panel.hidden_size, model.num_labels, 0.0, 0.02, 1, 1))
     return {
         **backbone_macs(model.backbone.config),
         "exits": [exit_macs(model.exits[layer], width) if layer in model.exits else [0, 0, 0] for layer in layers],

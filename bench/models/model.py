@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.models.backbones import Batch, Layerwise
 from methods.base import ExitOutputs, ExitSpec, Method
+from methods.blocks import exit_of
 
 
 class EarlyExitModel(nn.Module):
@@ -31,7 +32,7 @@ class EarlyExitModel(nn.Module):
 
     @property
     def reads_sequence(self) -> bool:
-        """Whether some exit reads the states of all tokens, not of [CLS] alone."""
+        """Whether some exit reads the states of all tokens, not one state of the layer alone."""
         return any(getattr(module, "reads_sequence", False) for module in self.exits.values())
 
     def exit(self, layer: int, hidden: Tensor, attention: Tensor | None = None) -> ExitOutputs:
@@ -111,7 +112,7 @@ def with_exits(method: Method, backbone: Layerwise, num_labels: int, seed_parts:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("exit", *seed_parts, layer))
             spec = ExitSpec(backbone.hidden_size, num_labels, backbone.dropout, std, layer, num_layers)
-            exits[layer] = method.exit(spec)
+            exits[layer] = exit_of(method, spec)
     method.connect(exits)
     return EarlyExitModel(backbone, exits, num_labels)
 

@@ -72,8 +72,10 @@ def train(
         [vector], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
     )
     data, held_out = split_off(data, method.held_out(variant))
-    steps = recipe.epochs * math.ceil(len(data) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate(steps, round(recipe.warmup * steps)))
+    per_epoch = math.ceil(len(data) / recipe.batch_size)
+    steps, scheduled = recipe.epochs * per_epoch, (recipe.schedule_epochs or recipe.epochs) * per_epoch
+    rate = learning_rate(scheduled, round(recipe.warmup * scheduled))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
     how = (data, device, precision, recipe.accumulation)
     read = reader(model, *how, keep_dropout=compat == "released")
@@ -102,8 +104,11 @@ def train(
 
 
 def learning_rate(steps: int, warmup: int) -> Callable[[int], float]:
-    """The learning rate at every step as a share of the highest: a linear rise over `warmup` steps, then down to 0."""
-    return lambda step: step / warmup if step < warmup else 1 - (step - warmup) / (steps - warmup)
+    """The learning rate at every step as a share of the highest.
+
+    A linear rise over `warmup` steps, then down to 0, which it reaches after `steps` and keeps.
+    """
+    return lambda step: step / warmup if step < warmup else max(0.0, 1 - (step - warmup) / (steps - warmup))
 
 
 def inference_batch(parts: int) -> int:

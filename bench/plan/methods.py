@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 from bench.errors import UserError, check_name, cut, nearest, one_line
 from bench.plan.suite import STAGES, Suite
-from methods import DEFAULT, discover, from_file
-from methods.base import Method
-
-#: Names of methods become parts of file names, columns and headings.
-METHOD_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
+from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
+from methods.base import Method, RuleSpec
 
 
 def trained_methods(methods: dict[str, Method]) -> list[Method]:
@@ -77,6 +73,15 @@ def full_variant(method: Method, text: str) -> dict[str, float | str]:
     return {**defaults, **parse_variant(method, text)}
 
 
+def rule_spec(method: Method, num_layers: int, num_labels: int, variant: str) -> RuleSpec:
+    """What a method's rule and knob are asked with, for a model that was trained with a variant.
+
+    A method that replays another one's models is told that one's variant, its defaults included.
+    """
+    trained = discover().get(method.trained_by, method) if method.trained_by else method
+    return RuleSpec(num_layers, num_labels, full_variant(trained, variant))
+
+
 def variant_name(values: dict[str, float | str]) -> str:
     """The canonical name of a variant: `tau=0.005`, numbers as %g."""
     return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())
@@ -127,9 +132,8 @@ def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
         why = f"{type(error).__name__}: {one_line(error)}"
         raise UserError(f"method file '{entry}' cannot be imported: {why}") from error
     for method in found:
-        if not METHOD_NAME.fullmatch(str(method.name)):
-            got = cut(repr(method.name))
-            raise UserError(f"method file '{entry}': a method's name has a-z, 0-9, '-', at most 40, got {got}")
+        if not is_legal_name(method.name):
+            raise UserError(f"method file '{entry}': a method's name is {LEGAL_NAME}, got {cut(repr(method.name))}")
     if not found:
         raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
     return found

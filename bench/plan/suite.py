@@ -26,7 +26,8 @@ class Recipe:
     """How a stage is trained: one table `[recipes.NAME]`, where NAME is a stage or a method.
 
     `accumulation` is the number of parts that a batch is computed in, one after the other, to save memory; `warmup`
-    the share of the steps over which the learning rate rises, before it falls.
+    the share of the steps over which the learning rate rises, before it falls; `schedule_epochs` the number of epochs
+    that the learning rate falls over, after which it stays 0 (0: the epochs of the training, which is sane).
     """
 
     epochs: int
@@ -36,19 +37,21 @@ class Recipe:
     clip: float = 1.0
     accumulation: int = 1
     warmup: float = 0.0
+    schedule_epochs: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "batch_size", "clip", "accumulation"):
             if not 0 < getattr(self, name) <= LARGEST:
                 raise UserError(f"{name} must be positive, got {cut(getattr(self, name))}")
-        if not 0 <= self.weight_decay <= LARGEST:
-            raise UserError(f"weight_decay must not be negative, got {cut(self.weight_decay)}")
+        for name in ("weight_decay", "schedule_epochs"):
+            if not 0 <= getattr(self, name) <= LARGEST:
+                raise UserError(f"{name} must not be negative, got {cut(getattr(self, name))}")
         if not 0 <= self.warmup < 1:
             raise UserError(f"warmup must be a share of the steps, from 0 to below 1, got {cut(self.warmup)}")
 
     def spec(self) -> dict:
-        """What of it stands in keys: everything, but one part a batch and no warm-up are not worth another key."""
-        usual = (("accumulation", 1), ("warmup", 0))
+        """What of it stands in keys: everything but what is as usual in the keys that most recipes leave out."""
+        usual = (("accumulation", 1), ("warmup", 0), ("schedule_epochs", 0))
         return {name: value for name, value in asdict(self).items() if (name, value) not in usual}
 
 

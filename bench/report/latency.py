@@ -24,6 +24,7 @@ from bench.models.backbones import Batch
 from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
+from bench.plan.methods import rule_spec
 from bench.report.figures.draw import draw_one
 from bench.sources.examples import load_split
 from bench.sources.tasks import TASKS
@@ -85,8 +86,8 @@ def latency_rows(
     saved = EarlyExitClassifier.from_pretrained(folder.model_path(spec), trained, device)
     model, examples = saved.model, load_split(grid.source, task, split, grid.limit)
     data = encode(saved.tokenizer, examples, spec["max_length"])
-    rule = method.halting_rule(model.num_layers, task.num_labels)
-    knob = method.knob(model.num_layers, task.num_labels)
+    asked = rule_spec(method, model.num_layers, task.num_labels, spec["variant"])
+    rule, knob = method.halting_rule(asked), method.knob(asked)
     values = settings(rule, knob, Trace.load(folder.trace_path(cell.key, split)))
     keys = {"cell": cell.key, "suite": grid.suite.name, "split": split, "method": method.name, "knob": knob.name}
     keys |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}

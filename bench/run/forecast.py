@@ -29,6 +29,7 @@ from bench.sources.examples import Source, load_split
 from bench.sources.tasks import TASKS
 from bench.store.folder import RunFolder
 from methods.base import ExitSpec, Method
+from methods.blocks import exit_of
 
 #: Lengths are not tokenised for a forecast: English has about this many characters a token.
 CHARACTERS = 4
@@ -192,7 +193,7 @@ def cell_macs(cell: Cell, grid: Grid) -> float:
 
 def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) -> bool:
     """Whether a method's exits read the states of all tokens."""
-    exits = (method.exit(ExitSpec(config.hidden_size, num_labels, 0.0, 0.02, layer, 2)) for layer in (1, 2))
+    exits = (exit_of(method, ExitSpec(config.hidden_size, num_labels, 0.0, 0.02, layer, 2)) for layer in (1, 2))
     return any(getattr(module, "reads_sequence", False) for module in exits)
 
 

@@ -32,7 +32,7 @@ from bench.models.tokens import Encoded
 from bench.models.tracing import record
 from bench.models.training import inference_batch, train
 from bench.plan.cell import Cell
-from bench.plan.methods import full_variant
+from bench.plan.methods import full_variant, rule_spec
 from bench.plan.suite import Recipe
 from bench.run.environment import environment
 from bench.run.work import Work
@@ -188,12 +188,13 @@ def trace_split(
     if not np.isfinite(trace.logits[:, -1]).all():
         raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
     digest = trace.save(work.folder.trace_path(cell.key, split))
-    return digest, full_depth_values(method, trace, TASKS[cell.spec["task"]])
+    return digest, full_depth_values(method, cell.spec["variant"], trace, TASKS[cell.spec["task"]])
 
 
-def full_depth_values(method: Method, trace: Trace, task: Task) -> dict[str, float]:
+def full_depth_values(method: Method, variant: str, trace: Trace, task: Task) -> dict[str, float]:
     """The GLUE metrics of a trace's last answers."""
-    result = replay(method.halting_rule(trace.logits.shape[1], task.num_labels), trace)
+    asked = rule_spec(method, trace.logits.shape[1], task.num_labels, variant)
+    result = replay(method.halting_rule(asked), trace)
     values = GlueMetric(task.id).compute(predictions=result.predictions[:, -1], references=trace.labels)
     return {name: float(value) for name, value in values.items()}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.plan.methods import rule_spec
 from bench.sources.tasks import TASKS
 from bench.speed.table import NotMeasured, Row, Settings
 from bench.store.folder import RunFolder
@@ -40,8 +41,10 @@ def sweeps(folder: RunFolder, records: dict[str, dict]) -> Iterator[tuple[dict, 
     shared = folder.shared()["methods"]
     for name, method in methods_of(folder).items():
         for record in records.values():
-            if name in shared and record["spec"]["method"] == (method.trained_by or name):
-                yield record, len(method.knob(record["layers"], TASKS[record["spec"]["task"]].num_labels).values)
+            spec = record["spec"]
+            if name in shared and spec["method"] == (method.trained_by or name):
+                asked = rule_spec(method, record["layers"], TASKS[spec["task"]].num_labels, spec["variant"])
+                yield record, len(method.knob(asked).values)
 
 
 def alone(record: dict, records: dict[str, dict]) -> float:

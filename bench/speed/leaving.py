@@ -21,7 +21,7 @@ from bench.speed.real import deebert, problem
 from bench.speed.released import entropy_is_low, one_by_one
 from bench.speed.table import Row, Settings
 from bench.timing import in_turn, ratio
-from methods.base import ExitOutputs, HaltingRule, Knob
+from methods.base import ExitOutputs, HaltingRule, Knob, RuleSpec
 from methods.deebert import DeeBert
 
 #: Mean shares of the layers that exits are imposed at.
@@ -34,8 +34,10 @@ MANY, FEW = 400, 32
 class ImposedRule(HaltingRule):
     """Score: layers since the one at which the example is told to halt; `layers` [n] are those of one batch."""
 
-    def __init__(self, num_layers: int, layers: Tensor) -> None:
-        super().__init__(num_layers)
+    score_kind = "fixed"
+
+    def __init__(self, spec: RuleSpec, layers: Tensor) -> None:
+        super().__init__(spec)
         self.layers = layers
 
     def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
@@ -81,7 +83,7 @@ def saved_time(where: str, model: EarlyExitModel, batches: list[Batch], goal: st
 
 def leave(model: EarlyExitModel, batch: Batch, layers: Tensor) -> Decisions:
     """Answer a batch by the live engine, everybody at a given layer."""
-    return run_live(model, ImposedRule(model.num_layers, layers), Knob(), 0.0, batch)
+    return run_live(model, ImposedRule(RuleSpec(model.num_layers, model.num_labels), layers), Knob(), 0.0, batch)
 
 
 def imposed_layers(share: float, num_layers: int, batches: list[Batch]) -> list[Tensor]:
@@ -94,8 +96,8 @@ def against_batch_one(settings: Settings) -> Iterator[Row]:
     """Examples a second of the live engine against the released procedure, where half of the layers are used."""
     given, model = problem(settings, "sst2"), deebert(settings, "sst2")
     method, data = DeeBert(), given.data
-    rule = method.halting_rule(model.num_layers, model.num_labels)
-    knob = method.knob(model.num_layers, model.num_labels)
+    asked = RuleSpec(model.num_layers, model.num_labels)
+    rule, knob = method.halting_rule(asked), method.knob(asked)
     result = replay(rule, record(model, given.examples, data))
     shares = result.exit_layers(knob, knob.values).mean(axis=1) / model.num_layers  # [K]
     setting = int(np.abs(shares - 0.5).argmin())

@@ -27,9 +27,9 @@ from bench.speed.released import Stops, entropy_is_low, one_by_one, patience_is_
 from bench.speed.table import Row, Settings
 from bench.store.trace import Trace
 from bench.timing import in_turn, ratio
-from methods.base import Method
+from methods.base import Method, RuleSpec
 from methods.deebert import DeeBert
-from methods.pabee import PabeeFrozen
+from methods.pabee_frozen import PabeeFrozen
 
 #: Examples that the released procedure answers, one by one, at every threshold.
 FEW = 16
@@ -73,10 +73,10 @@ def plain_pass(model: EarlyExitModel, data: Encoded) -> np.ndarray:
 def sweep_all(trace: Trace) -> dict[Method, Replay]:
     """Every operating point of both rules on a trace."""
     _, num_layers, num_labels = trace.logits.shape
-    found = {}
+    found, asked = {}, RuleSpec(num_layers, num_labels)
     for method in RULES:
-        found[method] = replay(method.halting_rule(num_layers, num_labels), trace)
-        knob = method.knob(num_layers, num_labels)
+        found[method] = replay(method.halting_rule(asked), trace)
+        knob = method.knob(asked)
         found[method].decide(knob, knob.values)
         exact_curve(found[method], trace.labels, num_labels)
     return found
@@ -87,7 +87,7 @@ def against_released(
 ) -> Iterator[Row]:
     """How many times as fast per example as one pass for each threshold, and in how many decisions the two differ."""
     few = np.random.default_rng(0).permutation(len(data))[:FEW]
-    knobs = {method: method.knob(model.num_layers, model.num_labels) for method in RULES}
+    knobs = {method: method.knob(RuleSpec(model.num_layers, model.num_labels)) for method in RULES}
     swept, answered = {}, {}
 
     def ours() -> None:

@@ -34,7 +34,7 @@ from bench.sources.examples import Embedded
 from bench.sources.tsv import Folder
 from bench.speed.table import Row, Settings
 from bench.timing import seconds
-from methods.base import prediction_loss
+from methods.blocks import prediction_loss
 from methods.static import Static
 
 TASK, PAIRS = "rte", 3

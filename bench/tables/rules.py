@@ -13,7 +13,8 @@ import torch
 from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions
-from methods.base import Knob, entropy
+from methods.base import Knob, RuleSpec
+from methods.blocks import entropy
 from methods.dact import SLACK, DactRule, ExactRule
 
 MODEL = ["suite", "task", "split", "backbone", "method", "variant", "seed"]
@@ -76,9 +77,9 @@ def bound_rows(source: Sweep) -> Iterator[Rows]:
     """
     if source.keys["method"] != "dact":
         return
-    num_layers = source.trace.logits.shape[1]
+    asked = RuleSpec(*source.trace.logits.shape[1:])
     for bound, rule, values in (("paper", DactRule, SLACK[:1]), ("exact", ExactRule, SLACK)):
-        result = replay(rule(num_layers), source.trace)
+        result = replay(rule(asked), source.trace)
         layers = result.exit_layers(Knob("eps", values, sign=-1), values)  # [K, n]
         predictions = result.predictions_at(layers)
         metrics = evaluate_predictions(source.task, source.trace.labels, predictions)
@@ -104,7 +105,7 @@ def confidence_rows(source: Sweep) -> Iterator[Rows]:
     trace, method = source.trace, source.keys["method"]
     decided = np.nan
     if method in DACTS:
-        a = torch.from_numpy(replay(DactRule(trace.logits.shape[1]), trace).answers)
+        a = torch.from_numpy(replay(DactRule(RuleSpec(*trace.logits.shape[1:])), trace).answers)
         unsure = torch.special.entr(a).sum(dim=-1).numpy()  # [n, L]
         # h_L is penalised, but layer L halts whatever it says
         h, (low, high) = trace.halting[:, :-1], UNDECIDED
