@@ -12,7 +12,7 @@ from methods import DEFAULT, discover, from_file
 from methods.base import Method
 
 #: Names of methods become parts of file names, columns and headings.
-METHOD_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
+METHOD_NAME = re.compile("(?=.{1,40}$)[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def trained_methods(methods: dict[str, Method]) -> list[Method]:
@@ -129,7 +129,7 @@ def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
     for method in found:
         if not METHOD_NAME.fullmatch(str(method.name)):
             got = cut(repr(method.name))
-            raise UserError(f"method file '{entry}': a method's name has a-z, 0-9, '-', at most 40, got {got}")
+            raise UserError(f"method file '{entry}': a method's name has a-z, 0-9, single '-', at most 40, got {got}")
     if not found:
         raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
     return found
