@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.halting.replay import replay
 from bench.models.tokens import Encoded
-from bench.models.training import split_off, train
+from bench.models.training import hold_out, train
 from bench.plan.suite import Recipe
 from bench.store.trace import Trace
 from methods import DEFAULT, discover, shallow_deep
@@ -184,7 +184,7 @@ def test_temperatures_are_fitted_on_rows_that_are_not_trained_on(make_model, mak
     plain = make_model(method)
     assert train(plain, method, {"temperature": "none"}, data, recipe, ("task", 0)) == 2 * 40
     assert {module.temperature.item() for module in plain.exits.values()} == {1.0}
-    assert split_off(data, 0.0) == (data, None)
+    assert hold_out(data, 0.0) == (data, None)
 
 
 # --- ACT

@@ -111,7 +111,7 @@ class PerKind:
         self.function, self.grid, self.known = function, grid, {}
 
     def of(self, cell: Cell) -> float:
-        """The number of a cell."""
+        """The number of a cell, from the first cell of its kind that was asked about."""
         kind = tuple(cell.spec[name] for name in ("backbone", "task", "method", "variant"))
         if kind not in self.known:
             self.known[kind] = self.function(cell, self.grid)

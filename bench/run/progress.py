@@ -38,7 +38,7 @@ class Progress:
             style = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed} {postfix}"
             self.bar = tqdm(total=self.total, initial=finished, bar_format=style, dynamic_ncols=True)
 
-    def add(self, cell: Cell) -> None:
+    def reopen(self, cell: Cell) -> None:
         """Count a finished cell as waiting again: another cell needs its model."""
         self.waiting[cell.key] = cell
         self.done -= 1
@@ -47,7 +47,7 @@ class Progress:
         """Count a cell as running: a worker has it."""
         self.running[cell.key] = (self.waiting.pop(cell.key, cell), time.monotonic())
 
-    def back(self, cell: Cell) -> None:
+    def requeue(self, cell: Cell) -> None:
         """Count a running cell as waiting again: it has to be run once more."""
         self.running.pop(cell.key)
         self.waiting[cell.key] = cell
@@ -67,6 +67,7 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Predicted seconds until the last cell ends; None as long as nothing is known."""
+        # as if the work left were shared evenly: near the end fewer cells are left than could run
         now, left = time.monotonic(), 0.0
         for cell in self.waiting.values():
             predicted = self.estimator.predict(cell.spec)
@@ -98,7 +99,7 @@ class Progress:
             print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}", file=sys.stderr, flush=True)
 
     def running_now(self) -> str:
-        """The cells in the workers' hands with their ages."""
+        """The running cells and for how long each has run, in words."""
         now = time.monotonic()
         return "; ".join(f"{cell.label} ({now - start:.0f} s)" for cell, start in self.running.values()) or "nothing"
 
