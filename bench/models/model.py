@@ -79,7 +79,7 @@ def build_model(
     start: dict[str, Tensor] | None = None,
     variant: dict[str, float | str] | None = None,
 ) -> EarlyExitModel:
-    """An untrained model for a method: exits made, starting weights loaded, and everything frozen that it does not train.
+    """A model ready for training: exits made, starting weights loaded, and frozen what the method does not train.
 
     The initial weights of an exit depend on `seed_parts` (backbone, task, seed) and its layer, never on the method.
 
