@@ -114,14 +114,13 @@ def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCur
     highest = np.maximum.accumulate(scores[:, :last], axis=1)
     is_peak = np.ones_like(highest, dtype=bool)
     is_peak[:, 1:] = highest[:, 1:] > highest[:, :-1]
-    peaks = np.where(is_peak, np.arange(last), last)
-    next_peak = np.full_like(peaks, last)
-    next_peak[:, :-1] = np.minimum.accumulate(peaks[:, :0:-1], axis=1)[:, ::-1]
 
-    rows, target = np.nonzero(is_peak)
-    order = np.argsort(-highest[rows, target], kind="stable")
-    rows, target = rows[order], target[order]
-    source, thresholds = next_peak[rows, target], highest[rows, target]
+    rows, target = np.nonzero(is_peak)  # row by row, each row's peaks from the first layer to the last
+    row_ends = np.append(rows[1:] != rows[:-1], True)
+    source = np.where(row_ends, last, np.append(target[1:], last))
+    thresholds = highest[rows, target]
+    order = np.argsort(-thresholds, kind="stable")
+    rows, source, target, thresholds = rows[order], source[order], target[order], thresholds[order]
     last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)
 
     change = np.zeros((len(rows), num_labels, num_labels), dtype=np.int64)
