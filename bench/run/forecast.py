@@ -184,7 +184,7 @@ def cell_macs(cell: Cell, grid: Grid) -> float:
         passes = recipe.epochs  # dropout makes every pass another one, or exits read more than what is kept
     else:
         passes = read
-    traced = sum(value for split, value in forward.items() if split != "train")
+    traced = sum(forward[split] for split in task.validation_splits)
     return kept / layers * (passes * forward["train"] + traced) + method.has_teacher * taught * forward["train"]
 
 
@@ -237,6 +237,7 @@ def parameters(checkpoint: Checkpoint) -> int:
 def trace_bytes(cell: Cell, grid: Grid) -> int:
     """Size of the traces of a cell: logits and halting values of every layer in float32, and three numbers a row."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
-    splits = [split for split in task.splits if split != "train"]
-    rows = sum(len(token_counts(grid.source, task.id, s, spec["limit"], spec["max_length"])) for s in splits)
+    rows = sum(
+        len(token_counts(grid.source, task.id, s, spec["limit"], spec["max_length"])) for s in task.validation_splits
+    )
     return rows * (4 * load_config(cell.checkpoint).num_hidden_layers * (task.num_labels + 1) + 24)

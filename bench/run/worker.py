@@ -146,8 +146,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     seen = train(model, method, variant, data, recipe, order, *how, teacher)
     trained = time.perf_counter()
 
-    splits = [split for split in task.splits if split != "train"]
-    traced = {split: trace_split(cell, work, model, method, split, recipe.accumulation) for split in splits}
+    traced = {s: trace_split(cell, work, model, method, s, recipe.accumulation) for s in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
     panel = load_config(cell.panel_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}

@@ -44,7 +44,7 @@ def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int)
     panel, config = load_config(cell.panel_checkpoint), load_config(cell.checkpoint)
     layers = config.num_hidden_layers
     traces = {}
-    for split in (name for name in task.splits if name != "train"):
+    for split in task.validation_splits:
         trace = random_trace(rng, rows, layers, task.num_labels, cell.spec["method"] == "dact")
         traces[split] = trace.save(folder.trace_path(cell.key, split))
     of_panel = {**backbone_macs(panel), "layers": panel.num_hidden_layers, "head": [0, 0, 0]}
