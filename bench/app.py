@@ -16,7 +16,7 @@ from bench.plan.suite_file import load_suite
 from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
-from bench.run.devices import check_backend, places_of, resolve_devices, resolve_workers
+from bench.run.devices import check_backend, count_processors, resolve_devices, resolve_workers
 from bench.run.runner import run as run_cells
 from bench.run.runner import tidy
 from bench.run.todo import Todo, find_todo
@@ -39,9 +39,9 @@ def run(options: Namespace) -> int:
         UserError: anything that the user can mend.
     """
     if options.check_method:
-        from bench.conformance import check_and_say
+        from bench.conformance import report_checks
 
-        return check_and_say(resolve_methods(options.check_method)[0])
+        return report_checks(resolve_methods(options.check_method)[0])
     name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
@@ -94,7 +94,7 @@ def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, opt
         print(f"{cell.key[:12]}  {cell.label:50}  {state}")
     if todo.pending and options.backend == "local":
         jobs, device = resolve_workers(options)
-        where = (device, jobs, places_of(device))
+        where = (device, jobs, count_processors(device))
         print(*forecast(grid, todo, folder, *where, options.save_models).lines(device, jobs), sep="\n")
     print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
     return 0
@@ -116,7 +116,7 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
         print(f"{what}, {len(todo.finished)} done or skipped")
         return
     backend = open_backend(options)
-    print(f"{what}, {len(todo.finished)} done or skipped, {backend.place}")
+    print(f"{what}, {len(todo.finished)} done or skipped, {backend.description}")
     started = time.monotonic()
     outside = tuple(sorted(set(files.values())))
     work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models, grid.unlabelled)

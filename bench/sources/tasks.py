@@ -56,6 +56,11 @@ class Task:
         return self.title
 
     @property
+    def validation_splits(self) -> list[str]:
+        """The splits that are traced and scored: all but `train`; MNLI has two."""
+        return [split for split in self.splits if split != "train"]
+
+    @property
     def regression(self) -> bool:
         """Whether the labels are scores instead of classes."""
         return not self.labels

@@ -106,7 +106,7 @@ def static_values(points: pd.DataFrame, task: Task, seeds: list[int]) -> np.ndar
     Raises:
         UserError: rows of points.csv that have other seeds.
     """
-    split = next(name for name in task.splits if name != "train")
+    split = task.validation_splits[0]
     rows = points[(points["method"] == "static") & (points["task"] == task.id) & (points["split"] == split)]
     if sorted(rows["seed"]) != seeds:
         raise UserError(f"points of static on {task.id}: expected seeds {seeds}, got {sorted(rows['seed'])}")

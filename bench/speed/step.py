@@ -20,7 +20,7 @@ from transformers import BertConfig
 from bench.models.backbones import Layerwise
 from bench.models.costs import feed_forward_size
 from bench.models.loading import empty_encoder, encoded, fresh_backbone
-from bench.models.model import EarlyExitModel, build_model, join
+from bench.models.model import EarlyExitModel, build_model, stack_layers
 from bench.models.tokens import Encoded
 from bench.models.training import epochs, train
 from bench.plan.methods import full_variant
@@ -46,7 +46,7 @@ def bare_loop(model: EarlyExitModel, method: Method, variant: dict, data: Encode
     for step, (batch, labels) in enumerate(batches):
         states = list(model.backbone.sequences(batch))
         outputs = [model.exit(layer, hidden) for layer, hidden in enumerate(states, start=1)]
-        said = join(outputs, torch.stack([hidden[:, 0] for hidden in states], dim=1))
+        said = stack_layers(outputs, torch.stack([hidden[:, 0] for hidden in states], dim=1))
         method.loss(said, TrainingBatch(labels, variant, step, len(batches))).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()

@@ -12,7 +12,7 @@ from itertools import groupby
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
+from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, concat_rows, exit_rows, point_rows, sweep
 from bench.plan.methods import load_method_file
 from bench.processes import call_all
 from bench.sources.tasks import TASKS
@@ -151,7 +151,7 @@ def panel_tables(rows: Iterable[tuple[str, Rows]]) -> dict[str, pd.DataFrame]:
     parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
     for name, some in rows:
         parts[name].append(some)
-    tables = {name: joined(parts.pop(name), columns) for name, columns in FROM_TRACES.items()}
+    tables = {name: concat_rows(parts.pop(name), columns) for name, columns in FROM_TRACES.items()}
     return tables | {"curves": curve_table(tables["points"], tables.pop("exact"))}
 
 
