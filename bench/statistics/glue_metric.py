@@ -1,7 +1,8 @@
-"""GLUE's metrics as a module of the `evaluate` library, built here because nothing may be downloaded at run time.
+"""GLUE's metrics of one prediction, as a module of the `evaluate` library: each model's values at full depth.
 
-It gives each model's full-depth values, and is kept independent of `bench.statistics.metrics`, which it checks: rates
-from boolean arrays, correlations from scipy, Matthews as a correlation of one-hot vectors (Gorodkin 2004).
+Built here because nothing may be downloaded at run time. Computed independently of `bench.statistics.metrics`, so that
+each checks the other: rates from boolean arrays, correlations from scipy, Matthews as a correlation of one-hot vectors
+(Gorodkin 2004).
 """
 
 from __future__ import annotations
