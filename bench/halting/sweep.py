@@ -97,7 +97,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         constant=record["constant_label"],
         exact=exact_points(task, trace, result, panel_layers) if many else None,
         by_layer=result.predictions if task.regression else result.predictions.astype(np.int8),
-        mac_fraction=mac_fraction(record.get("macs"), layers, trace.length),
+        mac_fraction=mac_fraction(record["macs"], layers, trace.length),
         accumulation=record.get("accumulation", 1),
         train_rows=record.get("examples_seen", np.nan) / spec["recipe"]["epochs"],
     )

@@ -100,19 +100,17 @@ def example_macs(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndar
     return macs["embedding"] * tokens + layers * (macs["token"] * tokens + macs["pair"] * tokens**2) + heads
 
 
-def mac_fraction(macs: dict | None, layers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def mac_fraction(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Multiply-adds used, over those of the panel's static model at full depth on the same examples: [K].
 
     Both are sums over the examples, each at its own number of tokens without padding, so the fraction does not
     depend on how examples are batched.
 
     Args:
-        macs: of `model_macs`; None (records of earlier versions) gives NaN.
+        macs: of `model_macs`.
         layers: [K, n], the layer at which each example leaves.
         lengths: [n] tokens.
     """
-    if macs is None:
-        return np.full(len(layers), np.nan)
     panel = macs["panel"]
     static = {**panel, "exits": [[0, 0, 0]] * (panel["layers"] - 1) + [panel["head"]]}
     full = example_macs(static, np.full(len(lengths), panel["layers"]), lengths)
