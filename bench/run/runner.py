@@ -69,5 +69,5 @@ def clear(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
                 place = folder.set_aside(path)
                 print(f"not as it was written, set aside as {place}: {cell.label}", file=sys.stderr)
             if force or is_open(cell, folder, True, work.save_models):
-                folder.clear(cell.key)
+                folder.remove_record(cell.key)
             locks.drop(cell.key)

@@ -39,7 +39,7 @@ def find_todo(
         save_models: a finished cell whose model was not saved is unfinished.
     """
     todo = Todo()
-    written = folder.written()  # to look for a file that is not there, for every cell, would take most of the time
+    written = folder.recorded()  # to look for a file that is not there, for every cell, would take most of the time
     unfinished = {
         cell.key
         for cell in cells
