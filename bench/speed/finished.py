@@ -40,7 +40,7 @@ def finish(grid: Grid, folder: RunFolder, rows: int = ROWS) -> int:
 def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int) -> dict:
     """What a worker would have written into the record of a cell, with its traces in their places."""
     task = TASKS[cell.spec["task"]]
-    panel, layers = (load_config(c).num_hidden_layers for c in (cell.panel_checkpoint, cell.checkpoint))
+    panel, layers = (load_config(c).num_hidden_layers for c in (cell.family_checkpoint, cell.checkpoint))
     traces = {}
     for split in (name for name in task.splits if name != "train"):
         trace = random_trace(rng, rows, layers, task.num_labels, cell.spec["method"] == "dact")
