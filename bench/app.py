@@ -48,6 +48,7 @@ def run(options: Namespace) -> int:
         return compare_and_draw(options.compare, folder, figures)
     if options.collect:
         return collect_and_draw(folder, figures)
+    # From here on the data and checkpoints must be there; collecting, above, does without them.
     grid, files = resolve_grid(options, read_pins(folder.path))
     if options.measure_latency:
         from bench.report.latency import measure_latency
@@ -65,9 +66,11 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
     if options.plan:
         return print_plan(cells, todo, grid, folder, options)
+    # Nothing has been written yet, so that a command that is refused up to here leaves no folder behind.
     check_loadable(todo, grid.suite.max_length)
     folder.create()
     make_writable(figures, "figures")
+    # models that were trained only for others to start from are reported, too: they cost nothing more
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     with exclusive(folder, "run.json"):  # two runs that start together would lose one's entries
@@ -116,7 +119,7 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
     backend = open_backend(options)
     print(f"{what}, {backend.place}")
     started = time.monotonic()
-    outside = tuple(sorted(set(files.values())))
+    outside = tuple(sorted(set(files.values())))  # a tuple, because workers cache what they import by it
     work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models, grid.unlabelled)
     failed = run_cells(todo, work, backend, options.fail_fast, options.force)
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
@@ -138,7 +141,7 @@ def prepare(grid: Grid, folder: RunFolder) -> int:
     """Download data and checkpoints for runs without network, note their commits in the results folder, print both."""
     from bench.models.loading import load_encoder, load_tokenizer
 
-    shared = grid.shared()
+    shared = grid.shared()  # reads every row, which downloads the data
     check_shared(folder.path, folder.shared(), shared)
     for checkpoint in grid.checkpoints().values():
         load_tokenizer(checkpoint)

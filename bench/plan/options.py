@@ -57,6 +57,7 @@ def resolve_suite(options: Namespace) -> Suite:
         for name, path in named[kind].items():
             if not path:
                 raise UserError(f"{flag} {name}: expected NAME=DIR")
+    # Of --backbones only NAME=DIR changes the suite; a NAME alone selects a family, see `resolve_backbones`.
     for name in (name for names in named.values() for name in names):
         check_name("backbone", name, suite.backbones)
     for key, choices in (("precision", PRECISIONS), ("compat", COMPATS)):

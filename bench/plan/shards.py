@@ -29,7 +29,7 @@ class Shard:
         parts: list[list[Cell]] = [[] for _ in range(self.count)]
         for group in sorted(groups.values(), key=len, reverse=True):
             min(parts, key=len).extend(group)
-        mine = {cell.key for cell in parts[self.index - 1]}
+        mine = {cell.key for cell in parts[self.index - 1]}  # filtered, not returned: dealing has changed the order
         return [cell for cell in cells if cell.key in mine]
 
 

@@ -30,7 +30,7 @@ def load_suite(name: str) -> Suite:
     path = Path(name) if name.endswith(".toml") else SUITES / f"{check_name('suite', name, available())}.toml"
     table = read_toml(path)
     try:
-        if "extends" in table:
+        if "extends" in table:  # one level only: the suites that come with the project extend none
             base = check_name("suite to extend", table.pop("extends"), available())
             table = merged(read_toml(SUITES / f"{base}.toml"), table)
         return parse_suite(path.stem, table)
@@ -80,6 +80,7 @@ def parse_suite(name: str, table: dict) -> Suite:
         raise UserError('[variants] must hold lists of text, such as dact = ["tau=0.005"]')
     variants = {method: tuple(names) for method, names in variants.items()}
     suite = Suite(**{**table, "name": name, "backbones": families, "recipes": recipes, "variants": variants})
+    # All types first: the checks of values below would fail on a wrong type in Python's words.
     check_types(suite)
     if not suite.title.isprintable() or not 0 < len(suite.title) <= 200:
         raise UserError(f"'title' must be one line of at most 200 characters, got {cut(repr(suite.title))}")
@@ -91,6 +92,7 @@ def parse_suite(name: str, table: dict) -> Suite:
             raise UserError(f"[backbones] names a family with letters, digits, '-' and '_', at most 40, got {got}")
     check_name("source", suite.source, DATA_SOURCES)
     if suite.source == "embedded" and not name.startswith("embedded"):
+        # the suite's name stands in every row of every table
         raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
     check_name("precision", suite.precision, PRECISIONS)
     check_name("seed_scope", suite.seed_scope, SEED_SCOPES)

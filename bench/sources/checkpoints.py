@@ -103,7 +103,7 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{where}: config.json is not valid JSON ({error})") from error
     if not isinstance(config, dict):
         raise UserError(f"{where}: config.json holds no object")
-    if config.get("auto_map"):
+    if config.get("auto_map"):  # names Python files of the checkpoint that the library would import
         raise UserError(f"{where}: config.json asks for code of its own, which is never run")
     kind = config.get("model_type")
     if kind not in MODEL_TYPES or config.get("is_decoder"):
@@ -117,6 +117,7 @@ def check_folder(folder: Path) -> None:
 def folder_hash(folder: Path) -> str:
     """A sha256 over the names and bytes of a checkpoint's JSON, text, tokenizer and safetensors files."""
     digest = hashlib.sha256()
+    # Only what a model is built from: a README or a cache file beside it must not make every cell a new one.
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".model"):
             with path.open("rb") as file:

@@ -83,6 +83,7 @@ def load_split(source: Source, task: Task, split: str, limit: int | None = None)
     examples = source.read(task, split)
     if limit is None or limit >= len(examples):
         return examples
+    # Seeded by the task and not by the run's seed, or every seed would train on other rows.
     shuffle = np.random.default_rng(zlib.crc32(task.id.encode())).permutation(len(examples))
     return _take(examples, np.sort(shuffle[:limit]))
 
@@ -95,6 +96,7 @@ def fingerprint(source: Source, task: Task) -> str:
     Raises:
         UserError: a split cannot be read.
     """
+    # Labels are hashed as class ids, so the names that they stand for belong to the identity, too.
     digest = hashlib.sha256(json.dumps(task.labels).encode())
     for split in task.splits:
         rows = source.read(task, split)

@@ -71,6 +71,7 @@ def foreign_key(spec: dict, shared: dict) -> str | None:
 
 def expected_values(spec: dict, shared: dict) -> dict[str, list]:
     """The values that a cell's spec may have in the run that run.json describes, by key of the spec."""
+    # A cell may have trained the family's backbone or a smaller model of it (`bert`, `bert student`), with any recipe.
     family = [known for name, known in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]]
     by_task = {name: [shared[name].get(spec["task"])] for name in ("data", "unlabelled")}
     same = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}

@@ -60,7 +60,7 @@ class RunFolder:
         known = self.shared()
         check_shared(self.path, known, shared)
         merged = {**known, **shared}
-        for key in GROWING:
+        for key in GROWING:  # add to the entries of earlier commands instead of replacing them
             merged[key] = {**known.get(key, {}), **shared[key]}
         merged["methods"] = {**known.get("methods", {}), **methods}
         if merged != known:

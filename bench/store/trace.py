@@ -38,7 +38,7 @@ class Trace:
 
     def save(self, path: Path) -> str:
         """Write the trace, whole or not at all, and give the sha256 of the file."""
-        buffer = io.BytesIO()
+        buffer = io.BytesIO()  # in memory first: the file is written at once, and hashed without reading it again
         np.savez(buffer, **{name: value for name, value in asdict(self).items() if value is not None})
         return write_bytes(path, buffer.getvalue())
 
