@@ -24,7 +24,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def check_name(kind: str, name: str, choices: Iterable[str]) -> str:
+def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
     """The name itself, if it is one of the choices.
 
     Raises:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.errors import UserError, check_name, cut, nearest, one_line
+from bench.errors import UserError, check_choice, cut, nearest, one_line
 from bench.plan.suite import STAGES, Suite
 from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
 from methods.base import Method, RuleSpec
@@ -127,7 +127,7 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
         elif entry in ("default", "all"):
             chosen |= known if entry == "all" else {name: known[name] for name in DEFAULT}
         else:
-            check_name("method", entry, ["default", "all", *known])
+            check_choice("method", entry, ["default", "all", *known])
             chosen[entry] = known[entry]
     if not chosen:
         raise UserError("--methods: expected at least one name")

@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import UserError, check_name, cut
+from bench.errors import UserError, check_choice, cut
 from bench.plan.grid import Grid
 from bench.plan.methods import check_suite_methods, known_methods, resolve_methods
 from bench.plan.suite import COMPATS, PRECISIONS, Suite
@@ -59,10 +59,10 @@ def resolve_suite(options: Namespace) -> Suite:
                 raise UserError(f"{flag} {name}: expected NAME=DIR")
     # Of --backbones only NAME=DIR changes the suite; a NAME alone selects a family, see `resolve_backbones`.
     for name in (name for names in named.values() for name in names):
-        check_name("backbone", name, suite.backbones)
+        check_choice("backbone", name, suite.backbones)
     for key, choices in (("precision", PRECISIONS), ("compat", COMPATS)):
         if value := getattr(options, key):
-            suite = replace(suite, **{key: check_name(key, value, choices)})
+            suite = replace(suite, **{key: check_choice(key, value, choices)})
     if options.recipe:
         suite = with_recipe(suite, options.recipe)
     return suite.with_checkpoints(named)
@@ -90,7 +90,7 @@ def resolve_backbones(text: str | None, suite: Suite) -> list[str]:
         name for name, family in suite.backbones.items() if family.checkpoint
     ]
     for name in named:
-        check_name("backbone", name, suite.backbones)
+        check_choice("backbone", name, suite.backbones)
         if not suite.backbones[name].checkpoint:
             raise UserError(
                 f"suite '{suite.name}' names no checkpoint for '{name}': give one with --backbones {name}=DIR"

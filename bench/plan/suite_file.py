@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
-from bench.errors import UserError, check_name, cut, nearest, one_line
+from bench.errors import UserError, check_choice, cut, nearest, one_line
 from bench.plan.suite import COMPATS, DATA_SOURCES, LARGEST, PRECISIONS, SEED_SCOPES, STAGES, Family, Recipe, Suite
 
 SUITES = Path(__file__).parents[1] / "suites"
@@ -27,11 +27,11 @@ def load_suite(name: str) -> Suite:
     Raises:
         UserError: no such suite, no valid TOML, an unknown or missing key, or a value out of range.
     """
-    path = Path(name) if name.endswith(".toml") else SUITES / f"{check_name('suite', name, available())}.toml"
+    path = Path(name) if name.endswith(".toml") else SUITES / f"{check_choice('suite', name, available())}.toml"
     table = read_toml(path)
     try:
-        if "extends" in table:  # one level only: the suites that come with the project extend none
-            base = check_name("suite to extend", table.pop("extends"), available())
+        if "extends" in table:  # one level: a suite that extends another cannot be extended itself
+            base = check_choice("suite to extend", table.pop("extends"), available())
             table = merged(read_toml(SUITES / f"{base}.toml"), table)
         return parse_suite(path.stem, table)
     except UserError as error:
@@ -90,13 +90,13 @@ def parse_suite(name: str, table: dict) -> Suite:
         if not FAMILY.fullmatch(family):
             got = cut(repr(family))
             raise UserError(f"[backbones] names a family with letters, digits, '-' and '_', at most 40, got {got}")
-    check_name("source", suite.source, DATA_SOURCES)
+    check_choice("source", suite.source, DATA_SOURCES)
     if suite.source == "embedded" and not name.startswith("embedded"):
         # the suite's name stands in every row of every table
         raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
-    check_name("precision", suite.precision, PRECISIONS)
-    check_name("seed_scope", suite.seed_scope, SEED_SCOPES)
-    check_name("compat", suite.compat, COMPATS)
+    check_choice("precision", suite.precision, PRECISIONS)
+    check_choice("seed_scope", suite.seed_scope, SEED_SCOPES)
+    check_choice("compat", suite.compat, COMPATS)
     if missing := [stage for stage in STAGES if stage not in recipes]:
         raise UserError(f"no recipe for stage '{missing[0]}': expected a table [recipes.{missing[0]}]")
     return with_recipe(suite, suite.recipe) if suite.recipe else suite
@@ -105,7 +105,7 @@ def parse_suite(name: str, table: dict) -> Suite:
 def with_recipe(suite: Suite, name: str) -> Suite:
     """The suite with a set of recipes.toml (`--recipe`) in place of its own recipes of the same names."""
     sets = tomllib.loads(RECIPES.read_text(encoding="utf8"))
-    check_name("recipe", name, sets)
+    check_choice("recipe", name, sets)
     recipes = parse_recipes({"recipes": sets[name]}, suite.backbones)
     return replace(suite, recipe=name, recipes=suite.recipes | recipes)
 

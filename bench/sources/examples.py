@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bench.errors import UserError, check_name, nearest
+from bench.errors import UserError, check_choice, nearest
 from bench.sources.tasks import Task
 
 
@@ -77,7 +77,7 @@ def load_split(source: Source, task: Task, split: str, limit: int | None = None)
     Raises:
         UserError: no such split, a limit below 1, or rows that cannot be read (see the sources).
     """
-    check_name(f"split of {task.id}", split, task.splits)
+    check_choice(f"split of {task.id}", split, task.splits)
     if limit is not None and limit < 1:
         raise UserError(f"invalid limit {limit}: expected at least 1 row")
     examples = source.read(task, split)

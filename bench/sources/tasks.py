@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.errors import check_name
+from bench.errors import check_choice
 
 #: Splits of a task -> their TSV files.
 ONE_SPLIT = {"train": "train.tsv", "validation": "dev.tsv"}
@@ -132,6 +132,6 @@ def resolve_tasks(names: str) -> list[Task]:
     """
     wanted: list[str] = []
     for name in names.split(","):
-        check_name("task", name.strip(), ("all", *TASKS))
+        check_choice("task", name.strip(), ("all", *TASKS))
         wanted += PAPER_TASKS if name.strip() == "all" else [name.strip()]
     return [TASKS[name] for name in dict.fromkeys(wanted)]

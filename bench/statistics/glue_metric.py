@@ -15,7 +15,7 @@ import evaluate
 import numpy as np
 from scipy import stats
 
-from bench.errors import check_name
+from bench.errors import check_choice
 from bench.sources.tasks import TASKS
 
 CITATION = (
@@ -38,7 +38,7 @@ class GlueMetric(evaluate.Metric):
     """
 
     def __init__(self, task_id: str):
-        check_name("task", task_id, TASKS)
+        check_choice("task", task_id, TASKS)
         # In memory, with an id of its own: processes share no file and no lock. The library makes a folder all the
         # same and then leaves it empty, so it gets one that can be written anywhere and is gone at once.
         with tempfile.TemporaryDirectory() as folder:
