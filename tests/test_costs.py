@@ -77,10 +77,6 @@ def test_static_costs_one_and_exits_are_not_free(make_model):
         assert full == expected if expected else full > 1
 
 
-def test_records_of_earlier_versions_have_none():
-    assert np.isnan(mac_fraction(None, np.ones((3, 2)), np.ones(2))).all()
-
-
 # --- memory
 
 
