@@ -20,7 +20,7 @@ from bench.errors import UserError, nearest
 from bench.halting.agreement import disagreements
 from bench.halting.live import run_live
 from bench.halting.replay import Replay, replay
-from bench.plan.methods import full_variant, parse_variant, rule_spec
+from bench.plan.methods import full_variant, known_methods, parse_variant, rule_spec
 from bench.plan.suite import KINDS, STAGES
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
@@ -94,7 +94,7 @@ def check_relations(method: Method) -> None:
     require(method.recipe in STAGES, f"recipe '{method.recipe}' is none of {', '.join(STAGES)}")
     require(method.checkpoint in KINDS, f"checkpoint '{method.checkpoint}' is none of {', '.join(KINDS)}")
     require(bool(method.starts_from) or not method.has_teacher, "has_teacher needs starts_from: that model teaches")
-    known = {**discover(), method.name: method}
+    known = known_methods({method.name: method})
     for relation in ("trained_by", "starts_from"):
         name = getattr(method, relation)
         require(name is None or name in known, f"{relation} names no method: '{name}'{nearest(str(name), known)}")

@@ -211,7 +211,7 @@ def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, che
     """The library hands rows of unequal length back in another order."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, set_seed
 
-    from bench.sources.tsv import Folder
+    from bench.sources.tsv import TsvFolder
     from bench.speed import anchor
 
     rng = np.random.default_rng(0)
@@ -228,5 +228,5 @@ def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, che
         (tmp_path / "SST-2" / name).write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(Trainer, "train", lambda self: None)
     recipe = Recipe(epochs=1, learning_rate=1e-4, batch_size=8)
-    found = anchor.library(TASKS["sst2"], Folder(tmp_path), str(checkpoints["bert"]), recipe, 24, 100, 3)
+    found = anchor.library(TASKS["sst2"], TsvFolder(tmp_path), str(checkpoints["bert"]), recipe, 24, 100, 3)
     assert found == 1.0

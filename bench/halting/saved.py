@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from transformers import PreTrainedTokenizerBase
 
-from bench.errors import UserError, check_name, one_line
+from bench.errors import UserError, check_choice, one_line
 from bench.halting.live import run_live
 from bench.models.card import ABOUT, check_description, model_card
 from bench.models.loading import empty_encoder, load_config, load_tokenizer
@@ -121,7 +121,7 @@ class EarlyExitClassifier:
             raise UserError(line) from error
         if method is None:
             known = discover(about["compat"])
-            method = known[check_name(f"method of '{folder}'", about["method"], known)]
+            method = known[check_choice(f"method of '{folder}'", about["method"], known)]
         if (method.name, method.version) != (about["method"], about["version"]):
             wanted, given = f"{about['method']} {about['version']}", f"{method.name} {method.version}"
             raise UserError(f"'{folder}' was saved by method and version {wanted}, not {given}")

@@ -70,5 +70,5 @@ def clear_unfinished(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
                 moved = folder.set_aside(path)
                 print(f"not as it was written, set aside as {moved}: {cell.label}", file=sys.stderr)
             if force or is_open(cell, folder, True, work.save_models):
-                folder.clear(cell.key)
+                folder.remove_record(cell.key)
             locks.drop(cell.key)

@@ -119,7 +119,7 @@ class Scheduler:
         else:
             if self.lost_its_start(cell, record):
                 self.tried_twice.add(cell.key)
-                self.work.folder.clear(cell.key)
+                self.work.folder.remove_record(cell.key)
                 self.put_back(cell)
                 self.train_again(cell)
             else:

@@ -39,7 +39,7 @@ def find_todo(
         save_models: a finished cell whose model was not saved is unfinished.
     """
     todo = Todo()
-    written = folder.written()  # listed once: asking for every cell's file would take most of the time of a plan
+    written = folder.recorded()  # listed once: asking for every cell's file would take most of the time of a plan
     unfinished = {
         cell.key
         for cell in cells

@@ -38,7 +38,7 @@ from bench.models.tokens import Encoded
 from bench.models.tracing import trace_model
 from bench.models.training import inference_batch, train
 from bench.plan.cell import Cell
-from bench.plan.methods import full_variant, rule_spec
+from bench.plan.methods import full_variant, methods_with_files, rule_spec
 from bench.plan.suite import Recipe
 from bench.run.environment import environment
 from bench.run.work import Work
@@ -50,7 +50,6 @@ from bench.statistics.metrics import evaluate_predictions
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
-from methods import discover, from_file
 from methods.base import Method
 
 
@@ -148,7 +147,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
 
     traced = {s: trace_split(cell, work, model, method, s, recipe.accumulation) for s in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
-    panel = load_config(cell.panel_checkpoint)
+    panel = load_config(cell.family_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
     found = {
         "traces": {split: digest for split, (digest, _) in traced.items()},
@@ -229,8 +228,8 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
 
 @cache
 def all_methods(files: tuple[str, ...], compat: str) -> dict[str, Method]:
-    """The methods of the project and of files outside it."""
-    return {**discover(compat), **{method.name: method for file in files for method in from_file(Path(file), compat)}}
+    """The methods of the project and of files outside it, imported once per process."""
+    return methods_with_files(files, compat)
 
 
 @cache

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bench import speed
-from bench.errors import UserError, check_name
+from bench.errors import UserError, check_choice
 from bench.speed.table import NotMeasured, Row, Settings, table, write
 
 
@@ -32,7 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="FILE.csv", help="write the table, too")
     options = parser.parse_args(argv)
     try:
-        chosen = names() if options.only is None else [check_name("row", name, names()) for name in split(options.only)]
+        chosen = (
+            names() if options.only is None else [check_choice("row", name, names()) for name in split(options.only)]
+        )
         rows = measured(chosen, Settings(options.glue_dir, options.backbone, options.results))
         print(table(rows))
         if options.out:

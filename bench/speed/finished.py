@@ -41,7 +41,7 @@ def finish(grid: Grid, folder: RunFolder, rows: int = ROWS) -> int:
 def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int) -> dict:
     """What a worker would have written into the record of a cell, with its traces in their places."""
     task = TASKS[cell.spec["task"]]
-    panel, config = load_config(cell.panel_checkpoint), load_config(cell.checkpoint)
+    panel, config = load_config(cell.family_checkpoint), load_config(cell.checkpoint)
     layers = config.num_hidden_layers
     traces = {}
     for split in task.validation_splits:

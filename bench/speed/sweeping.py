@@ -19,7 +19,7 @@ from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded, sorted_batches
 from bench.models.tracing import trace_model
 from bench.models.training import INFERENCE_BATCH
-from bench.sources.checkpoints import resolve
+from bench.sources.checkpoints import find_checkpoint
 from bench.sources.examples import Embedded, Examples
 from bench.sources.tasks import TASKS
 from bench.speed.real import deebert, problem
@@ -42,7 +42,7 @@ RULES: dict[Method, Stops] = {DeeBert(): entropy_is_low, PabeeFrozen(): patience
 def measure(settings: Settings) -> Iterator[Row]:
     """Rows on generated data, then on real data."""
     torch.set_num_threads(1)
-    checkpoint = resolve("bert-nano")
+    checkpoint = find_checkpoint("bert-nano")
     examples, data = encoded(Embedded(), "qnli", "validation", None, checkpoint, max_length=48)
     model = build_model(DeeBert(), fresh_backbone(checkpoint), TASKS["qnli"].num_labels, ("speed",)).eval()
     yield from against_plain_pass("embedded QNLI", model, examples, data)

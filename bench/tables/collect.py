@@ -13,7 +13,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, concat_rows, exit_rows, point_rows, sweep
-from bench.plan.methods import load_method_file
+from bench.plan.methods import methods_with_files
 from bench.processes import call_all
 from bench.sources.tasks import TASKS
 from bench.store.consistency import check_records
@@ -30,7 +30,6 @@ from bench.tables.reproduction import reproduction_table
 from bench.tables.rules import BOUNDS, CONFIDENCE, LAYERS, bound_rows, confidence_rows, layer_rows
 from bench.tables.scores import Scores, panel_scores
 from bench.tables.transfer import CHOICES, transfer_rows, transfer_table
-from methods import discover
 from methods.base import Method
 
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]
@@ -198,8 +197,5 @@ def curve_rows(one: Sweep) -> Iterator[tuple[str, Rows]]:
 def methods_of(folder: RunFolder) -> dict[str, Method]:
     """All methods of the project and those from outside it that a run folder reports."""
     shared = folder.shared()
-    compat = shared.get("compat", "equal")
-    known = discover(compat)
-    for file in sorted({file for file in shared.get("methods", {}).values() if file}):
-        known |= {method.name: method for method in load_method_file(file, compat)}
-    return known
+    files = sorted({file for file in shared.get("methods", {}).values() if file})
+    return methods_with_files(files, shared.get("compat", "equal"))
