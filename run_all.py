@@ -21,7 +21,11 @@ The same command again resumes. Exit status: 0 all cells ok, 1 some failed, 2 us
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser; kept free of heavy imports, so that --help answers at once."""
+    """The command line's parser.
+
+    Its default `asked_for` names the options that say what to run, as opposed to where and how: those that a run notes
+    as the command that repeats it.
+    """
     parser = argparse.ArgumentParser(
         prog="run_all.py",
         description="Efficiency-performance curves of early-exit Transformers on GLUE.",
@@ -52,11 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--recipe", metavar="NAME", help="hyper-parameters of another system: see bench/recipes.toml")
     what.add_argument("--compat", metavar="C", help="equal or released (quirks of released code); default: the suite's")
+    what.add_argument("--precision", metavar="P", help="float32, bfloat16 or float16; default: the suite's")
+    what.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.set_defaults(asked_for=tuple(vars(parser.parse_args([]))))  # all options so far
     where = parser.add_argument_group("where and how")
     where.add_argument("--results", metavar="DIR", help="default: results/SUITE; with --compare: results/compare")
     where.add_argument("--figures", metavar="DIR", help="default: figures/SUITE, figures/compare")
-    where.add_argument("--precision", metavar="P", help="float32, bfloat16 or float16; default: the suite's")
-    where.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     where.add_argument("--jobs", type=int, metavar="N", help="cells at a time; default: one per core, or one per GPU")
     where.add_argument("--backend", default="local", choices=("local", "dask"), help="this machine, or a Dask cluster")
     where.add_argument("--address", metavar="tcp://..", help="the Dask scheduler")
@@ -65,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--retry", default="failed", choices=("failed", "none"), help="cells that failed before")
     where.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
     where.add_argument("--save-models", action="store_true", help="keep every trained model in RESULTS/models")
+    where.add_argument("--focus", metavar="NAME", help="the method that focus.csv is about; default: yours, else dact")
     where.add_argument("--force", action="store_true", help="run finished cells again")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--plan", action="store_true", help="list the cells and train nothing")
@@ -93,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     from bench.errors import UserError, printable
 
     try:
-        from bench.app import run
+        from bench.app import run  # here: --help and wrong options are answered without the heavy libraries
 
         return run(options)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""What every method must do to plug in: one function per check, tried on tiny random models within seconds.
+"""The conformance suite: what every method must do to plug in, tried on tiny random models within seconds.
 
 A check raises `ConformanceError` with a line that says what is lacking. Shape symbols: n examples, L layers,
 C classes, H hidden size.
@@ -16,16 +16,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from bench.errors import nearest
+from bench.errors import UserError, nearest
 from bench.halting.agreement import disagreements
 from bench.halting.live import run_live
 from bench.halting.replay import Replay, replay
-from bench.plan.methods import full_variant, parse_variant
+from bench.plan.methods import full_variant, known_methods, parse_variant, rule_spec
 from bench.plan.suite import KINDS, STAGES
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
-from methods import discover
-from methods.base import ExitOutputs, ExitSpec, Method, TrainingBatch
+from methods import LEGAL_NAME, discover, is_legal_name, is_of_project
+from methods.base import SCORE_KINDS, ExitOutputs, ExitSpec, Method, RuleSpec, TrainingBatch
+from methods.blocks import exit_of
 
 #: Regression, two classes, three classes: what GLUE asks of a method.
 LABEL_COUNTS = (1, 2, 3)
@@ -35,44 +36,54 @@ class ConformanceError(Exception):
     """A method lacks something; the text is one line that says what."""
 
 
+class Remark(ConformanceError):
+    """A method lacks what it should have, but may do without."""
+
+
 def require(ok: bool, message: str) -> None:
-    """Raise `ConformanceError` with a message unless `ok`."""
+    """Raise `ConformanceError` with a message unless a requirement is met."""
     if not ok:
         raise ConformanceError(message)
 
 
-def check_method(method: Method) -> Iterator[tuple[str, str | None]]:
+def check_method(method: Method) -> Iterator[tuple[str, str, str]]:
     """Run every check on a method.
 
     Yields:
-        The name of the check and what is lacking, or None where all is well.
+        The name of the check, the outcome ("ok", "note" or "lacks"), and in words what is to be noted or lacking.
     """
     for name, check in CHECKS.items():
         try:
             check(method)
-            yield name, None
-        except ConformanceError as error:
-            yield name, str(error)
+            yield name, "ok", ""
+        except Remark as error:
+            yield name, "note", str(error)
+        except (ConformanceError, UserError) as error:
+            yield name, "lacks", str(error)
         except Exception as error:  # whatever a plug-in does wrong is a finding, not a crash
-            yield name, f"{type(error).__name__}: {error}"
+            yield name, "lacks", f"{type(error).__name__}: {error}"
 
 
-def check_name(method: Method) -> None:
+def check_slug(method: Method) -> None:
     """The name is a slug: it stands in file names, on the command line and in every row."""
-    slug = re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", method.name)
-    require(bool(slug), f"name '{method.name}' must be lower-case letters and digits joined by single '-'")
+    require(is_legal_name(method.name), f"name '{method.name}' must be {LEGAL_NAME}")
 
 
 def check_citation(method: Method) -> None:
-    """The class says what it is, and cites an author and a year, itself or through the method it extends."""
+    """The class says what it is, and cites an author and a year, itself or through the method it extends.
+
+    A method from outside the project may have nothing to cite: that is a remark.
+    """
     require(bool(type(method).__doc__), f"class {type(method).__name__} has no docstring")
     texts = [c.__doc__ or "" for c in type(method).__mro__ if issubclass(c, Method) and c is not Method]
     cited = any(re.search(r"\b[A-Z]\. [A-Z]|\bet al\b", text) and re.search(r"\b(19|20)\d\d\b", text) for text in texts)
-    require(cited, f"the docstring of {type(method).__name__} cites no author and year")
+    missing = f"the docstring of {type(method).__name__} cites no author and year"
+    if not cited:
+        raise ConformanceError(missing) if is_of_project(method) else Remark(missing)
 
 
 def check_variants(method: Method) -> None:
-    """Every variant parses with the method's own parameters, and there is at least one."""
+    """There is at least one variant, and each parses with the method's own parameters."""
     require(len(method.variants) > 0, "variants must hold at least one name; '' is the only one of most methods")
     for text in method.variants:
         parse_variant(method, text)
@@ -83,7 +94,7 @@ def check_relations(method: Method) -> None:
     require(method.recipe in STAGES, f"recipe '{method.recipe}' is none of {', '.join(STAGES)}")
     require(method.checkpoint in KINDS, f"checkpoint '{method.checkpoint}' is none of {', '.join(KINDS)}")
     require(bool(method.starts_from) or not method.has_teacher, "has_teacher needs starts_from: that model teaches")
-    known = {**discover(), method.name: method}
+    known = known_methods({method.name: method})
     for relation in ("trained_by", "starts_from"):
         name = getattr(method, relation)
         require(name is None or name in known, f"{relation} names no method: '{name}'{nearest(str(name), known)}")
@@ -91,8 +102,8 @@ def check_relations(method: Method) -> None:
         require(known[method.trained_by].trained_by is None, f"trained_by '{method.trained_by}' trains nothing itself")
     if method.starts_from:
         start = known[method.starts_from]
-        alone = start.starts_from is None and start.trained_by is None and "" in start.variants
-        require(alone, f"starts_from '{start.name}' must train one model from the pre-trained checkpoint")
+        is_first = start.starts_from is None and start.trained_by is None and "" in start.variants
+        require(is_first, f"starts_from '{start.name}' must train one model from the pre-trained checkpoint")
 
 
 def check_skip(method: Method) -> None:
@@ -106,7 +117,7 @@ def check_skip(method: Method) -> None:
 def check_exits(method: Method) -> None:
     """An exit maps its states to logits [n, C] and, where it has them, halting values [n] in (0, 1)."""
     for count, layer in itertools.product(label_counts(method), (1, LAYERS)):
-        module = method.exit(ExitSpec(HIDDEN, count, 0.1, 0.02, layer, LAYERS))
+        module = exit_of(method, ExitSpec(HIDDEN, count, 0.1, 0.02, layer, LAYERS))
         hidden, attention = torch.randn(ROWS, 5, HIDDEN), torch.ones(ROWS, 5, dtype=torch.int64)
         outputs = module(hidden, attention) if getattr(module, "reads_sequence", False) else module(hidden[:, 0])
         require(isinstance(outputs, ExitOutputs), f"an exit must return ExitOutputs, got {type(outputs).__name__}")
@@ -149,13 +160,16 @@ def check_loss(method: Method) -> None:
 
 
 def check_rule(method: Method) -> None:
-    """Answers [n, C], finite float64 scores [n], state tensors with leading dimension n, at every layer."""
+    """A rule gives answers [n, C], finite float64 scores [n] and states of leading dimension n at every layer."""
     for count in label_counts(method):
-        for answer, score, state in steps(method, count, tiny_outputs(method, count)):
+        kind = method.halting_rule(asked(method, LAYERS, count)).score_kind
+        require(kind in SCORE_KINDS, f"score_kind '{kind}' is none of {', '.join(SCORE_KINDS)}")
+        for layer, (answer, score, state) in enumerate(rule_steps(method, count, tiny_outputs(method, count)), start=1):
             require(tuple(answer.shape) == (ROWS, count), f"answer has shape {tuple(answer.shape)}, not [n, C]")
             require(tuple(score.shape) == (ROWS,), f"score has shape {tuple(score.shape)}, not [n]")
             require(score.dtype == torch.float64, f"score is {score.dtype}: halting arithmetic is float64")
-            require(bool(score.isfinite().all()), "a score is NaN or infinite")
+            for what, wrong in (("NaN", score.isnan()), ("infinite", score.isinf())):
+                require(not wrong.any(), f"{int(wrong.sum())} of {ROWS} scores at layer {layer} are {what}")
             for name, tensor in state.items():
                 lead = tuple(tensor.shape[:1])
                 require(lead == (ROWS,), f"state '{name}' must have leading dimension n, has {tuple(tensor.shape)}")
@@ -166,10 +180,10 @@ def check_rows(method: Method) -> None:
     for count in label_counts(method):
         outputs, order = tiny_outputs(method, count), torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))
         shuffled = ExitOutputs(outputs.logits[order], None if outputs.halting is None else outputs.halting[order])
-        pairs = zip(steps(method, count, outputs), steps(method, count, shuffled), strict=True)
+        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, shuffled), strict=True)
         same = all(torch.allclose(a[1][order], b[1], rtol=0, atol=1e-12) for a, b in pairs)
         require(same, "scores depend on the order of the examples")
-        pairs = zip(steps(method, count, outputs), steps(method, count, outputs, leave=True), strict=True)
+        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, outputs, leave=True), strict=True)
         same = all(torch.allclose(a[1][: len(b[1])], b[1], rtol=0, atol=1e-12) for a, b in pairs)
         require(same, "scores change when finished examples leave the batch")
 
@@ -179,7 +193,7 @@ def check_knob(method: Method) -> None:
     for count in label_counts(method):
         result = tiny_replay(method, count)
         num_layers = result.scores.shape[1]
-        knob = method.knob(num_layers, count)
+        knob = method.knob(asked(method, num_layers, count))
         require(
             len(knob.values) > 0 and bool(np.isfinite(knob.values).all()), "knob values must be finite, at least one"
         )
@@ -193,8 +207,9 @@ def check_knob(method: Method) -> None:
 def check_live(method: Method) -> None:
     """The live engine and replay decide alike at every knob value."""
     for count in label_counts(method):
-        model, batch = tiny_model(trainer(method), count).eval(), tiny_data(count).batch(np.arange(ROWS))
-        rule, knob = method.halting_rule(model.num_layers, count), method.knob(model.num_layers, count)
+        model, batch = tiny_model(trained_method(method), count).eval(), tiny_data(count).batch(np.arange(ROWS))
+        spec = asked(method, model.num_layers, count)
+        rule, knob = method.halting_rule(spec), method.knob(spec)
         result = tiny_replay(method, count)
         for value in knob.values:
             wrong, _ = disagreements(result, knob, value, run_live(model, rule, knob, value, batch))
@@ -204,7 +219,7 @@ def check_live(method: Method) -> None:
 CHECKS: dict[str, Callable[[Method], None]] = {
     check.__name__.removeprefix("check_"): check
     for check in (
-        check_name,
+        check_slug,
         check_citation,
         check_variants,
         check_relations,
@@ -220,19 +235,24 @@ CHECKS: dict[str, Callable[[Method], None]] = {
 
 
 def label_counts(method: Method) -> list[int]:
-    """The numbers of labels that a method does not refuse."""
+    """The numbers of labels (1: regression) that a method does not refuse."""
     return [count for count in LABEL_COUNTS if method.skip(count) is None]
 
 
-def trainer(method: Method) -> Method:
-    """The method whose models a method uses: its own, or those it replays."""
+def trained_method(method: Method) -> Method:
+    """The method that trains a method's models: itself, or the one whose models it replays."""
     return discover()[method.trained_by] if method.trained_by else method
 
 
+def asked(method: Method, num_layers: int, num_labels: int) -> RuleSpec:
+    """What the rule and the knob are asked with on a tiny model, which is the first variant of its method."""
+    return rule_spec(method, num_layers, num_labels, trained_method(method).variants[0])
+
+
 def tiny_outputs(method: Method, num_labels: int) -> ExitOutputs:
-    """What the exits of a tiny model say about the tiny data, as rules get it: float64 [n, L, C]."""
+    """What the exits of a tiny model say about the tiny data, float64 [n, L, C], as halting rules get it."""
     with torch.inference_mode():
-        model = tiny_model(trainer(method), num_labels).eval()
+        model = tiny_model(trained_method(method), num_labels).eval()
         return model(tiny_data(num_labels).batch(np.arange(ROWS))).double()
 
 
@@ -241,13 +261,13 @@ def tiny_replay(method: Method, num_labels: int) -> Replay:
     outputs, data = tiny_outputs(method, num_labels), tiny_data(num_labels)
     halting = None if outputs.halting is None else outputs.halting.float().numpy()
     trace = Trace(outputs.logits.float().numpy(), data.labels, np.arange(ROWS), data.lengths, halting)
-    return replay(method.halting_rule(trace.logits.shape[1], num_labels), trace)
+    return replay(method.halting_rule(asked(method, trace.logits.shape[1], num_labels)), trace)
 
 
-def steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = False) -> Iterator[tuple]:
+def rule_steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = False) -> Iterator[tuple]:
     """What a rule returns at layers 1..L; with `leave`, the last example leaves after every layer."""
     n, num_layers, _ = outputs.logits.shape
-    rule = method.halting_rule(num_layers, num_labels)
+    rule = method.halting_rule(asked(method, num_layers, num_labels))
     state = rule.start(n, num_labels)
     for layer in range(1, num_layers + 1):
         exits = outputs.at(layer)
@@ -259,8 +279,8 @@ def steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = F
             state = {name: tensor[:n] for name, tensor in state.items()}
 
 
-def check_and_say(methods: dict[str, Method]) -> int:
-    """Run the conformance suite over methods and print each check with its outcome.
+def report_checks(methods: dict[str, Method]) -> int:
+    """Run the conformance suite on methods and print every check with its outcome, for `--check-method`.
 
     Args:
         methods: by name.
@@ -272,9 +292,9 @@ def check_and_say(methods: dict[str, Method]) -> int:
     for name, method in methods.items():
         started = time.monotonic()
         print(f"{name}: class {type(method).__name__}")
-        for check, message in check_method(method):
-            print(f"  {'lacks' if message else 'ok':5}  {check:9}  {message or first_sentence(check)}", flush=True)
-            lacking += message is not None
+        for check, outcome, message in check_method(method):
+            print(f"  {outcome:5}  {check:9}  {message or summary_of(check)}", flush=True)
+            lacking += outcome == "lacks"
         print(f"  {time.monotonic() - started:.1f} s")
     print(
         f"{lacking} of {len(CHECKS) * len(methods)} checks found something lacking" if lacking else "nothing is lacking"
@@ -282,6 +302,6 @@ def check_and_say(methods: dict[str, Method]) -> int:
     return int(lacking > 0)
 
 
-def first_sentence(check: str) -> str:
-    """What a check asks for."""
+def summary_of(check: str) -> str:
+    """What a check asks for: the first sentence of its docstring."""
     return inspect.getdoc(CHECKS[check]).splitlines()[0]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +15,13 @@ from methods.base import Method
 
 #: The order of the tables: the methods that run when nobody names any, before all others.
 DEFAULT = ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
+#: What a method may be called, in words for messages: names stand in file names, on the command line and in every row.
+LEGAL_NAME = "lower-case letters and digits joined by single '-', at most 40 characters"
+
+
+def is_legal_name(name: object) -> bool:
+    """Whether a method may be called that; `LEGAL_NAME` says it in words."""
+    return isinstance(name, str) and len(name) <= 40 and bool(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name))
 
 
 def discover(compat: str = "equal") -> dict[str, Method]:
@@ -20,17 +29,18 @@ def discover(compat: str = "equal") -> dict[str, Method]:
 
     Args:
         compat: "equal", or "released" for the quirks of released code: a class derived from a method that says
-            `released = True` takes the method's place.
+            `released = True` takes the method's place. Those of the project are in `methods.released`.
 
     Raises:
         ValueError: two files define methods of the same name.
     """
     found: dict[str, Method] = {}
-    for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        for method in defined_in(importlib.import_module(f"methods.{info.name}"), compat):
-            if method.name in found:
-                raise ValueError(f"two methods are named '{method.name}': rename the one in methods/{info.name}.py")
-            found[method.name] = method
+    names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    for method in defined_in([importlib.import_module(f"methods.{name}") for name in names], compat):
+        if method.name in found:
+            file = type(method).__module__.replace(".", "/")
+            raise ValueError(f"two methods are named '{method.name}': rename the one in {file}.py")
+        found[method.name] = method
     order = {name: i for i, name in enumerate(DEFAULT)}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
@@ -42,15 +52,21 @@ def from_file(path: Path, compat: str = "equal") -> list[Method]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    return defined_in(module, compat)
+    return defined_in([module], compat)
 
 
-def defined_in(module: ModuleType, compat: str) -> list[Method]:
-    """One instance of every named `Method` class that a module itself defines, or of what stands in for it."""
-    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Method)]
-    own = [c for c in classes if c.__module__ == module.__name__]  # imported ones do not count
-    named = [c for c in own if "name" in vars(c)]
-    if compat == "released":
-        stand_ins = {c.__base__: c for c in own if "released" in vars(c)}
-        named = [stand_ins.get(c, c) for c in named]
-    return [c() for c in named]
+def is_of_project(method: Method) -> bool:
+    """Whether a method comes with the project, not from a file outside this folder."""
+    return type(method).__module__.startswith(f"{__name__}.")
+
+
+def defined_in(modules: Sequence[ModuleType], compat: str) -> list[Method]:
+    """One instance of every `Method` class with a name of its own that modules define, or of what stands in for it."""
+    own = [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__  # not imported
+    ]
+    stand_ins = {c.__base__: c for c in own if vars(c).get("released")} if compat == "released" else {}
+    return [stand_ins.get(c, c)() for c in own if "name" in vars(c)]

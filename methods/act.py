@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingExit, HaltingRule, Knob, Method, TrainingBatch, prediction_loss
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import HaltingExit, prediction_loss
 
 #: What a layer must be worth in loss to be computed: from hardly anything to most of what depth gives.
 TAUS = (0.1, 0.4, 0.7)
@@ -88,11 +89,11 @@ class Act(Method):
             remainder = left
         return mixture_loss(a, batch.labels) + batch.variant["tau"] * ponder.mean()
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts where the halting values have summed up to 1 - eps."""
-        return ActRule(num_layers)
+        return ActRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """One value, the eps that the models are trained with."""
         return Knob("eps", (EPS,), sign=-1)
 

@@ -1,8 +1,9 @@
-"""The whole contract of an early-exit method, on one page.
+"""The contract of an early-exit method: all that the author of a method must know, on one page.
 
-A method is one file in this folder with one subclass of :class:`Method`. It says what is trained (exits, loss,
-which parameters) and when inference halts (a :class:`HaltingRule` and its :class:`Knob`). Training, traces,
-replay, the live engine, curves and figures are the benchmark's work and never appear in a method file.
+A method is one file in this folder (or anywhere else) with a subclass of :class:`Method` that has a `name`. It says
+what is trained (exits, loss, which parameters) and when inference halts (a :class:`HaltingRule` and its :class:`Knob`).
+Training, traces, replay, the live engine, curves and figures are the benchmark's work and never appear in a method
+file. Ready-made exits, losses and the entropy are in `methods.blocks`; quirks of released code in `methods.released`.
 
 Shape symbols used in every file of this folder:
     n  examples          L  layers of the backbone          C  classes (1 for regression)          H  hidden size
@@ -15,11 +16,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 State = dict[str, Tensor]
+SCORE_KINDS = ("measure", "best", "count", "fixed")
+#: What was trained, such as ``{"tau": 0.005}``, with the method's defaults for whatever was not named.
+Variant = dict[str, float | str]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class ExitOutputs:
     Attributes:
         logits: [n, C] at one layer, [n, L, C] for all layers; NaN at a layer that has no exit.
         halting: [n] or [n, L], the halting values in (0, 1) of methods that have them, else None.
-        states: [n, L, H], the [CLS] states of all layers while training, for losses over them; else None.
+        states: [n, L, H], the states that exits read, at all layers while training, for losses over them; else None.
         ramp: [n, C], logits of a second exit that stands on layer L beside the first; None at other layers, and
             for all methods without one.
     """
@@ -57,14 +59,14 @@ class TrainingBatch:
 
     Attributes:
         labels: [n] classes (int64) or scores (float32); -1 or NaN at rows without one, of methods that read none.
-        variant: the values of what is trained, such as ``{"tau": 0.005}``, defaults included.
+        variant: the values of what is trained, defaults included.
         step: optimiser steps taken so far, from 0.
         steps: optimiser steps in all.
         teacher: outputs and states of the starting model, of methods with `has_teacher`; else None.
     """
 
     labels: Tensor
-    variant: dict[str, float | str] = field(default_factory=dict)
+    variant: Variant = field(default_factory=dict)
     step: int = 0
     steps: int = 1
     teacher: ExitOutputs | None = None
@@ -80,6 +82,18 @@ class ExitSpec:
     initializer_range: float
     layer: int
     num_layers: int
+
+
+@dataclass(frozen=True)
+class RuleSpec:
+    """What a halting rule and the grid of its knob may depend on: L and C of the model, and what was trained.
+
+    `variant` is that of the trained model, defaults included, also where a method replays another one's models.
+    """
+
+    num_layers: int
+    num_labels: int
+    variant: Variant = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ class Knob:
     sign: int = 1
 
     def reached(self, score: Tensor, value: float) -> Tensor:
-        """Whether each score [n] reaches the knob at `value`: bool [n]."""
+        """Whether each score [n] reaches the knob at `value`, which is when its example halts: bool [n]."""
         threshold = self.sign * value
         return score > threshold if self.strict else score >= threshold
 
@@ -111,8 +125,14 @@ class HaltingRule(ABC):
     in float64. Layer L halts whatever the score.
     """
 
-    def __init__(self, num_layers: int) -> None:
-        self.num_layers = num_layers
+    #: What a score is, which decides what is a close call between a live run and a replay, whose logits differ in
+    #: their last bits. "measure": computed from what the exits say, close where it is near the knob. "best": the same,
+    #: and layer L answers with the exit of the highest score, close where the two highest are nearly equal. "count": of
+    #: layers whose predictions agree, close where two answers are. "fixed": the same whatever the exits say.
+    score_kind: ClassVar[str] = "measure"
+
+    def __init__(self, spec: RuleSpec) -> None:
+        self.spec = spec
 
     def start(self, n: int, num_labels: int) -> State:
         """State before layer 1: tensors with leading dimension n (the live engine drops finished rows)."""
@@ -128,7 +148,8 @@ class HaltingRule(ABC):
             state: as `start` or the last `step` left it.
 
         Returns:
-            answer [n, C] (the output if the example halted here), score [n] (float64), and the next state.
+            answer [n, C] (the output if the example halted here), score [n] (float64, finite: a NaN would reach no
+            knob, so it is reported as a defect), and the next state.
         """
 
     def ramp(self, exits: ExitOutputs) -> tuple[Tensor, Tensor] | None:
@@ -136,35 +157,13 @@ class HaltingRule(ABC):
         return None
 
 
-class PoolerExit(nn.Module):
-    """The exit that all methods share: a pooler of its own (linear, tanh, on [CLS]), dropout, linear."""
-
-    def __init__(self, spec: ExitSpec) -> None:
-        super().__init__()
-        self.pooler = normal_linear(spec.hidden_size, spec.hidden_size, spec.initializer_range)
-        self.dropout = nn.Dropout(spec.dropout)
-        self.classifier = normal_linear(spec.hidden_size, spec.num_labels, spec.initializer_range)
-
-    def forward(self, cls: Tensor) -> ExitOutputs:
-        """Classify the [CLS] states [n, H] of one layer."""
-        return ExitOutputs(self.classifier(self.dropout(torch.tanh(self.pooler(cls)))))
-
-
-class HaltingExit(PoolerExit):
-    """The shared exit and a halting unit beside it: one linear unit and a sigmoid on [CLS], N(0, .02)."""
-
-    def __init__(self, spec: ExitSpec, bias: float = 0.0) -> None:
-        super().__init__(spec)
-        self.halting_unit = normal_linear(spec.hidden_size, 1, std=0.02, bias=bias)
-
-    def forward(self, cls: Tensor) -> ExitOutputs:
-        """Classify the [CLS] states [n, H] and give a halting value [n]."""
-        return ExitOutputs(super().forward(cls).logits, torch.sigmoid(self.halting_unit(cls)[:, 0]))
-
-
 class Method(ABC):
-    """One early-exit method. The docstring of a subclass is its citation and its exact rule."""
+    """One early-exit method. The docstring of a subclass is its citation (author and year) and its exact rule.
 
+    A method of the project must have a citation; of a method from elsewhere a missing one is remarked upon.
+    """
+
+    #: Lower-case letters and digits joined by single '-', at most 40 characters.
     name: ClassVar[str]
     #: Raise it when a change of the method's file changes its trained models or traces.
     version: ClassVar[int] = 1
@@ -186,7 +185,7 @@ class Method(ABC):
     every_layer: ClassVar[bool] = True
     #: A reference curve: replayed wherever the traces that it needs exist, whatever methods were named.
     reference: ClassVar[bool] = False
-    #: Stands in for the method whose name it inherits where a suite says `compat = "released"`.
+    #: Stands in for the method that it extends, and whose name it inherits, where a suite says `compat = "released"`.
     released: ClassVar[bool] = False
     #: What a variant may set: the name and the default number, or all allowed words, the default first.
     parameters: ClassVar[dict[str, float | tuple[str, ...]]] = {}
@@ -197,16 +196,19 @@ class Method(ABC):
         """The reason why this method cannot do a task with `num_labels` outputs (1: regression), or None."""
         return None
 
-    def depth(self, num_layers: int, variant: dict[str, float | str]) -> int:
+    def depth(self, num_layers: int, variant: Variant) -> int:
         """How many layers of the backbone are kept, from the first: L of them unless a method cuts it."""
         return num_layers
 
-    def exit(self, spec: ExitSpec) -> nn.Module:
-        """A new exit for one layer: a module from [CLS] states [n, H] to `ExitOutputs` of that layer.
+    def exit(self, spec: ExitSpec) -> nn.Module | None:
+        """A new exit for one layer: a module from the state that it reads, [n, H], to `ExitOutputs` of that layer.
 
-        A module with a true attribute `reads_sequence` gets all states [n, T, H] and the attention mask [n, T].
+        None is the exit that all methods share, `methods.blocks.PoolerExit`.
+
+        How a layer's states become the one that an exit reads is the backbone's affair, not the method's. A module with
+        a true attribute `reads_sequence` gets the states of all tokens [n, T, H] and the attention mask [n, T] instead.
         """
-        return PoolerExit(spec)
+        return None
 
     def connect(self, exits: dict[int, nn.Module]) -> None:
         """Change the new exits of a model, given by layer, as a whole: let them share parts, or add some."""
@@ -220,7 +222,7 @@ class Method(ABC):
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """The training loss of a batch, a scalar, from the outputs of all layers."""
 
-    def held_out(self, variant: dict[str, float | str]) -> float:
+    def held_out(self, variant: Variant) -> float:
         """The share of the training rows that is not trained on but kept for `calibrate`."""
         return 0.0
 
@@ -229,48 +231,9 @@ class Method(ABC):
         raise NotImplementedError(f"{self.name} holds rows out and does not say what for")
 
     @abstractmethod
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """The rule that decides, for every example, at which layer to answer."""
 
     @abstractmethod
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """The knob of the rule with the grid of values that the paper sweeps."""
-
-
-def prediction_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
-    """Task loss of logits [n, C], a scalar or, with reduction "none", [n].
-
-    Cross entropy, or squared error where C = 1 (regression).
-    """
-    if logits.shape[-1] == 1:
-        return F.mse_loss(logits[:, 0].float(), labels.float(), reduction=reduction)
-    return F.cross_entropy(logits, labels, reduction=reduction)
-
-
-def layer_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Task loss of every example at every layer, [n, L], from the logits [n, L, C] of all layers at once."""
-    n, num_layers, _ = logits.shape
-    losses = prediction_loss(logits.flatten(0, 1), labels.repeat_interleave(num_layers), reduction="none")
-    return losses.view(n, num_layers)
-
-
-def prediction(answer: Tensor) -> Tensor:
-    """The predicted class of answers [..., C], ties to the lower class; the value itself where C = 1."""
-    if answer.shape[-1] == 1:
-        return answer[..., 0]
-    # argmax does not promise which of two equal maxima it returns; the first one counts here
-    top = answer == answer.amax(dim=-1, keepdim=True)
-    return top.to(torch.uint8).argmax(dim=-1)
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """Shannon entropy (natural logarithm) of softmax(logits) over the last dimension, with 0 log 0 = 0."""
-    return torch.special.entr(torch.softmax(logits, dim=-1)).sum(dim=-1)
-
-
-def normal_linear(inputs: int, outputs: int, std: float, bias: float = 0.0) -> nn.Linear:
-    """A linear unit with weights drawn from N(0, std) and a constant bias, 0 as BERT initialises its heads."""
-    linear = nn.Linear(inputs, outputs)
-    nn.init.normal_(linear.weight, std=std)
-    nn.init.constant_(linear.bias, bias)
-    return linear

@@ -6,18 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.base import (
-    ExitOutputs,
-    ExitSpec,
-    HaltingRule,
-    Knob,
-    Method,
-    PoolerExit,
-    TrainingBatch,
-    layer_losses,
-    normal_linear,
-    prediction,
-)
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import PoolerExit, layer_losses, normal_linear, prediction
 
 
 class LearnedExit(PoolerExit):
@@ -27,9 +17,9 @@ class LearnedExit(PoolerExit):
         super().__init__(spec)
         self.exit_unit = normal_linear(spec.hidden_size, 1, spec.initializer_range)
 
-    def forward(self, cls: Tensor) -> ExitOutputs:
-        """Classify the [CLS] states [n, H] and say how wrong the answer is expected to be."""
-        pooled = torch.tanh(self.pooler(cls))
+    def forward(self, state: Tensor) -> ExitOutputs:
+        """Classify examples by the state [n, H] that the exit reads, and say how wrong each answer may be, [n]."""
+        pooled = torch.tanh(self.pooler(state))
         return ExitOutputs(self.classifier(self.dropout(pooled)), torch.sigmoid(self.exit_unit(pooled)[:, 0]))
 
 
@@ -69,11 +59,11 @@ class Berxit(Method):
         task = losses[:, -1] if batch.step % 2 == 0 else losses.sum(dim=1)
         return task.mean() + F.mse_loss(exits.halting.float(), observed_error(exits.logits, batch.labels))
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts where the unit expects an error below t."""
-        return LearnedRule(num_layers)
+        return LearnedRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """Expected error t in steps of .05 from 0 to 1."""
         return Knob("lte", tuple(round(0.05 * i, 2) for i in range(21)), strict=True, sign=-1)
 

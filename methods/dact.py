@@ -1,4 +1,9 @@
-"""DACT-BERT: a differentiable combination of all layers' answers that halts once it cannot change any more."""
+"""DACT-BERT: a differentiable combination of all layers' answers that halts once it cannot change any more.
+
+Comments name the lines of the paper's Algorithm 1. Its loop (lines 3 and 17) is not in this file: to train, `Dact.loss`
+walks through the layers; to infer, the benchmark's two drivers do, `run_layers` live and `replay` over a trace, which
+call `DactRule.step` at each layer and end an example's loop where `Knob.reached` says so.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingExit, HaltingRule, Knob, Method, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import HaltingExit
 
 TAUS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1)
 #: By how much the guaranteed margin may fall short of 0.
@@ -63,8 +69,10 @@ class DactRule(HaltingRule):
 
     def step(self, layer, exits, state):
         """The answer is a_l; see `HaltingRule.step`."""
-        a, p = combine(torch.softmax(exits.logits, dim=-1), exits.halting, state["a"], state["p"])
-        return a, self.margin(a, p, self.num_layers - layer), {"a": a, "p": p}
+        y, h = torch.softmax(exits.logits, dim=-1), exits.halting  # lines 5 and 6, said by this layer's `HaltingExit`
+        a, p = combine(y, h, state["a"], state["p"])  # lines 8 and 10
+        margin = self.margin(a, p, self.spec.num_layers - layer)  # line 13: the answer can't change from 0 upwards
+        return a, margin, {"a": a, "p": p}
 
 
 class ExactRule(DactRule):
@@ -95,27 +103,27 @@ class Dact(Method):
 
     def exit(self, spec: ExitSpec) -> nn.Module:
         """The shared exit with a halting unit, which starts undecided: h near .5."""
-        return HaltingExit(spec)
+        return HaltingExit(spec)  # lines 5 and 6: the output module says y_l, the halting module h_l
 
     def loss(self, exits: ExitOutputs, batch: TrainingBatch) -> Tensor:
         """Eq. 1: -log(a_L[label]) + tau * sum_l h_l, mean over the batch."""
-        y = torch.softmax(exits.logits.float(), dim=-1)  # [n, L, C]
-        h = exits.halting.float()  # [n, L]
-        a, p, accumulated = torch.zeros_like(y[:, 0]), torch.ones_like(h[:, 0]), []
-        for y_l, h_l in zip(y.unbind(dim=1), h.unbind(dim=1), strict=True):
-            a, p = combine(y_l, h_l, a, p)
+        y = torch.softmax(exits.logits.float(), dim=-1)  # [n, L, C], line 5
+        h = exits.halting.float()  # [n, L], line 6
+        a, p, accumulated = torch.zeros_like(y[:, 0]), torch.ones_like(h[:, 0]), []  # lines 1 and 2
+        for y_l, h_l in zip(y.unbind(dim=1), h.unbind(dim=1), strict=True):  # line 3; training never halts (line 12)
+            a, p = combine(y_l, h_l, a, p)  # lines 8 and 10
             accumulated.append(p)
         nll = -torch.log(a.gather(1, batch.labels[:, None])[:, 0].clamp_min(torch.finfo(a.dtype).tiny))
         ponder = h.sum(dim=1) if batch.variant["penalty"] == "h" else sum(accumulated)
         return (nll + batch.variant["tau"] * ponder).mean()
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts once no remaining layer can change the argmax, by the bound of the paper."""
-        return DactRule(num_layers)
+        return DactRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """One value, eps = 0: the paper's lossless halting."""
-        return Knob("eps", (0.0,), sign=-1)
+        return Knob("eps", (0.0,), sign=-1)  # lines 12 to 14: break the loop where `Knob.reached`, margin >= -eps
 
 
 class DactExact(Dact):
@@ -127,9 +135,9 @@ class DactExact(Dact):
     name = "dact-exact"
     trained_by = "dact"
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts once no remaining layer can change the argmax, by the exact bound."""
-        return ExactRule(num_layers)
+        return ExactRule(spec)
 
 
 class DactEps(DactExact):
@@ -141,6 +149,6 @@ class DactEps(DactExact):
 
     name = "dact-eps"
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """Slack eps = 0, .05, .1, .2, .5."""
         return Knob("eps", SLACK, sign=-1)

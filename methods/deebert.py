@@ -1,23 +1,16 @@
-"""DeeBERT: exits trained on a frozen fine-tuned backbone, halting by entropy."""
+"""DeeBERT: exits trained on a frozen fine-tuned backbone, halting by entropy.
+
+What its released code does otherwise is in `methods.released`.
+"""
 
 from __future__ import annotations
 
-import copy
 import math
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.base import (
-    ExitOutputs,
-    ExitSpec,
-    HaltingRule,
-    Knob,
-    Method,
-    PoolerExit,
-    TrainingBatch,
-    entropy,
-    layer_losses,
-)
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import entropy, layer_losses
 
 STEP = 0.05
 
@@ -52,54 +45,11 @@ class DeeBert(Method):
         """Unweighted sum of the task losses of layers 1..L-1."""
         return layer_losses(exits.logits, batch.labels)[:, :-1].sum(dim=1).mean()
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts where the entropy falls below S."""
-        return EntropyRule(num_layers)
+        return EntropyRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """S in steps of .05 from 0 up to the first value >= ln C: 15 values for 2 classes, 23 for 3."""
-        steps = math.ceil(round(math.log(num_labels) / STEP, 9))
+        steps = math.ceil(round(math.log(spec.num_labels) / STEP, 9))
         return Knob("entropy", tuple(round(STEP * i, 2) for i in range(steps + 1)), strict=True, sign=-1)
-
-
-class ReleasedRule(EntropyRule):
-    """Layer L has an off-ramp beside its head, and the off-ramp is asked first."""
-
-    def ramp(self, exits: ExitOutputs) -> tuple[Tensor, Tensor]:
-        """The off-ramp's logits and minus their entropy."""
-        return exits.ramp, -entropy(exits.ramp)
-
-
-class RampedExit(PoolerExit):
-    """The shared exit with, on layer L, an off-ramp beside it."""
-
-    def __init__(self, spec: ExitSpec) -> None:
-        super().__init__(spec)
-        self.ramp: nn.Module | None = None
-
-    def forward(self, cls: Tensor) -> ExitOutputs:
-        """Classify the [CLS] states [n, H] of one layer."""
-        logits = super().forward(cls).logits
-        return ExitOutputs(logits, ramp=None if self.ramp is None else self.ramp(cls).logits)
-
-
-class DeeBertReleased(DeeBert):
-    """DeeBERT as its released code has it: the off-ramp of layer L, which no loss trains, may exit.
-
-    Source: modeling_highway_bert.py. Where the entropy of that untrained off-ramp is below S, its logits are the
-    answer, not those of the fine-tuned head. Which layers are used stays the same.
-    """
-
-    released = True
-
-    def exit(self, spec: ExitSpec) -> nn.Module:
-        """The shared exit, which may carry an off-ramp."""
-        return RampedExit(spec)
-
-    def connect(self, exits: dict[int, nn.Module]) -> None:
-        """The off-ramp of layer L starts as the new exit of that layer, and stays that way."""
-        exits[max(exits)].ramp = copy.deepcopy(exits[max(exits)])
-
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
-        """Halts where the entropy falls below S, at layer L by the off-ramp first."""
-        return ReleasedRule(num_layers)

@@ -9,24 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.base import (
-    ExitOutputs,
-    ExitSpec,
-    HaltingRule,
-    Knob,
-    Method,
-    PoolerExit,
-    TrainingBatch,
-    entropy,
-    normal_linear,
-)
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import PoolerExit, entropy, normal_linear
 
 HEADS = 2
 SPEEDS = tuple(round(0.05 * i, 2) for i in range(21))
 
 
 class StudentExit(nn.Module):
-    """A student: states narrowed to a sixth, tanh, self-attention over the sequence, linear, tanh, linear on [CLS].
+    """A student: states narrowed to a sixth, tanh, self-attention over the sequence, linear, tanh, linear.
 
     Two heads of H / 12 units each: 128 in all for H = 768, as in the released code. Only the first position is
     classified, so attention is computed for its query alone.
@@ -56,13 +47,9 @@ class StudentExit(nn.Module):
 class NormalisedEntropyRule(HaltingRule):
     """Score: minus the entropy of the layer's prediction as a share of its maximum, H / ln C."""
 
-    def __init__(self, num_layers: int, num_labels: int) -> None:
-        super().__init__(num_layers)
-        self.most = math.log(num_labels)
-
     def step(self, layer, exits, state):
         """The answer is the layer's logits; see `HaltingRule.step`."""
-        return exits.logits, -entropy(exits.logits) / self.most, state
+        return exits.logits, -entropy(exits.logits) / math.log(self.spec.num_labels), state
 
 
 class FastBert(Method):
@@ -95,10 +82,10 @@ class FastBert(Method):
         teacher = log_p[:, -1:].detach().expand_as(log_p[:, :-1])
         return F.kl_div(log_p[:, :-1], teacher, reduction="sum", log_target=True) / len(log_p)
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts where the normalised entropy is at most `speed`."""
-        return NormalisedEntropyRule(num_layers, num_labels)
+        return NormalisedEntropyRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """Speed in steps of .05 from 0 to 1."""
         return Knob("speed", SPEEDS, sign=-1)

@@ -1,11 +1,15 @@
-"""PABEE: halting by patience, on jointly trained or on frozen backbones."""
+"""PABEE: all exits trained jointly, halting once several layers in a row repeat the answer.
+
+What its released code does otherwise is in `methods.released`.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, layer_losses, prediction
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import layer_losses, prediction
 
 REGRESSION_THRESHOLD = 0.1
 
@@ -16,6 +20,8 @@ class PatienceRule(HaltingRule):
     Classes agree when the argmax is equal; regression outputs when they differ by less than theta = 0.1
     (README of the released code). A disagreement sets the counter back to 0.
     """
+
+    score_kind = "count"
 
     def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
         """Before layer 1 there is nothing to agree with: NaN equals no prediction."""
@@ -51,39 +57,10 @@ class Pabee(Method):
         depths = torch.arange(1, losses.shape[1] + 1).to(losses)
         return (losses * (depths / depths.sum())).sum(dim=1).mean()
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts when the counter reaches the patience."""
-        return PatienceRule(num_layers)
+        return PatienceRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """Patience 1..L."""
-        return Knob("patience", tuple(float(p) for p in range(1, num_layers + 1)))
-
-
-class PabeeReleased(Pabee):
-    """PABEE as its released code has it: the exits of all layers share one pooler, each has a linear unit of its own.
-
-    Source: modeling_pabee_bert.py. The shared pooler starts as the one that layer L would have alone.
-    """
-
-    released = True
-
-    def connect(self, exits: dict[int, nn.Module]) -> None:
-        """One pooler for all layers."""
-        for module in exits.values():
-            module.pooler = exits[max(exits)].pooler
-
-
-class PabeeFrozen(Pabee):
-    """PABEE's rule on DeeBERT's models.
-
-    The reading of C. Eyzaguirre et al. (2022), by whom only DACT-BERT changes the backbone's weights. Trains
-    nothing: the patience rule replayed on the traces of `deebert`.
-    """
-
-    name = "pabee-frozen"
-    trained_by = "deebert"
-
-    def skip(self, num_labels: int) -> str | None:
-        """DeeBERT's models exist for classes only."""
-        return "replays deebert, which needs classes; this task is a regression" if num_labels == 1 else None
+        return Knob("patience", tuple(float(p) for p in range(1, spec.num_layers + 1)))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, TrainingBatch, prediction_loss
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.blocks import prediction_loss
 
 
 class FullDepthRule(HaltingRule):
     """Nobody halts before layer L: every score is 0, below the knob's only value."""
+
+    score_kind = "fixed"
 
     def step(self, layer, exits, state):
         """The answer is the layer's logits; see `HaltingRule.step`."""
@@ -30,10 +33,10 @@ class Static(Method):
         """Task loss of the last layer."""
         return prediction_loss(exits.logits[:, -1], batch.labels)
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts at layer L only."""
-        return FullDepthRule(num_layers)
+        return FullDepthRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """No knob; the one value is out of the score's reach."""
         return Knob(values=(1.0,))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from methods.base import HaltingRule, Knob
+from methods.base import HaltingRule, Knob, RuleSpec
 from methods.deebert import DeeBert
 
 
 class LayerRule(HaltingRule):
     """Score: the layer itself, the same for every example."""
+
+    score_kind = "fixed"
 
     def step(self, layer, exits, state):
         """The answer is the layer's logits; see `HaltingRule.step`."""
@@ -26,10 +28,10 @@ class Truncated(DeeBert):
     trained_by = "deebert"
     reference = True
 
-    def halting_rule(self, num_layers: int, num_labels: int) -> HaltingRule:
+    def halting_rule(self, spec: RuleSpec) -> HaltingRule:
         """Halts at the layer that the knob names."""
-        return LayerRule(num_layers)
+        return LayerRule(spec)
 
-    def knob(self, num_layers: int, num_labels: int) -> Knob:
+    def knob(self, spec: RuleSpec) -> Knob:
         """The layer, 1..L."""
-        return Knob("layer", tuple(float(layer) for layer in range(1, num_layers + 1)))
+        return Knob("layer", tuple(float(layer) for layer in range(1, spec.num_layers + 1)))

@@ -2,7 +2,8 @@
 
 import torch
 
-from methods.base import HaltingRule, Knob, Method, prediction_loss
+from methods.base import HaltingRule, Knob, Method
+from methods.blocks import prediction_loss
 
 
 class MarginRule(HaltingRule):
@@ -32,10 +33,10 @@ class Margin(Method):
         layers = range(exits.logits.shape[1] - 1)
         return sum(prediction_loss(exits.logits[:, i], batch.labels) for i in layers) / len(layers)
 
-    def halting_rule(self, num_layers, num_labels):
+    def halting_rule(self, spec):
         """Halts where the margin reaches m."""
-        return MarginRule(num_layers)
+        return MarginRule(spec)
 
-    def knob(self, num_layers, num_labels):
+    def knob(self, spec):
         """m = 0, .1, .. 1."""
         return Knob("margin", tuple(i / 10 for i in range(11)))

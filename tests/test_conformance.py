@@ -35,7 +35,7 @@ class Mine(DeeBert):
 
 
 def test_a_method_from_outside_is_checked_alike():
-    assert dict(check_method(Mine())) == dict.fromkeys(CHECKS)
+    assert list(check_method(Mine())) == [(name, "ok", "") for name in CHECKS]
 
 
 class Leaky(EntropyRule):
@@ -58,29 +58,39 @@ class Single(EntropyRule):
 class Undefined(EntropyRule):
     def step(self, layer, exits, state):
         answer, score, state = super().step(layer, exits, state)
+        return answer, torch.full_like(score, torch.nan), state
+
+
+class Endless(EntropyRule):
+    def step(self, layer, exits, state):
+        answer, score, state = super().step(layer, exits, state)
         return answer, score / 0, state
 
 
+class Guessed(EntropyRule):
+    score_kind = "guess"
+
+
 class WideExit(nn.Linear):
-    def forward(self, cls):
-        return ExitOutputs(super().forward(cls))
+    def forward(self, state):
+        return ExitOutputs(super().forward(state))
 
 
 class Sure(nn.Linear):
-    def forward(self, cls):
-        return ExitOutputs(super().forward(cls), torch.ones(len(cls)))
+    def forward(self, state):
+        return ExitOutputs(super().forward(state), torch.ones(len(state)))
 
 
 BROKEN = {
-    "name": ({"name": "My Method"}, "must be lower-case letters and digits"),
+    "slug": ({"name": "my--method"}, "must be lower-case letters and digits joined by single '-'"),
     "variants": ({"variants": ("speed=2",)}, "unknown variant 'speed=2' of mine: its parameters are none"),
     "relations": ({"starts_from": "sttic"}, "starts_from names no method: 'sttic'; did you mean 'static'?"),
     "skip": ({"skip": lambda self, count: ""}, "must return None or a reason"),
     "exits": ({"exit": lambda self, spec: WideExit(spec.hidden_size, spec.num_labels + 1)}, "have shape (24, 3)"),
     "loss": ({"loss": lambda self, exits, batch: exits.logits[:, 0]}, "must be a finite scalar"),
-    "rule": ({"halting_rule": lambda self, *_: Stuck(4)}, "state 'memory' must have leading dimension n"),
-    "rows": ({"halting_rule": lambda self, *_: Leaky(4)}, "scores"),
-    "knob": ({"knob": lambda self, *_: Knob("entropy", (0.2, 0.1))}, "knob values must ascend"),
+    "rule": ({"halting_rule": lambda self, spec: Stuck(spec)}, "state 'memory' must have leading dimension n"),
+    "rows": ({"halting_rule": lambda self, spec: Leaky(spec)}, "scores"),
+    "knob": ({"knob": lambda self, spec: Knob("entropy", (0.2, 0.1))}, "knob values must ascend"),
 }
 
 
@@ -91,11 +101,35 @@ def test_what_is_lacking_is_said(check):
 
 
 @pytest.mark.parametrize(
-    ("rule", "message"), [(Single, "halting arithmetic is float64"), (Undefined, "a score is NaN or infinite")]
+    ("rule", "message"),
+    [
+        (Single, "halting arithmetic is float64"),
+        (Undefined, "24 of 24 scores at layer 1 are NaN"),
+        (Endless, "24 of 24 scores at layer 1 are infinite"),
+        (Guessed, "score_kind 'guess' is none of measure, best, count, fixed"),
+    ],
 )
 def test_wrong_scores_are_found(rule, message):
-    broken = type("Broken", (Mine,), {"halting_rule": lambda self, *_: rule(4)})()
+    broken = type("Broken", (Mine,), {"halting_rule": lambda self, spec: rule(spec)})()
     assert message in lacking(broken, "rule")
+
+
+def test_nan_is_called_nan_by_every_check_that_meets_it():
+    broken = type("Broken", (Mine,), {"halting_rule": lambda self, spec: Undefined(spec)})()
+    said = {name: message for name, outcome, message in check_method(broken) if outcome == "lacks"}
+    assert said["knob"] == said["live"] == "Undefined: 24 of 24 scores at layer 1 are NaN"
+
+
+def test_a_rule_may_read_the_variant_of_the_models_that_it_replays():
+    seen = []
+
+    def halting_rule(self, spec):
+        seen.append(spec.variant)
+        return EntropyRule(spec)
+
+    attributes = {"__doc__": "Lean.", "trained_by": "dact", "halting_rule": halting_rule}
+    CHECKS["rule"](type("Lean", (Mine,), attributes)())
+    assert seen and seen == [{"tau": 5e-5, "penalty": "h"}] * len(seen)
 
 
 def test_halting_values_must_leave_room():
@@ -104,8 +138,8 @@ def test_halting_values_must_leave_room():
 
 
 def test_a_method_that_crashes_is_a_finding():
-    broken = type("Broken", (Mine,), {"knob": lambda self, *_: 1 / 0})()
-    assert dict(check_method(broken))["knob"] == "ZeroDivisionError: division by zero"
+    broken = type("Broken", (Mine,), {"knob": lambda self, spec: 1 / 0})()
+    assert ("knob", "lacks", "ZeroDivisionError: division by zero") in check_method(broken)
 
 
 def test_a_loss_that_reads_labels_must_say_so():
@@ -118,11 +152,14 @@ def test_nothing_to_train_is_found():
     assert "trains no parameter" in lacking(frozen, "loss")
 
 
-def test_a_class_without_docstring_or_citation_is_found():
+def test_a_class_without_docstring_or_citation_is_found(monkeypatch):
     assert "has no docstring" in lacking(type("Bare", (Mine,), {})(), "citation")
     required = {name: getattr(Pabee, name) for name in ("loss", "halting_rule", "knob")}
-    uncited = type("Uncited", (Method,), {"__doc__": "Ours, 2026.", "name": "uncited", **required})()
-    assert lacking(uncited, "citation") == "the docstring of Uncited cites no author and year"
+    uncited = type("Uncited", (Method,), {"__doc__": "Ours, 2026.", "name": "uncited", **required})
+    said = "the docstring of Uncited cites no author and year"
+    assert ("citation", "note", said) in check_method(uncited())  # from outside: nothing is lacking
+    monkeypatch.setattr(uncited, "__module__", "methods.uncited")
+    assert ("citation", "lacks", said) in check_method(uncited())
 
 
 def test_a_method_that_extends_another_may_lean_on_its_citation():

@@ -9,10 +9,11 @@ import torch
 from bench.halting.agreement import disagreements, may_differ
 from bench.halting.live import Decisions, run_live
 from bench.halting.replay import Replay, replay
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.speed.leaving import ImposedRule
+from bench.store.trace import Trace
 from methods import discover
-from methods.base import Knob
+from methods.base import HaltingRule, Knob, RuleSpec
 
 METHODS = discover()
 PAPER = ("dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
@@ -54,7 +55,7 @@ def standardise(linear, inputs, mean, std):
 def thresholds(result, knob):
     """Knob values to try: counts from the grid; of continuous scores also those in the middle of what occurs."""
     scores = result.scores[:, :-1]
-    if np.array_equal(scores, np.round(scores)):
+    if result.score_kind in ("count", "fixed"):
         return knob.values[:3]
     return (knob.values[0], *(float(knob.sign * np.quantile(scores, q)) for q in (0.4, 0.8)))
 
@@ -62,10 +63,8 @@ def thresholds(result, knob):
 def run_in_batches(model, method, value, data, size, padding=0, seed=None, precision="float32"):
     """Live decisions of all rows in their own order, from batches of a size in a shuffled order."""
     rows = np.arange(N) if seed is None else np.random.default_rng(seed).permutation(N)
-    rule, knob = (
-        method.halting_rule(model.num_layers, model.num_labels),
-        method.knob(model.num_layers, model.num_labels),
-    )
+    spec = RuleSpec(model.num_layers, model.num_labels)
+    rule, knob = method.halting_rule(spec), method.knob(spec)
     answers, layers = torch.empty(N, model.num_labels, dtype=torch.float64), torch.empty(N, dtype=torch.int64)
     for start in range(0, N, size):
         some = rows[start : start + size]
@@ -80,9 +79,9 @@ def world(name, family, num_labels, make_model, make_data, examples, precision="
     method = METHODS[name]
     data = make_data(N, family, num_labels)
     model = spread(make_model(trained_by(method), family, num_labels), data)
-    rule = method.halting_rule(model.num_layers, num_labels)
-    result = replay(rule, record(model, examples(N, num_labels), data, precision=precision))
-    return model, data, result, method.knob(model.num_layers, num_labels)
+    spec = RuleSpec(model.num_layers, num_labels)
+    result = replay(method.halting_rule(spec), trace_model(model, examples(N, num_labels), data, precision=precision))
+    return model, data, result, method.knob(spec)
 
 
 CASES = [("bert", 2, name) for name in METHODS]
@@ -162,7 +161,7 @@ def test_padding_leaves_with_the_example_that_needed_it(make_model, make_data):
     layers[longest[:-2].copy()] = 1  # the two shortest go on
     for layer in model.backbone.layers:
         layer.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
-    found = run_live(model, ImposedRule(model.num_layers, layers), Knob(), 0.0, batch)
+    found = run_live(model, ImposedRule(RuleSpec(model.num_layers, 2), layers), Knob(), 0.0, batch)
     assert found.layers.tolist() == layers.tolist()
     left = data.lengths[longest[-2]]
     assert widths == [data.lengths.max() + 3, left, left]
@@ -203,6 +202,32 @@ def test_counters_are_excused_by_ties_and_steps_only():
     counters = np.array([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
     answers = np.array([[[1, 0], [1, 0.99995], [1, 0]], [[1, 0], [1, 0], [1, 0]]])
     knob = Knob("patience", (1.0,))
-    assert may_differ(Replay(counters, counters, answers), knob, 1.0).tolist() == [True, False]
+    assert may_differ(Replay(counters, counters, answers, None, "count"), knob, 1.0).tolist() == [True, False]
     steps = np.array([[0, 0.10005, 1], [0, 0.2, 1]])[:, :, None]
-    assert may_differ(Replay(counters, counters, steps), knob, 1.0).tolist() == [True, False]
+    assert may_differ(Replay(counters, counters, steps, None, "count"), knob, 1.0).tolist() == [True, False]
+
+
+def test_whole_numbers_are_not_taken_for_counts():
+    """Certain everywhere, to the last bit: scores of 0 and 1 that were computed from the exits all the same."""
+    scores, answers = np.array([[0.0, 1.0, 1.0]]), np.zeros((1, 3, 2))
+    assert may_differ(Replay(scores, scores, answers), Knob("confidence", (1.0,)), 1.0).tolist() == [True]
+    assert may_differ(Replay(scores, scores, answers), Knob("confidence", (0.5,)), 0.5).tolist() == [False]
+    assert may_differ(Replay(scores, scores, answers, None, "fixed"), Knob("layer", (1.0,)), 1.0).tolist() == [False]
+
+
+def test_two_equally_confident_layers_are_a_close_call_for_those_that_use_all_layers():
+    scores = np.array([[0.6, 0.60005, 0.5], [0.6, 0.7, 0.5], [0.9, 0.6, 0.60005]])
+    answers, knob = np.zeros((3, 3, 2)), Knob("confidence", (0.8,))
+    assert may_differ(Replay(scores, scores, answers, None, "best"), knob, 0.8).tolist() == [True, False, False]
+
+
+def test_rules_say_what_their_scores_are():
+    shape = RuleSpec(4, 2)
+    kinds = {name: method.halting_rule(shape).score_kind for name, method in METHODS.items()}
+    assert HaltingRule.score_kind == "measure"
+    assert {name for name, kind in kinds.items() if kind == "count"} == {"pabee", "pabee-frozen"}
+    assert {name for name, kind in kinds.items() if kind == "best"} == {"shallow-deep"}
+    fixed = {"static", "distilbert", "tinybert", "shallow", "pkd", "truncated"}
+    assert {name for name, kind in kinds.items() if kind == "fixed"} == fixed
+    result = replay(METHODS["pabee"].halting_rule(shape), Trace(np.zeros((3, 4, 2), np.float32), *[np.arange(3)] * 3))
+    assert result.score_kind == result.take(np.array([0])).score_kind == "count"

@@ -9,6 +9,7 @@ import pytest
 
 from bench.plan.suite_file import load_suite
 from methods import discover
+from methods.base import RuleSpec
 
 ROOT = Path(__file__).parents[1]
 METHODS = discover()
@@ -48,7 +49,7 @@ def test_files_lines_and_knobs():
         path = Path(inspect.getfile(type(method)))
         assert row["file"] == f"`methods/{path.name}`"
         assert int(row["lines"]) == len(path.read_text().splitlines()), f"{name}: lines of {path.name}"
-        assert row["knob"] == (method.knob(12, 2).name or "none"), name
+        assert row["knob"] == (method.knob(RuleSpec(12, 2)).name or "none"), name
 
 
 def test_what_is_replayed_and_what_is_cited():

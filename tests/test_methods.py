@@ -14,7 +14,8 @@ from bench.plan.methods import full_variant
 from bench.plan.suite_file import load_suite
 from bench.store.trace import Trace
 from methods import DEFAULT, discover
-from methods.base import ExitOutputs, TrainingBatch, entropy, prediction
+from methods.base import ExitOutputs, RuleSpec, TrainingBatch
+from methods.blocks import entropy, prediction
 from methods.dact import ExactRule, combine, exact_margin, paper_margin
 
 METHODS = discover()
@@ -27,10 +28,9 @@ def exits_at(name, logits, value, halting=None):
     logits = np.asarray(logits, dtype=np.float32)
     n, num_layers, num_labels = logits.shape
     halting = None if halting is None else np.asarray(halting, dtype=np.float32)
-    result = replay(
-        METHODS[name].halting_rule(num_layers, num_labels), Trace(logits, np.zeros(n, int), np.arange(n), None, halting)
-    )
-    return result.exit_layers(METHODS[name].knob(num_layers, num_labels), (value,))[0].tolist()
+    spec = RuleSpec(num_layers, num_labels)
+    result = replay(METHODS[name].halting_rule(spec), Trace(logits, np.zeros(n, int), np.arange(n), None, halting))
+    return result.exit_layers(METHODS[name].knob(spec), (value,))[0].tolist()
 
 
 def votes(*rows, num_labels=2):
@@ -42,7 +42,7 @@ def dact_margins(name, y, h):
     """Margins [L] and answers [L, C] of one example with probabilities y [L, C] and halting values h [L]."""
     logits = np.log(np.asarray(y, dtype=np.float32))[None]
     trace = Trace(logits, np.zeros(1, int), np.zeros(1, int), None, np.asarray(h, dtype=np.float32)[None])
-    result = replay(METHODS[name].halting_rule(len(h), len(y[0])), trace)
+    result = replay(METHODS[name].halting_rule(RuleSpec(len(h), len(y[0]))), trace)
     return result.scores[0], result.answers[0]
 
 
@@ -99,13 +99,13 @@ def test_entropy_by_hand():
 def test_static_models_give_one_point_at_full_depth(name):
     logits = np.full((3, 4, 2), np.nan, dtype=np.float32)
     logits[:, -1] = [[0, 1], [1, 0], [0, 1]]
-    values = METHODS[name].knob(4, 2).values
+    values = METHODS[name].knob(RuleSpec(4, 2)).values
     assert len(values) == 1
     assert exits_at(name, logits, values[0]) == [4, 4, 4]
 
 
 def test_truncated_leaves_at_the_knob():
-    assert METHODS["truncated"].knob(4, 2).values == (1, 2, 3, 4)
+    assert METHODS["truncated"].knob(RuleSpec(4, 2)).values == (1, 2, 3, 4)
     for layer in (1, 2, 3, 4):
         assert exits_at("truncated", votes([0, 1, 0, 1]), layer) == [layer]
 
@@ -115,7 +115,7 @@ def test_truncated_leaves_at_the_knob():
 
 @pytest.mark.parametrize(("num_labels", "size", "last"), [(2, 15, 0.70), (3, 23, 1.10)])
 def test_entropy_grid_ends_at_the_first_value_above_ln_c(num_labels, size, last):
-    values = METHODS["deebert"].knob(12, num_labels).values
+    values = METHODS["deebert"].knob(RuleSpec(12, num_labels)).values
     assert (len(values), values[0], values[1], values[-1]) == (size, 0, 0.05, last)
     assert values[-2] < math.log(num_labels) <= values[-1]
 
@@ -140,7 +140,7 @@ def test_zero_entropy_never_exits_at_s_zero_but_does_above():
 
 def test_patience_exits_by_hand():
     rows = votes([0, 0, 0, 0, 0, 0], [0, 1, 1, 1, 0, 0], [0, 1, 0, 1, 0, 1], [1, 1, 0, 0, 0, 0])
-    assert METHODS["pabee"].knob(6, 2).values == (1, 2, 3, 4, 5, 6)
+    assert METHODS["pabee"].knob(RuleSpec(6, 2)).values == (1, 2, 3, 4, 5, 6)
     assert exits_at("pabee", rows, 1) == [2, 3, 6, 2]
     assert exits_at("pabee", rows, 2) == [3, 4, 6, 5]
     assert exits_at("pabee", rows, 3) == [4, 6, 6, 6]  # the disagreement at layer 5 or 3 started the count anew
@@ -250,9 +250,10 @@ def dact_traces(draw):
 
 @given(dact_traces())
 def test_halting_never_changes_the_answer(trace):
+    shape = RuleSpec(*trace.logits.shape[1:])
     for name in ("dact", "dact-exact"):
-        result = replay(METHODS[name].halting_rule(*trace.logits.shape[1:]), trace)
-        layers = result.exit_layers(METHODS[name].knob(*trace.logits.shape[1:]), (0.0,))
+        result = replay(METHODS[name].halting_rule(shape), trace)
+        layers = result.exit_layers(METHODS[name].knob(shape), (0.0,))
         halted = result.predictions_at(layers)[0]
         top = np.sort(result.answers, axis=2)
         tied = (top[:, :, -1] - top[:, :, -2] <= 1e-9).any(axis=1)
@@ -261,10 +262,10 @@ def test_halting_never_changes_the_answer(trace):
 
 @given(dact_traces())
 def test_the_exact_bound_halts_no_later(trace):
-    shape = trace.logits.shape[1:]
-    paper, exact = (replay(METHODS[name].halting_rule(*shape), trace) for name in ("dact", "dact-exact"))
+    shape = RuleSpec(*trace.logits.shape[1:])
+    paper, exact = (replay(METHODS[name].halting_rule(shape), trace) for name in ("dact", "dact-exact"))
     assert (exact.scores >= paper.scores - 1e-12).all()
-    knob = METHODS["dact"].knob(*shape)
+    knob = METHODS["dact"].knob(shape)
     sure = (np.abs(exact.scores) > 1e-12).all(axis=1)
     assert (exact.exit_layers(knob, (0.0,)) <= paper.exit_layers(knob, (0.0,)))[0, sure].all()
 
@@ -279,7 +280,7 @@ def test_the_exact_bound_is_the_worst_case_rolled_out(best, p, d):
 
 
 def test_rules_say_what_they_know_in_float64():
-    rule = ExactRule(3)
+    rule = ExactRule(RuleSpec(3, 2))
     outputs = ExitOutputs(torch.zeros(2, 2).double(), torch.full((2,), 0.5).double())
     answer, score, state = rule.step(1, outputs, rule.start(2, 2))
     assert {tensor.dtype for tensor in (answer, score, *state.values())} == {torch.float64}

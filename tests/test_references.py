@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.halting.sweep import Sweep, joined
+from bench.halting.sweep import Sweep, concat_rows
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
-from bench.tables.references import REFERENCES, VERDICTS, dealt, oracle, reference_rows, verdict_table
+from bench.tables.references import REFERENCES, dealt, oracle, reference_rows
+from bench.tables.verdicts import VERDICTS, verdict_table
 
 LABELS = np.array([0, 1, 1, 0, 1, 1])
 #: Layer 1 is right for examples 0, 1 and 4, layer 2 for all but 3 and 5, layer 3 for all but 5.
@@ -23,7 +24,8 @@ def make_sweep(method, layers, task="rte", seed=0, by_layer=BY_LAYER, labels=LAB
     keys |= {"variant": "", "seed": seed, "knob": "speed"}
     values = np.arange(len(layers)) / 10
     predictions = by_layer[np.arange(n), layers - 1]
-    return Sweep(keys, TASKS[task], values, layers, predictions, trace, 3, 1, None, by_layer)
+    counted = (np.ones(len(values)), 1, 100.0)
+    return Sweep(keys, TASKS[task], values, layers, predictions, trace, 3, 1, None, by_layer, *counted)
 
 
 def everybody(layer):
@@ -35,7 +37,7 @@ CHOSEN = [1, 1, 2, 3, 1, 1]  # everyone at the earliest right layer, or at 1: 5/
 
 
 def rows_of(*sweeps):
-    return joined(list(reference_rows(sweeps)), REFERENCES).set_index("reference")
+    return concat_rows(list(reference_rows(sweeps)), REFERENCES).set_index("reference")
 
 
 def test_references_of_a_point_by_hand():

@@ -10,12 +10,13 @@ from bench.conformance import check_method
 from bench.halting.live import run_live
 from bench.halting.replay import exact_curve, replay
 from bench.models.model import build_model
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import train
 from bench.plan.suite import Recipe
 from bench.statistics.metrics import confusion
 from bench.store.trace import Trace
-from methods import discover
+from methods import discover, from_file
+from methods.base import ExitOutputs, RuleSpec, TrainingBatch
 
 EQUAL, RELEASED = discover(), discover("released")
 RECIPE = Recipe(epochs=2, learning_rate=1e-2, batch_size=8)
@@ -26,14 +27,33 @@ def fit(model, method, data, compat):
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def test_exactly_two_methods_have_exits_of_their_own():
+def test_exactly_three_methods_have_stand_ins():
     assert list(EQUAL) == list(RELEASED)
-    assert {name for name in EQUAL if type(EQUAL[name]) is not type(RELEASED[name])} == {"deebert", "pabee"}
+    assert {name for name in EQUAL if type(EQUAL[name]) is not type(RELEASED[name])} == {"deebert", "pabee", "pkd"}
 
 
-@pytest.mark.parametrize("name", ["deebert", "pabee"])
+@pytest.mark.parametrize("name", ["deebert", "pabee", "pkd"])
 def test_the_stand_ins_conform(name):
-    assert [found for found in check_method(RELEASED[name]) if found[1]] == []
+    assert [found for found in check_method(RELEASED[name]) if found[1] != "ok"] == []
+
+
+OUTSIDE = """
+from methods.static import Static
+
+class Mine(Static):
+    "Nobody, 2026."
+    name = "mine"
+
+class MineAsReleased(Mine):
+    "With the quirks of its code."
+    released = True
+"""
+
+
+def test_a_file_from_outside_may_hold_a_stand_in_of_its_own(tmp_path):
+    (tmp_path / "mine.py").write_text(OUTSIDE)
+    for compat, expected in (("equal", "Mine"), ("released", "MineAsReleased")):
+        assert [type(method).__name__ for method in from_file(tmp_path / "mine.py", compat)] == [expected]
 
 
 # --- PABEE: one pooler
@@ -77,15 +97,16 @@ def ramped_trace():
 
 def test_the_untrained_off_ramp_answers_where_it_is_sure():
     trace = ramped_trace()  # entropies of the off-ramp: .365, .692, .365
-    knob = EQUAL["deebert"].knob(2, 2)
+    shape = RuleSpec(2, 2)
+    knob = EQUAL["deebert"].knob(shape)
     values = (0.0, 0.3, 0.4, 0.65)
-    layers, answers = replay(RELEASED["deebert"].halting_rule(2, 2), trace).decide(knob, values)
+    layers, answers = replay(RELEASED["deebert"].halting_rule(shape), trace).decide(knob, values)
     assert (layers == 2).all()
     assert answers.tolist() == [[0, 0, 1], [0, 0, 1], [1, 0, 1], [1, 0, 1]]
-    layers, answers = replay(EQUAL["deebert"].halting_rule(2, 2), trace).decide(knob, values)
+    layers, answers = replay(EQUAL["deebert"].halting_rule(shape), trace).decide(knob, values)
     assert (layers == 2).all() and (answers == [0, 0, 1]).all()
     for name in ("pabee-frozen", "truncated"):  # other rules on these models see the head
-        result = replay(RELEASED[name].halting_rule(2, 2), trace)
+        result = replay(RELEASED[name].halting_rule(shape), trace)
         assert result.ramp is None and result.predictions[:, -1].tolist() == [0, 0, 1]
 
 
@@ -96,8 +117,8 @@ def test_live_agrees_with_replay(make_model, make_data, examples):
         last = model.exits["4"]
         pooled = torch.tanh(last.pooler(model.backbone(data.batch(np.arange(30)))[:, 3]))
         last.ramp.classifier.weight.copy_(-40 * last.classifier.weight / last.classifier(pooled).std())
-    rule, knob = method.halting_rule(4, 2), method.knob(4, 2)
-    result = replay(rule, record(model, examples(30), data))
+    rule, knob = method.halting_rule(RuleSpec(4, 2)), method.knob(RuleSpec(4, 2))
+    result = replay(rule, trace_model(model, examples(30), data))
     changed = set()
     for value in knob.values:
         layers, answers = result.decide(knob, (value,))
@@ -116,7 +137,8 @@ def test_the_exact_curve_passes_through_every_point(seed, num_layers, num_labels
     ramp = rng.normal(size=(n, num_labels)).astype(np.float32)
     trace = Trace(logits, rng.integers(0, num_labels, n), np.arange(n), np.arange(n), ramp=ramp)
     method = RELEASED["deebert"]
-    result, knob = replay(method.halting_rule(num_layers, num_labels), trace), method.knob(num_layers, num_labels)
+    shape = RuleSpec(num_layers, num_labels)
+    result, knob = replay(method.halting_rule(shape), trace), method.knob(shape)
     layers, answers = result.decide(knob, knob.values)
     curve = exact_curve(result, trace.labels, num_labels)
     every = {
@@ -124,6 +146,28 @@ def test_the_exact_curve_passes_through_every_point(seed, num_layers, num_labels
     }
     for used, counts in zip(layers.sum(axis=1), confusion(trace.labels, answers, num_labels), strict=True):
         assert (used, *counts.ravel()) in every
+
+
+# --- PKD: the mean over classes
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_the_soft_term_is_divided_by_the_number_of_classes(num_labels):
+    scores, taught = [[1.0, -1.0, 0.5][:num_labels]], [[3.0, 0.0, 1.0][:num_labels]]
+    found = {}
+    for name, methods in (("equal", EQUAL), ("released", RELEASED)):
+        logits, states = torch.tensor([scores]).requires_grad_(), torch.ones(1, 1, 4)
+        teacher = ExitOutputs(torch.tensor([taught]), states=torch.ones(1, 2, 4))
+        variant = {"alpha": 1.0, "temperature": 5.0, "beta": 0.0}
+        loss = methods["pkd"].loss(
+            ExitOutputs(logits, states=states), TrainingBatch(torch.tensor([0]), variant, teacher=teacher)
+        )
+        loss.backward()
+        found[name] = loss.item(), logits.grad
+    assert torch.allclose(found["equal"][1], num_labels * found["released"][1])
+    p, q = (np.exp(np.array(row[0]) / 5) / np.exp(np.array(row[0]) / 5).sum() for row in (taught, scores))
+    assert found["equal"][0] == pytest.approx(-25 * (p * np.log(q)).sum(), rel=1e-5)
+    assert found["released"][0] == pytest.approx(25 * (p * np.log(p / q)).sum() / num_labels, rel=1e-4)
 
 
 # --- dropout in the frozen backbone

@@ -7,21 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.errors import UserError
 from bench.halting.replay import Replay, exact_curve, replay
 from bench.statistics.metrics import confusion
 from bench.store.trace import Trace
 from methods import discover
-from methods.base import Knob
+from methods.base import Knob, RuleSpec
 
 METHODS = discover()
-SWEPT = [name for name, method in METHODS.items() if len(method.knob(6, 3).values) > 1]
+SWEPT = [name for name, method in METHODS.items() if len(method.knob(RuleSpec(6, 3)).values) > 1]
 numbers = st.integers(0, 10_000)
 
 
 def view(name, trace):
     """A method's replay of a trace, and its knob."""
-    shape = trace.logits.shape[1:]
-    return replay(METHODS[name].halting_rule(*shape), trace), METHODS[name].knob(*shape)
+    shape = RuleSpec(*trace.logits.shape[1:])
+    return replay(METHODS[name].halting_rule(shape), trace), METHODS[name].knob(shape)
 
 
 def brute_force_exits(scores, reached):
@@ -70,6 +71,16 @@ def test_scores_at_the_threshold():
     assert result.exit_layers(Knob(strict=True), (0.5,)).tolist() == [[3]]
     assert result.exit_layers(Knob(strict=False), (0.5, 0.0)).tolist() == [[2], [1]]
     assert result.exit_layers(Knob(sign=-1), (-0.5,)).tolist() == [[2]]
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite")])
+def test_a_score_that_is_not_finite_is_refused_in_one_line(value, word):
+    logits = np.zeros((5, 3, 2), np.float32)
+    halting = np.full((5, 3), 0.5, np.float32)
+    halting[:2, 1] = value
+    trace = Trace(logits, np.zeros(5, int), np.arange(5), np.arange(5), halting)
+    with pytest.raises(UserError, match=f"^LearnedRule: 2 of 5 scores at layer 2 are {word}$"):
+        view("berxit", trace)
 
 
 def test_predictions_are_taken_where_examples_leave():

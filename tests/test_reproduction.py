@@ -18,7 +18,7 @@ from bench.sources.tasks import TASKS
 from bench.statistics.intervals import rank_interval, t_interval
 from bench.store.trace import Trace
 from bench.tables import effects
-from bench.tables.claims import EFFECTS, claims, effect_rows
+from bench.tables.claims import EFFECTS, claims, effect_rows, number_and_letter
 from bench.tables.effects import Compared
 from bench.tables.reproduction import (
     FAILS,
@@ -178,6 +178,11 @@ def test_effects_are_means_over_taus_by_seed(two_seeds, monkeypatch):
 def test_the_mismatched_split_has_no_effects(two_seeds):
     keys = {**two_seeds.scores.keys, "split": "validation_mismatched"}
     assert not list(effect_rows(replace(two_seeds, scores=replace(two_seeds.scores, keys=keys))))
+
+
+def test_claims_are_sorted_by_number_then_letter():
+    assert sorted(["10a", "1b", "6", "2", "1a"], key=number_and_letter) == ["1a", "1b", "2", "6", "10a"]
+    assert [number_and_letter(claim.id) for claim in claims()] == sorted(number_and_letter(c.id) for c in claims())
 
 
 # --- intervals and verdicts

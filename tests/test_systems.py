@@ -8,17 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.halting.live import run_live
 from bench.halting.replay import replay
 from bench.models.tokens import Encoded
-from bench.models.training import split_off, train
+from bench.models.tracing import trace_model
+from bench.models.training import hold_out, train
 from bench.plan.suite import Recipe
 from bench.store.trace import Trace
 from methods import DEFAULT, discover, shallow_deep
 from methods.act import Act
-from methods.base import ExitOutputs, ExitSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, RuleSpec, TrainingBatch
 from methods.fastbert import StudentExit
 from methods.pkd import patience
-from methods.pondernet import geometric, halting_distribution
+from methods.pondernet import PRIORS, geometric, halting_distribution
 from methods.shallow_deep import fitted_temperature
 
 METHODS = discover()
@@ -30,9 +32,9 @@ def swept(name, logits, halting=None):
     """The replay of one example with logits [L, C] and halting values [L], and the method's knob."""
     logits = np.asarray(logits, dtype=np.float32)[None]
     halting = None if halting is None else np.asarray(halting, dtype=np.float32)[None]
-    shape = logits.shape[1:]
+    shape = RuleSpec(*logits.shape[1:])
     trace = Trace(logits, np.zeros(1, int), np.arange(1), None, halting)
-    return replay(METHODS[name].halting_rule(*shape), trace), METHODS[name].knob(*shape)
+    return replay(METHODS[name].halting_rule(shape), trace), METHODS[name].knob(shape)
 
 
 def exit_at(name, value, logits, halting=None):
@@ -151,6 +153,33 @@ def test_confidence_equal_to_the_threshold_halts():
     assert (knob.values[0], knob.values[1], knob.values[-1]) == (0.5, 0.55, 1)
 
 
+def test_the_most_confident_exit_answers_where_none_is_confident_enough(make_model, make_data, examples):
+    result, knob = swept("shallow-deep", [[2, 0], [0, 0.1]])
+    layers, answers = result.decide(knob, (0.5, 0.8, 0.99))
+    assert layers[:, 0].tolist() == [1, 1, 2] and answers[:, 0].tolist() == [0, 0, 0]
+    _, answers = swept("shallow-deep", [[2, 0], [0, 3]])[0].decide(knob, (0.99, 0.9))
+    assert answers[:, 0].tolist() == [1, 1]  # layer L itself is the most confident
+    result, _ = swept("shallow-deep", [[1, 0], [0, 1], [0, 0]])
+    assert result.predictions[0].tolist() == [0, 1, 0]  # at layer L, the first of two equals
+
+
+def test_live_and_replay_agree_on_the_most_confident_exit(make_model, make_data, examples):
+    method, data = METHODS["shallow-deep"], make_data(30)
+    model = make_model(method)
+    with torch.no_grad():
+        for layer, module in model.exits.items():  # every layer is less sure than the one before, and disagrees with it
+            module.classifier.weight.mul_((-1) ** int(layer) * 20 / int(layer))
+    rule, knob = method.halting_rule(RuleSpec(4, 2)), method.knob(RuleSpec(4, 2))
+    result = replay(rule, trace_model(model, examples(30), data))
+    live = run_live(model, rule, knob, 1.0, data.batch(np.arange(30)))
+    layers, answers = result.decide(knob, (1.0,))
+    assert (layers == 4).all() and (live.layers == 4).all()
+    assert live.answers.argmax(dim=1).tolist() == answers[0].tolist()
+    last = result.answers[:, -1]
+    assert (last == result.answers[np.arange(30), result.scores.argmax(axis=1)]).all()
+    assert (result.scores.argmax(axis=1) < 3).sum() >= 10  # mostly, it is not layer L that answers
+
+
 @pytest.mark.parametrize(("step", "weights"), [(0, (0.01 + 1 / 12, 0.01 + 2 / 12)), (3, (1 / 3, 2 / 3))])
 def test_shallow_deep_weights_grow_to_the_share_of_the_computation(step, weights):
     logits = torch.tensor([[[LN3, 0.0], [0.0, LN3], [0.0, 0.0]]])
@@ -184,7 +213,7 @@ def test_temperatures_are_fitted_on_rows_that_are_not_trained_on(make_model, mak
     plain = make_model(method)
     assert train(plain, method, {"temperature": "none"}, data, recipe, ("task", 0)) == 2 * 40
     assert {module.temperature.item() for module in plain.exits.values()} == {1.0}
-    assert split_off(data, 0.0) == (data, None)
+    assert hold_out(data, 0.0) == (data, None)
 
 
 # --- ACT
@@ -266,6 +295,17 @@ def test_both_distributions_of_pondernet_sum_to_one(h, prior):
     assert geometric(prior, len(h)).sum().item() == pytest.approx(1)
 
 
+def test_the_depth_that_a_prior_expects():
+    def expected(prior):
+        return (geometric(prior, 12) * torch.arange(1, 13)).sum().item()
+
+    assert [round(expected(prior), 2) for prior in (0.1, 0.2, 0.4)] == [5.28, 4.11, 2.47]  # as the docstring says
+    assert [round(expected(prior), 2) for prior in PRIORS] == [6.26, 4.11, 2.0]
+    assert expected(1e-4) == pytest.approx(6.5, abs=0.01)
+    # the models' priors spread over what a prior can ask for, 1 to 6.5 layers: in steps of about 2
+    assert np.diff([expected(prior) for prior in (*PRIORS[::-1], 1e-9)]) == pytest.approx([2, 2, 0], abs=0.3)
+
+
 @pytest.mark.parametrize(("name", "key"), [("act", "tau"), ("pondernet", "prior")])
 def test_three_ponder_costs(name, key):
     assert len(METHODS[name].variants) == 3 and all(text.startswith(f"{key}=") for text in METHODS[name].variants)
@@ -326,10 +366,10 @@ def test_a_student_starts_from_the_first_layers_of_its_teacher_with_a_head_of_it
 
 def test_slack_halts_no_later_and_none_is_the_exact_bound(make_trace):
     trace = make_trace(n=80)
-    shape = trace.logits.shape[1:]
-    knob, exact = METHODS["dact-eps"].knob(*shape), METHODS["dact-exact"].knob(*shape)
+    shape = RuleSpec(*trace.logits.shape[1:])
+    knob, exact = METHODS["dact-eps"].knob(shape), METHODS["dact-exact"].knob(shape)
     assert knob.values == (0, 0.05, 0.1, 0.2, 0.5) and METHODS["dact-eps"].trained_by == "dact"
-    result = replay(METHODS["dact-eps"].halting_rule(*shape), trace)
+    result = replay(METHODS["dact-eps"].halting_rule(shape), trace)
     layers = result.exit_layers(knob, knob.values)
     assert (np.diff(layers, axis=0) <= 0).all() and (layers[-1] < layers[0]).any()
-    assert (layers[0] == replay(METHODS["dact-exact"].halting_rule(*shape), trace).exit_layers(exact, (0.0,))[0]).all()
+    assert (layers[0] == replay(METHODS["dact-exact"].halting_rule(shape), trace).exit_layers(exact, (0.0,))[0]).all()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.models import training
 from bench.models.model import derive_seed
 from bench.models.tokens import shuffled_batches, sorted_batches
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import train
 from bench.plan.methods import full_variant
 from bench.plan.suite import Recipe
@@ -251,7 +251,7 @@ def test_mixed_precision_trains_float32_weights(name, precision, make_model, dat
     assert changed(before, after)
     assert {tensor.dtype for tensor in after.values()} == {torch.float32}
     assert all(torch.isfinite(tensor).all() for tensor in after.values())
-    trace = record(model, examples(20), data, precision=precision)
+    trace = trace_model(model, examples(20), data, precision=precision)
     assert trace.logits.dtype == np.float32
     assert np.isfinite(trace.logits[:, -1]).all()
 
@@ -312,6 +312,17 @@ def test_the_learning_rate_rises_and_falls():
     assert [training.learning_rate(10, 0)(step) for step in range(10)] == [1 - step / 10 for step in range(10)]
 
 
+def test_a_schedule_may_end_before_the_training(make_model, data):
+    """As FastBERT's released scheduler, which counts 3 epochs of the students' 5: 345 of MRPC's 575 steps learn."""
+    shares = [training.learning_rate(345, 34)(step) for step in range(576)]
+    assert shares[33] < shares[34] == 1 and shares[344] > 0 and not any(shares[345:])
+    how = {"learning_rate": 1e-3, "batch_size": 8, "warmup": 0.1}
+    whole = fit(make_model(METHODS["static"]), "static", data, Recipe(epochs=2, **how))
+    longer = fit(make_model(METHODS["static"]), "static", data, Recipe(epochs=4, schedule_epochs=2, **how))
+    assert not changed(whole, longer)
+    assert changed(whole, fit(make_model(METHODS["static"]), "static", data, Recipe(epochs=4, **how)))
+
+
 def test_the_learning_rate_is_that_of_the_library():
     from transformers import get_linear_schedule_with_warmup
 
@@ -325,9 +336,10 @@ def test_the_learning_rate_is_that_of_the_library():
 
 
 def test_what_is_usual_in_a_recipe_stands_in_no_key():
-    assert "accumulation" not in RECIPE.spec() and "warmup" not in RECIPE.spec()
+    assert not {"accumulation", "warmup", "schedule_epochs"} & set(RECIPE.spec())
     assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, warmup=0.1).spec()["warmup"] == 0.1
     assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, accumulation=2).spec()["accumulation"] == 2
+    assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, schedule_epochs=1).spec()["schedule_epochs"] == 1
 
 
 @pytest.mark.parametrize("family", ["albert", "electra"])

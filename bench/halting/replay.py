@@ -1,4 +1,4 @@
-"""Replay: every operating point of a halting rule from one trace, without running the model again.
+"""Every operating point of a halting rule from one trace, without running the model again.
 
 Shape symbols: n examples, L layers, C classes, K knob values.
 """
@@ -9,34 +9,39 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from bench.errors import UserError
 from bench.store.trace import Trace
-from methods.base import ExitOutputs, HaltingRule, Knob, prediction
+from methods.base import ExitOutputs, HaltingRule, Knob
+from methods.blocks import prediction
 
 
 @dataclass(frozen=True)
 class Replay:
-    """A rule's view of a trace.
+    """What a halting rule makes of a trace: enough to decide every example at any knob value.
 
     Attributes:
         predictions: [n, L], the class (or value, for regression) answered if the example halted at each layer.
         scores: float64 [n, L].
         answers: float64 [n, L, C].
         ramp: predictions [n] and scores [n] of a second exit on layer L that is asked before the first, or None.
+        score_kind: of the rule; see `HaltingRule.score_kind`.
     """
 
     predictions: np.ndarray
     scores: np.ndarray
     answers: np.ndarray
     ramp: tuple[np.ndarray, np.ndarray] | None = None
+    score_kind: str = HaltingRule.score_kind
 
     def take(self, rows: np.ndarray) -> Replay:
-        """The same of some examples."""
+        """The same for some of the examples."""
         ramp = None if self.ramp is None else (self.ramp[0][rows], self.ramp[1][rows])
-        return Replay(self.predictions[rows], self.scores[rows], self.answers[rows], ramp)
+        return Replay(self.predictions[rows], self.scores[rows], self.answers[rows], ramp, self.score_kind)
 
     def decide(self, knob: Knob, values: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The layer at which every example halts and what it answers there, for each knob value: two of [K, n]."""
+        """Where every example halts at each knob value and what it answers there: layers [K, n], predictions [K, n]."""
         layers = self.exit_layers(knob, values)
         predictions = self.predictions_at(layers)
         if self.ramp is not None:
@@ -49,16 +54,20 @@ class Replay:
         """The layer (1..L) at which every example halts for each knob value, [K, n]."""
         scores = torch.from_numpy(self.scores)
         reached = torch.stack([knob.reached(scores, value) for value in values]).numpy()
-        reached[:, :, -1] = True
+        reached[:, :, -1] = True  # layer L halts whatever its score
         return reached.argmax(axis=2) + 1
 
     def predictions_at(self, layers: np.ndarray) -> np.ndarray:
-        """What the exits of `layers` [K, n] answer: predictions [K, n]."""
+        """What examples answer that halt at `layers` [K, n]: predictions [K, n]."""
         return self.predictions[np.arange(layers.shape[1])[None, :], layers - 1]
 
 
 def replay(rule: HaltingRule, trace: Trace) -> Replay:
-    """Step a rule once through all layers of a trace."""
+    """Step a rule once through all layers of a trace.
+
+    Raises:
+        UserError: a score is not finite.
+    """
     logits = torch.from_numpy(trace.logits)
     halting = None if trace.halting is None else torch.from_numpy(trace.halting)
     second = None if trace.ramp is None else torch.from_numpy(trace.ramp)
@@ -70,12 +79,27 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
         answer, score, state = rule.step(layer, outputs.at(layer), state)
         answers.append(answer)
         scores.append(score)
-    answers = torch.stack(answers, dim=1)  # [n, L, C]
+    answers, scores = torch.stack(answers, dim=1), torch.stack(scores, dim=1)  # [n, L, C], [n, L]
+    check_finite(rule, scores)
     ramp = None
     if trace.ramp is not None:
         last = rule.ramp(ExitOutputs(outputs.logits[:, -1], ramp=outputs.ramp))
         ramp = None if last is None else (prediction(last[0]).numpy(), last[1].numpy())
-    return Replay(prediction(answers).numpy(), torch.stack(scores, dim=1).numpy(), answers.numpy(), ramp)
+    return Replay(prediction(answers).numpy(), scores.numpy(), answers.numpy(), ramp, rule.score_kind)
+
+
+def check_finite(rule: HaltingRule, scores: Tensor) -> None:
+    """Refuse scores [n, L] that are NaN, which would reach no knob without a word, or infinite.
+
+    Raises:
+        UserError: naming the rule and the first such layer.
+    """
+    wrong = ~scores.isfinite()
+    if wrong.any():
+        layer = int(wrong.any(dim=0).nonzero()[0]) + 1
+        here = scores[wrong[:, layer - 1], layer - 1]
+        what = "NaN" if here.isnan().any() else "infinite"
+        raise UserError(f"{type(rule).__name__}: {len(here)} of {len(scores)} scores at layer {layer} are {what}")
 
 
 @dataclass(frozen=True)
@@ -112,38 +136,29 @@ class Moves:
 def moves(result: Replay) -> Moves:
     """All moves of a rule on a trace, from full depth down, by one sort instead of a grid of thresholds.
 
-    An example halts at the first layer whose score reaches the threshold, hence only layers whose score exceeds all
-    earlier ones can be exits. Lowering the threshold past such a record moves the example from its next record's
-    layer (or L) to this one.
+    An example halts at the first layer whose score reaches the threshold, so it can exit only at layers whose score is
+    above all earlier ones, its peaks, and at L. Lowering the threshold past a peak moves the example there from its
+    next peak (or L).
     """
-    n, num_layers = result.scores.shape
+    num_layers = result.scores.shape[1]
     scores, predictions, depth = result.scores, result.predictions, np.arange(1, num_layers + 1)
     if result.ramp is not None:
+        # a second exit on layer L is one more place between those before and the head of L, as deep as L
         scores = np.insert(scores, num_layers - 1, result.ramp[1], axis=1)
         predictions = np.insert(predictions, num_layers - 1, result.ramp[0], axis=1)
         depth = np.append(depth, num_layers)
-    places = len(depth)
-    best = np.maximum.accumulate(scores[:, :-1], axis=1)
-    is_record = np.ones_like(best, dtype=bool)
-    is_record[:, 1:] = best[:, 1:] > best[:, :-1]
-    rows, source, target, thresholds = [], [], [], []
-    later = np.full(n, places - 1)  # the place that each example would otherwise answer at
-    for place in range(places - 2, -1, -1):
-        moved = np.flatnonzero(is_record[:, place])
-        rows.append(moved)
-        source.append(later[moved])
-        target.append(np.full(len(moved), place))
-        thresholds.append(best[moved, place])
-        later[moved] = place
-    nothing = np.zeros(0, dtype=np.int64)  # a model of one layer
-    rows, source, target, thresholds = (
-        np.concatenate([nothing, *parts]) for parts in (rows, source, target, thresholds)
-    )
+    last = len(depth) - 1  # the place, counted from 0, at which everybody halts who has not before
+    highest = np.maximum.accumulate(scores[:, :last], axis=1)
+    is_peak = np.ones_like(highest, dtype=bool)
+    is_peak[:, 1:] = highest[:, 1:] > highest[:, :-1]
+    rows, target = np.nonzero(is_peak)  # row by row, each row's peaks from the first layer to the last
+    row_ends = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
+    source = np.where(row_ends, last, np.append(target[1:], last)[: len(rows)])
+    thresholds = highest[rows, target]
     order = np.argsort(-thresholds, kind="stable")
-    rows, source, target = (part[order].astype(np.int64) for part in (rows, source, target))
     thresholds = thresholds[order]
     last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)[: len(rows)]
-    return Moves(rows, source, target, thresholds, last_of_tie, depth, predictions)
+    return Moves(rows[order], source[order], target[order], thresholds, last_of_tie, depth, predictions)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A sweep: all operating points of one method on one trace, and the rows of tables that come from it alone.
+"""All operating points of one method on one trace, and the rows that they give in points.csv and exits.csv.
 
 Shape symbols: K knob values, n examples, L layers of the trace's model.
 """
@@ -6,6 +6,7 @@ Shape symbols: K knob values, n examples, L layers of the trace's model.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,14 @@ import pandas as pd
 from bench.halting.candidates import Candidates, exact_candidates
 from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.costs import mac_fraction
-from bench.plan.methods import full_variant
+from bench.plan.methods import rule_spec
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.areas import halves
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
 from methods.base import Method
 
-#: Some rows of a table: column -> array, or a scalar that all of them share. Frames of few rows cost too much time.
+#: Some rows of a table: column -> array, or a scalar that all rows share. Thousands of small frames would be slow.
 Rows = dict[str, object]
 
 METRICS = ["accuracy", "f1", "matthews", "pearson", "spearman"]
@@ -40,14 +41,14 @@ class Sweep:
         predictions: [K, n], what is answered there: class ids (int8), or scores for regression.
         trace: the trace.
         panel_layers: layers of the panel's backbone, by which layer fractions divide.
-        constant: the constant answer with the best drawn metric on the training labels.
+        constant: the constant answer with the best main metric on the training labels.
         exact: `layer_fraction` and `value` of the points of all distinct thresholds (of a regression, of some); None
             where the knob has one value.
         by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`; on layer L by
             the head, also where a second exit stands beside it.
-        mac_fraction: [K], multiply-adds over those of the panel's static model; NaN where the record has none.
+        mac_fraction: [K], multiply-adds over those of the panel's static model.
         accumulation: in how many parts a batch was trained.
-        train_rows: rows of one epoch of its training; NaN where the record does not say.
+        train_rows: rows of one epoch of its training.
         candidates: the exact settings on offer, by the examples that may be looked at to choose them: "all", or "a" or
             "b" for a half of the validation set (`bench.statistics.areas.halves`).
         variant: the values of what was trained, defaults included.
@@ -63,19 +64,34 @@ class Sweep:
     constant: float
     exact: Rows | None
     by_layer: np.ndarray
-    mac_fraction: np.ndarray | float = np.nan
-    accumulation: int = 1
-    train_rows: float = np.nan
+    mac_fraction: np.ndarray
+    accumulation: int
+    train_rows: float
     candidates: dict[str, Candidates] = field(default_factory=dict)
     variant: dict[str, float | str] = field(default_factory=dict)
 
+    @property
+    def layer_fraction(self) -> np.ndarray:
+        """Mean share of the panel's layers used at each operating point: x of every curve, [K]."""
+        return mean_layer_fraction(self.layers, self.panel_layers)
+
     def rows(self, **columns: object) -> Rows:
-        """Rows of K points: the keys and the knob values before other columns."""
+        """Rows of the K points in any table: the keys and the knob values before other columns."""
         return {**self.keys, "knob_value": self.knob_values, **columns}
+
+    @cached_property
+    def chooses(self) -> np.ndarray:
+        """Whether the examples of a point [K] leave at different layers."""
+        return (self.layers != self.layers[:, :1]).any(axis=1)
+
+
+def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:
+    """Mean share of the panel's layers that examples use which halt at `layers` [.., n]: [..]."""
+    return layers.mean(axis=-1) / panel_layers
 
 
 def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> Sweep:
-    """Replay a method on the trace of a finished cell.
+    """All operating points of a method on the trace of a finished cell.
 
     Args:
         method: whose rule and knob.
@@ -86,8 +102,8 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     """
     spec, task, trace = record["spec"], TASKS[record["spec"]["task"]], Trace.load(path)
     num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
-    knob = method.knob(num_layers, task.num_labels)
-    result = replay(method.halting_rule(num_layers, task.num_labels), trace)
+    asked = rule_spec(method, num_layers, task.num_labels, spec["variant"])
+    knob, result = method.knob(asked), replay(method.halting_rule(asked), trace)
     if not task.regression:
         result = replace(result, predictions=result.predictions.astype(np.int8))  # many settings of many runs are kept
     layers, predictions = result.decide(knob, knob.values)  # [K, n]
@@ -111,16 +127,16 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         constant=record["constant_label"],
         exact=exact_points(task, trace, result, candidates["all"], panel_layers) if is_swept else None,
         candidates=candidates,
-        variant=full_variant(method, spec["variant"]),
+        variant=asked.variant,
         by_layer=result.predictions,
-        mac_fraction=mac_fraction(record.get("macs"), layers, trace.length),
-        accumulation=record.get("accumulation", 1),
-        train_rows=record.get("examples_seen", np.nan) / spec["recipe"]["epochs"],
+        mac_fraction=mac_fraction(record["macs"], layers, trace.length),
+        accumulation=record["accumulation"],
+        train_rows=record["examples_seen"] / spec["recipe"]["epochs"],
     )
 
 
 def exact_points(task: Task, trace: Trace, result: Replay, some: Candidates, panel_layers: int) -> Rows:
-    """Cost and drawn metric at all distinct thresholds of one trace; for a regression at `some` of them."""
+    """The exact curve: cost and main metric wherever a decision changes; of a regression at `some` thresholds."""
     if task.regression:
         value = evaluate_predictions(task, trace.labels, some.predictions)[task.metric]
         return {"layer_fraction": some.layers.mean(axis=1) / panel_layers, "value": value}
@@ -130,19 +146,18 @@ def exact_points(task: Task, trace: Trace, result: Replay, some: Candidates, pan
 
 
 def point_rows(sweep: Sweep) -> Rows:
-    """Rows of points.csv: layer fraction and every metric of each operating point."""
+    """Rows of points.csv: costs and every metric at each knob value."""
     task, trace = sweep.task, sweep.trace
     metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
     columns = {name: metrics.get(name, np.nan) for name in METRICS}
-    x = sweep.layers.mean(axis=1) / sweep.panel_layers
     value = metrics[task.metric]
-    costs = {"layer_fraction": x, "mac_fraction": sweep.mac_fraction}
+    costs = {"layer_fraction": sweep.layer_fraction, "mac_fraction": sweep.mac_fraction}
     size = {"n": sweep.layers.shape[1], "accumulation": sweep.accumulation}
     return sweep.rows(**costs, metric=task.metric, value=value, **columns, **size)
 
 
 def exit_rows(sweep: Sweep) -> Rows:
-    """How many examples exit at each layer, and how many have it computed, for each operating point."""
+    """Rows of exits.csv: how many examples exit at each layer and how many have it computed, at each knob value."""
     layers, each = sweep.layers, np.arange(1, sweep.trace.logits.shape[1] + 1, dtype=np.int32)
     exits = np.stack([(layers == layer).sum(axis=1, dtype=np.int32) for layer in each], axis=1)  # [K, L]
     used = exits[:, ::-1].cumsum(axis=1, dtype=np.int32)[:, ::-1]
@@ -150,14 +165,14 @@ def exit_rows(sweep: Sweep) -> Rows:
     return {**rows, "exit_count": exits.ravel(), "used_count": used.ravel()}
 
 
-def joined(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
-    """Rows below each other as one table with the given columns, also where there are none."""
+def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
+    """One table of many parts, with the given columns even where there is no part."""
     sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
-    return pd.DataFrame({column: below_each_other([part[column] for part in parts], sizes) for column in columns})
+    return pd.DataFrame({column: concat_column([part[column] for part in parts], sizes) for column in columns})
 
 
-def below_each_other(values: list, sizes: list[int]) -> pd.Series:
-    """One column: arrays as they are, scalars repeated; texts as categories, which take a byte or two a row."""
+def concat_column(values: list, sizes: list[int]) -> pd.Series:
+    """One column of `concat_rows`: scalars repeated; texts as categories, which take a byte or two a row."""
     if any(isinstance(value, np.ndarray) for value in values):
         return pd.Series(np.concatenate([np.broadcast_to(*pair) for pair in zip(values, sizes, strict=True)]))
     if any(isinstance(value, str) for value in values):

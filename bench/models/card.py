@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bench.plan.methods import rule_spec
 from bench.plan.suite import COMPATS, PRECISIONS
 from bench.sources.tasks import TASKS
 from methods.base import Method
 
 ABOUT = "early_exit.json"
 #: What early_exit.json takes over from the spec of a cell, and all that it holds.
-OF_SPEC = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
-KEYS = ("cell", *OF_SPEC, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
+SPEC_KEYS = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
+KEYS = ("cell", *SPEC_KEYS, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
 
 
 def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) -> dict:
@@ -26,14 +27,14 @@ def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) 
     columns = ("layer_fraction", "mac_fraction", "value")
     points = zip(*(rows[name].tolist() for name in columns), strict=True)
     # of the knob itself: rows have none for models without one, whose rule still has a value that halts nobody early
-    values = method.knob(record["layers"], TASKS[spec["task"]].num_labels).values
+    values = method.knob(rule_spec(method, record["layers"], TASKS[spec["task"]].num_labels, spec["variant"])).values
     curve = [
         {"knob_value": knob, **dict(zip(columns, point, strict=True))}
         for knob, point in zip(values, points, strict=True)
     ]
     return {
         "cell": record["key"],
-        **{name: spec[name] for name in OF_SPEC},
+        **{name: spec[name] for name in SPEC_KEYS},
         "labels": list(TASKS[spec["task"]].labels),
         "suite": shared["suite"],
         "data": shared["title"],

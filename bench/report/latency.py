@@ -1,4 +1,4 @@
-"""What a layer saved is worth in time: the live engine against full depth, on the models that a run has saved.
+"""latency.csv and its figure (`--measure-latency`): the live engine's time over that of full depth, on saved models.
 
 Both sides answer the same batches of the validation set, ready on the device, in turn in one process, in the precision
 that the model was trained in; on the CPU with one thread. Full depth is the model's own backbone with its last exit
@@ -24,6 +24,7 @@ from bench.models.backbones import Batch
 from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
+from bench.plan.methods import rule_spec
 from bench.report.figures.draw import draw_one
 from bench.sources.examples import load_split
 from bench.sources.tasks import TASKS
@@ -81,12 +82,12 @@ def latency_rows(
 ) -> Iterator[dict[str, object]]:
     """Rows of latency.csv of one method on one saved model: every batch size at some settings of the knob."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
-    split = next(name for name in task.splits if name != "train")
+    split = task.validation_splits[0]
     saved = EarlyExitClassifier.from_pretrained(folder.model_path(spec), trained, device)
     model, examples = saved.model, load_split(grid.source, task, split, grid.limit)
     data = encode(saved.tokenizer, examples, spec["max_length"])
-    rule = method.halting_rule(model.num_layers, task.num_labels)
-    knob = method.knob(model.num_layers, task.num_labels)
+    asked = rule_spec(method, model.num_layers, task.num_labels, spec["variant"])
+    rule, knob = method.halting_rule(asked), method.knob(asked)
     values = settings(rule, knob, Trace.load(folder.trace_path(cell.key, split)))
     keys = {"cell": cell.key, "suite": grid.suite.name, "split": split, "method": method.name, "knob": knob.name}
     keys |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}

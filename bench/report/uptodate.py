@@ -1,13 +1,12 @@
-"""Whether the tables and figures of a run folder are those of what is in it, so that nothing is made twice."""
+"""Whether the tables, figures and report of a run folder are up to date, so that nothing is made twice."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.store.code_hash import code, hash_of
-from bench.store.files import write_json
+from bench.store.files import read_json, write_json
 from bench.store.folder import RunFolder
 
 
@@ -18,18 +17,17 @@ def inputs_of(folder: RunFolder) -> str:
     return hash_of([folder.path / "run.json", *sorted(records), *code(), *sorted(outside)])
 
 
-def stamp(folder: RunFolder, figures: Path, made: Iterable[Path]) -> None:
-    """Note what the files just made were made from."""
+def stamp(folder: RunFolder, figures: Path, focus: str | None, made: Iterable[Path]) -> None:
+    """Note in collected.json which files were made, and a hash of what they were made from."""
     files = sorted(str(path.resolve()) for path in made)
-    entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "files": files}
+    entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "focus": focus, "files": files}
     write_json(folder.path / "collected.json", entry)
 
 
-def is_collected(folder: RunFolder, figures: Path) -> bool:
-    """Whether everything is there and made from what is in the folder now."""
-    try:
-        entry = json.loads((folder.path / "collected.json").read_text(encoding="utf8"))
-    except (OSError, ValueError):
+def is_collected(folder: RunFolder, figures: Path, focus: str | None) -> bool:
+    """Whether every file that `stamp` noted is there and what it was made from is unchanged."""
+    entry = read_json(folder.path / "collected.json")
+    if entry is None:
         return False
-    same = entry["inputs"] == inputs_of(folder) and entry["figures"] == str(figures.resolve())
-    return same and all(Path(file).is_file() for file in entry["files"])
+    asked = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "focus": focus}
+    return asked.items() <= entry.items() and all(Path(file).is_file() for file in entry["files"])

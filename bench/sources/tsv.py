@@ -1,4 +1,4 @@
-"""GLUE in its own layout: a folder of TSV files, read line by line, with the file and line of whatever is wrong."""
+"""Read GLUE from a folder of TSV files, as GLUE itself publishes it; errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench.sources.tasks import Task
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A folder in the benchmark's own layout, such as `path`/SST-2/train.tsv: one row a line, tabs between fields.
+class TsvFolder:
+    """A folder in GLUE's own layout, such as `path`/SST-2/train.tsv: one row a line, tabs between fields.
 
     Columns are found by header name, so files with fewer or more columns than the official ones will do. Quotes are
     plain characters, a byte-order mark is ignored, and lines may end in LF or CR LF.
@@ -29,14 +29,14 @@ class Folder:
         Raises:
             UserError: the file is missing, empty, not UTF-8, lacks a column, or has a malformed line.
         """
-        file = Path(self.path) / task.folder / task.splits[split]
+        file = Path(self.path) / task.title / task.splits[split]
         (*texts, labels), first = _columns(file, (*task.texts, task.label), task.headerless)
-        return make_examples(task, texts, labels, _place(file, first))
+        return make_examples(task, texts, labels, _locator(file, first))
 
 
 @dataclass(frozen=True)
 class WithUnlabelled:
-    """The rows of another source, and behind its training rows those of a file without labels.
+    """Another source with more training rows behind its own, from a file without labels (`--unlabelled`).
 
     The file is `folder`/SST-2/unlabelled.tsv, with a header line and the task's text columns (`Task.texts`). Its rows
     have the label -1, for regression NaN.
@@ -46,13 +46,13 @@ class WithUnlabelled:
     folder: Path
 
     def read(self, task: Task, split: str) -> Examples:
-        """Read every row of a split, as `Folder.read` does."""
+        """Read every row of a split, as `TsvFolder.read` does."""
         rows = self.labelled.read(task, split)
         if split != "train":
             return rows
-        file = self.folder / task.folder / "unlabelled.tsv"
+        file = self.folder / task.title / "unlabelled.tsv"
         texts, first = _columns(file, task.texts)
-        columns = stripped(texts, _place(file, first))
+        columns = stripped(texts, _locator(file, first))
         none = np.full(len(columns[0]), np.nan if task.regression else -1, dtype=rows.labels.dtype)
         labels = np.concatenate([rows.labels, none])
         return Examples(
@@ -63,30 +63,31 @@ class WithUnlabelled:
         )
 
 
-def _place(file: Path, first: int) -> Callable[[int], str]:
-    """What says where row 0.. of a file with so many header lines is."""
+def _locator(file: Path, first: int) -> Callable[[int], str]:
+    """A function from row number (0..) to "FILE, line N", for a file with so many header lines."""
     return lambda row: f"{file}, line {row + first + 1}"
 
 
 def _columns(file: Path, wanted: Sequence[str], headerless: Sequence[str] = ()) -> tuple[list[Sequence[str]], int]:
-    """The wanted columns of a file, and its number of header lines."""
+    """The wanted columns of a file by name, and its number of header lines."""
     lines = _lines(file)
     names, first = _header(file, wanted, headerless, lines[0])
-    places = [names.index(name) for name in wanted]
+    positions = [names.index(name) for name in wanted]
     rows = []
     for number, line in enumerate(lines[first:], first + 1):
         fields = line.split("\t")
         if len(fields) != len(names):
             expected = f"expected {len(names)} tab-separated fields ({', '.join(names)})"
             raise UserError(f"{file}, line {number}: got {len(fields)}, {expected}; mend or remove that line")
-        rows.append([fields[place] for place in places])
+        rows.append([fields[position] for position in positions])
     if not rows:
         raise UserError(f"{file}, line 1: expected rows after the header, got none")
     return list(zip(*rows, strict=True)), first
 
 
 def _lines(file: Path) -> list[str]:
-    """Read a text file; only line feeds end a line, and empty lines at the end do not count."""
+    """The lines of a text file, without empty ones at its end."""
+    # Not `splitlines`: a text may hold form feeds or U+2028, which it would take for line ends.
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -102,7 +103,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _header(file: Path, wanted: Sequence[str], headerless: Sequence[str], line: str) -> tuple[Sequence[str], int]:
-    """Return a file's column names and the number of header lines, 1 or (CoLA) 0."""
+    """The column names of a file and its number of header lines: 1 or, where the task allows it (CoLA), 0."""
     found = line.split("\t")
     missing = [name for name in wanted if name not in found]
     if not missing:

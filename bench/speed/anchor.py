@@ -1,4 +1,4 @@
-"""Our static model against plain fine-tuning by the library.
+"""Is our static model as good as plain fine-tuning by the library? Both sides on the same rows, seed by seed.
 
     python -m bench.speed.anchor --glue-dir DIR --backbone DIR
 
@@ -37,7 +37,7 @@ from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.examples import Examples, load_split
 from bench.sources.tasks import Task, resolve_tasks
-from bench.sources.tsv import Folder
+from bench.sources.tsv import TsvFolder
 from bench.statistics.metrics import evaluate_predictions
 from bench.store.csv_files import read_table
 
@@ -55,12 +55,14 @@ def rows_of(tokenizer, examples: Examples, max_length: int) -> list[dict]:
     ]
 
 
-def library(task: Task, source: Folder, backbone: str, recipe: Recipe, max_length: int, limit: int, seed: int) -> float:
-    """The drawn metric of a classifier that the library's Trainer fine-tuned."""
+def library(
+    task: Task, source: TsvFolder, backbone: str, recipe: Recipe, max_length: int, limit: int, seed: int
+) -> float:
+    """The metric of a classifier that the library's Trainer fine-tuned."""
     set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(backbone)
     model = AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=task.num_labels)
-    train, validation = (load_split(source, task, split, limit) for split in list(task.splits)[:2])
+    train, validation = (load_split(source, task, split, limit) for split in ("train", task.validation_splits[0]))
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
@@ -84,7 +86,7 @@ def library(task: Task, source: Folder, backbone: str, recipe: Recipe, max_lengt
 
 
 def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarray:
-    """The drawn metric of method `static` for each seed, by the command line or from its table of points.
+    """The metric of method `static` for each seed, by the command line or from its table of points.
 
     Raises:
         UserError: the table has other seeds of the task.
@@ -101,12 +103,12 @@ def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarra
 
 
 def static_values(points: pd.DataFrame, task: Task, seeds: list[int]) -> np.ndarray:
-    """The drawn metric [S] of method `static` on the first validation split of a task.
+    """The metric [S] of method `static` on the first validation split of a task.
 
     Raises:
         UserError: rows of points.csv that have other seeds.
     """
-    split = next(name for name in task.splits if name != "train")
+    split = task.validation_splits[0]
     rows = points[(points["method"] == "static") & (points["task"] == task.id) & (points["split"] == split)]
     if sorted(rows["seed"]) != seeds:
         raise UserError(f"points of static on {task.id}: expected seeds {seeds}, got {sorted(rows['seed'])}")
@@ -124,17 +126,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--points", metavar="FILE.csv", help="our side: points.csv of a finished run")
     options = parser.parse_args(argv)
     try:
-        return compare(options)
+        return compare_with_trainer(options)
     except UserError as error:
         print(f"bench.speed.anchor: {error}", file=sys.stderr)
         return 2
 
 
-def compare(options: argparse.Namespace) -> int:
-    """What `main` does with its options; our side comes first, which finds what may be wrong with them."""
+def compare_with_trainer(options: argparse.Namespace) -> int:
+    """Print both sides; 1 where a mean lies too far apart. Ours comes first: it finds what is wrong with options."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as our cells compute
-    suite, source, seeds = load_suite(SUITE), Folder(Path(options.glue_dir)), list(range(options.seeds))
+    suite, source, seeds = load_suite(SUITE), TsvFolder(Path(options.glue_dir)), list(range(options.seeds))
     tasks, recipe, apart = resolve_tasks(options.tasks), suite.recipes["stage1"], 0
     how = (options.backbone, recipe, suite.max_length, options.limit)
     for task, (mine, took) in zip(tasks, [timed(ours, task, options, seeds) for task in tasks], strict=True):
@@ -149,7 +151,7 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def said(name: str, values: Sequence[float], seconds: float | None) -> str:
-    """The mean of one side, its seeds, and the time it took (None: it was there)."""
+    """One side for print: its mean, its seeds, and the time that it took (None: it was there)."""
     by_seed = " ".join(f"{value:.4f}" for value in values)
     return f"{name} {np.mean(values):.4f} ({by_seed}{'' if seconds is None else f', {seconds:.0f} s'})"
 

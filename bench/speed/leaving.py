@@ -1,4 +1,4 @@
-"""Does a layer that is not computed save its time? Live early exit against the static model, and against batch 1."""
+"""Does a layer that is not computed save its time? The live engine against full depth, and against one by one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bench.models.backbones import Batch
 from bench.models.loading import empty_encoder
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import sorted_batches
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.speed.real import deebert, problem
 from bench.speed.released import entropy_is_low, one_by_one
 from bench.speed.table import Row, Settings
 from bench.timing import in_turn, ratio
-from methods.base import ExitOutputs, HaltingRule, Knob
+from methods.base import ExitOutputs, HaltingRule, Knob, RuleSpec
 from methods.deebert import DeeBert
 
 #: Mean shares of the layers that exits are imposed at.
@@ -34,12 +34,14 @@ MANY, FEW = 400, 32
 class ImposedRule(HaltingRule):
     """Score: layers since the one at which the example is told to halt; `layers` [n] are those of one batch."""
 
-    def __init__(self, num_layers: int, layers: Tensor) -> None:
-        super().__init__(num_layers)
+    score_kind = "fixed"
+
+    def __init__(self, spec: RuleSpec, layers: Tensor) -> None:
+        super().__init__(spec)
         self.layers = layers
 
     def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
-        """Where everybody is to halt."""
+        """The layer at which each example is to halt, as the state."""
         return {"halts": self.layers.double()}
 
     def step(self, layer: int, exits: ExitOutputs, state: dict) -> tuple[Tensor, Tensor, dict]:
@@ -81,7 +83,7 @@ def saved_time(where: str, model: EarlyExitModel, batches: list[Batch], goal: st
 
 def leave(model: EarlyExitModel, batch: Batch, layers: Tensor) -> Decisions:
     """Answer a batch by the live engine, everybody at a given layer."""
-    return run_live(model, ImposedRule(model.num_layers, layers), Knob(), 0.0, batch)
+    return run_live(model, ImposedRule(RuleSpec(model.num_layers, model.num_labels), layers), Knob(), 0.0, batch)
 
 
 def imposed_layers(share: float, num_layers: int, batches: list[Batch]) -> list[Tensor]:
@@ -94,27 +96,27 @@ def against_batch_one(settings: Settings) -> Iterator[Row]:
     """Examples a second of the live engine against the released procedure, where half of the layers are used."""
     given, model = problem(settings, "sst2"), deebert(settings, "sst2")
     method, data = DeeBert(), given.data
-    rule = method.halting_rule(model.num_layers, model.num_labels)
-    knob = method.knob(model.num_layers, model.num_labels)
-    result = replay(rule, record(model, given.examples, data))
+    asked = RuleSpec(model.num_layers, model.num_labels)
+    rule, knob = method.halting_rule(asked), method.knob(asked)
+    result = replay(rule, trace_model(model, given.examples, data))
     shares = result.exit_layers(knob, knob.values).mean(axis=1) / model.num_layers  # [K]
     setting = int(np.abs(shares - 0.5).argmin())
     value, few = knob.values[setting], np.random.default_rng(0).permutation(len(data))[:FEW]
     answers = torch.empty(len(data), model.num_labels, dtype=torch.float64)
     layers = torch.empty(len(data), dtype=torch.int64)
-    alone = []
+    theirs = []
 
     def ours() -> None:
         for rows in sorted_batches(data.lengths, BATCH):
             found = run_live(model, rule, knob, value, data.batch(rows))
             answers[rows], layers[rows] = found.answers, found.layers
 
-    runs = in_turn(lambda: alone.append(one_by_one(model, entropy_is_low, value, data, few)), ours)
+    runs = in_turn(lambda: theirs.append(one_by_one(model, entropy_is_low, value, data, few)), ours)
     where = f"SST-2, MiniLM, S = {value:g}, x {shares[setting]:.2f}"
     speed = ratio(runs) * len(data) / FEW
     yield Row(f"live at batch {BATCH}, times the examples/s of the released batch 1, {where}", speed, "times", ">= 4")
     wrong, _ = disagreements(result, knob, value, Decisions(answers, layers))
-    other, _ = disagreements(result.take(few), knob, value, alone[-1])
+    other, _ = disagreements(result.take(few), knob, value, theirs[-1])
     yield Row(
         f"decisions of {len(data)} and {FEW} that differ from the replay, {where}", len(wrong) + len(other), "", "<= 0"
     )

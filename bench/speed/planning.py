@@ -1,4 +1,4 @@
-"""Planning: all that `--plan` does before it prints, for plans of three sizes on an empty results folder."""
+"""How long `--plan` takes before it prints, for plans of three sizes on an empty results folder."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bench.timing import in_turn
 
 #: Seeds that make plans of about a thousand, ten thousand and a hundred thousand cells.
 SEEDS = (9, 93, 926)
+#: Seconds, of the largest.
 LARGEST = "<= 5"
 
 
@@ -35,5 +36,5 @@ def measure(settings: Settings) -> Iterator[Row]:
 def plan(grid: Grid, folder: RunFolder) -> int:
     """Fingerprints, cells, what is left of them and what it will cost; the number of cells."""
     cells = grid.cells(grid.shared())
-    forecast(grid, find_todo(cells, folder), folder, "cpu", jobs=2, places=2, save_models=False)
+    forecast(grid, find_todo(cells, folder), folder, "cpu", jobs=2, processors=2, save_models=False)
     return len(cells)

@@ -21,7 +21,7 @@ from bench.halting.live import Decisions
 from bench.models.model import EarlyExitModel, derive_seed
 from bench.models.tokens import Encoded
 from bench.plan.suite import Recipe
-from methods.base import prediction_loss
+from methods.blocks import prediction_loss
 
 #: Tokens that every example is padded to.
 LENGTH = 128

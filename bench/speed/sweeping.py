@@ -1,4 +1,4 @@
-"""The whole sweep from one pass: against a plain pass to full depth, and against the released procedure.
+"""What all operating points from one pass cost: against a plain pass to full depth, and against the released code.
 
 A sweep is DeeBERT's thresholds and PABEE's patiences 1..L on the model of the former, and, of our side alone, both
 rules' exact curves at every distinct threshold.
@@ -17,9 +17,9 @@ from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.loading import encoded, fresh_backbone
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded, sorted_batches
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import INFERENCE_BATCH
-from bench.sources.checkpoints import resolve
+from bench.sources.checkpoints import find_checkpoint
 from bench.sources.examples import Embedded, Examples
 from bench.sources.tasks import TASKS
 from bench.speed.real import deebert, problem
@@ -27,9 +27,9 @@ from bench.speed.released import Stops, entropy_is_low, one_by_one, patience_is_
 from bench.speed.table import Row, Settings
 from bench.store.trace import Trace
 from bench.timing import in_turn, ratio
-from methods.base import Method
+from methods.base import Method, RuleSpec
 from methods.deebert import DeeBert
-from methods.pabee import PabeeFrozen
+from methods.pabee_frozen import PabeeFrozen
 
 #: Examples that the released procedure answers, one by one, at every threshold.
 FEW = 16
@@ -42,7 +42,7 @@ RULES: dict[Method, Stops] = {DeeBert(): entropy_is_low, PabeeFrozen(): patience
 def measure(settings: Settings) -> Iterator[Row]:
     """Rows on generated data, then on real data."""
     torch.set_num_threads(1)
-    checkpoint = resolve("bert-nano")
+    checkpoint = find_checkpoint("bert-nano")
     examples, data = encoded(Embedded(), "qnli", "validation", None, checkpoint, max_length=48)
     model = build_model(DeeBert(), fresh_backbone(checkpoint), TASKS["qnli"].num_labels, ("speed",)).eval()
     yield from against_plain_pass("embedded QNLI", model, examples, data)
@@ -54,9 +54,9 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 def against_plain_pass(where: str, model: EarlyExitModel, examples: Examples, data: Encoded) -> Iterator[Row]:
     """What a sweep costs beside one pass of the static model over the same batches."""
-    trace = record(model, examples, data)
+    trace = trace_model(model, examples, data)
     rounds = in_turn(
-        lambda: sweep_all(record(model, examples, data)), lambda: plain_pass(model, data), lambda: sweep_all(trace)
+        lambda: sweep_all(trace_model(model, examples, data)), lambda: plain_pass(model, data), lambda: sweep_all(trace)
     )
     yield Row(f"whole sweep / plain full-depth pass, {where}", ratio(rounds, 0, 1), "times", "<= 1.10")
     yield Row(f"replay alone / plain full-depth pass, {where}", ratio(rounds, 2, 1), "times", "<= 0.02")
@@ -73,10 +73,10 @@ def plain_pass(model: EarlyExitModel, data: Encoded) -> np.ndarray:
 def sweep_all(trace: Trace) -> dict[Method, Replay]:
     """Every operating point of both rules on a trace."""
     _, num_layers, num_labels = trace.logits.shape
-    found = {}
+    found, asked = {}, RuleSpec(num_layers, num_labels)
     for method in RULES:
-        found[method] = replay(method.halting_rule(num_layers, num_labels), trace)
-        knob = method.knob(num_layers, num_labels)
+        found[method] = replay(method.halting_rule(asked), trace)
+        knob = method.knob(asked)
         found[method].decide(knob, knob.values)
         exact_curve(found[method], trace.labels, num_labels)
     return found
@@ -87,11 +87,11 @@ def against_released(
 ) -> Iterator[Row]:
     """How many times as fast per example as one pass for each threshold, and in how many decisions the two differ."""
     few = np.random.default_rng(0).permutation(len(data))[:FEW]
-    knobs = {method: method.knob(model.num_layers, model.num_labels) for method in RULES}
+    knobs = {method: method.knob(RuleSpec(model.num_layers, model.num_labels)) for method in RULES}
     swept, answered = {}, {}
 
     def ours() -> None:
-        swept.update(sweep_all(record(model, examples, data)))
+        swept.update(sweep_all(trace_model(model, examples, data)))
 
     def theirs() -> None:
         for method, stops in RULES.items():

@@ -1,7 +1,7 @@
-"""Areas under curves, over a common range and under held-out budgets: arrays in, arrays out.
+"""One number for a whole efficiency-performance curve: its mean height over a range of x, or over budgets of layers.
 
 Shapes: K points of one run, B budgets, L layers, n examples; `...` stands for any number of runs, such as the resamples
-of a bootstrap. A run is as in `bench.statistics.intervals`.
+of a bootstrap. A run is as in `bench.statistics.curves`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarr
         [...]; NaN for an empty range and for a run that does not cover it (nothing is extrapolated).
     """
     x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    # [..., 1] against [..., K - 1] segments: every run may have a range of its own
     low, high = np.asarray(x_low, dtype=np.float64)[..., None], np.asarray(x_high, dtype=np.float64)[..., None]
     start, width = x[..., :-1], np.diff(x)
     left, right = np.clip(start, low, high), np.clip(x[..., 1:], low, high)
@@ -51,7 +52,7 @@ def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
 
 
 def every_budget(num_layers: int) -> np.ndarray:
-    """1/L, 2/L, .. 1."""
+    """The budgets of a model of L layers: 1/L, 2/L, .. 1, [L]."""
     return np.arange(1, num_layers + 1) / num_layers
 
 
@@ -67,8 +68,9 @@ def best_within(x: np.ndarray, y: np.ndarray, budgets: np.ndarray) -> tuple[np.n
         int [..., B], positions among the K points, and bool [..., B]: whether any point fits.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    order = np.lexsort((x, -y), axis=-1)  # best first
+    order = np.lexsort((x, -y), axis=-1)  # best first, the cheaper of equals first
     fits = np.take_along_axis(x, order, axis=-1)[..., None, :] <= np.asarray(budgets)[:, None] + TOLERANCE
+    # argmax finds the first that fits, which is the best; where none fits it gives 0, which `fits.any` disowns
     return np.take_along_axis(order, fits.argmax(axis=-1), axis=-1), fits.any(axis=-1)
 
 

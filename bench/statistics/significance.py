@@ -1,4 +1,4 @@
-"""Paired comparisons: arrays of differences in, intervals and p-values out.
+"""Tests of paired differences: p-values, bootstrap intervals, Holm's correction, minimal detectable differences.
 
 Shapes: U units (seeds within a task, task means across tasks), D bootstrap draws, P comparisons of one family.
 """
@@ -10,11 +10,15 @@ from functools import cache
 import numpy as np
 from scipy.special import chdtri, nctdtrinc, stdtr, stdtrit
 
-#: Differences below this are rounding, not data.
+from bench.statistics.intervals import COVERAGE
+
+#: Differences are rounded to so many decimals first: what is smaller is rounding, not data.
 DECIMALS = 12
 #: More seeds than anybody trains.
 MOST_UNITS = 1000
 _UNITS = np.arange(2, MOST_UNITS + 1)
+#: Probability of finding the minimal detectable difference (Cohen's convention).
+POWER = 0.8
 
 
 def t_test(differences: np.ndarray) -> np.ndarray:
@@ -31,22 +35,20 @@ def t_test(differences: np.ndarray) -> np.ndarray:
     if units < 2:
         return np.full_like(mean, np.nan)
     error = differences.std(axis=0, ddof=1) / np.sqrt(units)
-    flat = error < 10.0**-DECIMALS
-    t = np.abs(mean) / np.where(flat, 1, error)
+    no_spread = error < 10.0**-DECIMALS
+    t = np.abs(mean) / np.where(no_spread, 1, error)
     constant = np.where(np.abs(mean) < 10.0**-DECIMALS, 1.0, 0.0)
-    return np.where(flat, np.where(np.isnan(mean), np.nan, constant), 2 * stdtr(units - 1, -t))
+    return np.where(no_spread, np.where(np.isnan(mean), np.nan, constant), 2 * stdtr(units - 1, -t))
 
 
-def detectable(differences: np.ndarray, confidence: float = 0.95, power: float = 0.8) -> np.ndarray:
-    """Minimal detectable difference: the true one that a paired t-test of this many units finds with this power.
+def detectable(differences: np.ndarray) -> np.ndarray:
+    """Minimal detectable difference: the true one that a paired t-test of this many units finds with 80 % power.
 
     Computed from the observed spread of the differences and the noncentral t-distribution (J. Cohen, "Statistical Power
     Analysis for the Behavioral Sciences", 1988, chapter 2). With 3 units it is 3.3 standard deviations.
 
     Args:
         differences: [U, ...].
-        confidence: 1 minus the level of the two-sided test.
-        power: wanted probability of finding it.
 
     Returns:
         [...]; NaN for one unit.
@@ -56,11 +58,11 @@ def detectable(differences: np.ndarray, confidence: float = 0.95, power: float =
     if units < 2:
         return np.full(differences.shape[1:], np.nan)
     # the mean in standard errors at which T exceeds the critical value; the other tail adds less than 1e-5
-    shift = nctdtrinc(units - 1, 1 - power, stdtrit(units - 1, (1 + confidence) / 2))
+    shift = nctdtrinc(units - 1, 1 - POWER, stdtrit(units - 1, (1 + COVERAGE) / 2))
     return shift * differences.std(axis=0, ddof=1) / np.sqrt(units)
 
 
-def seeds_needed(differences: np.ndarray, relevant: float, level: float = 0.05, power: float = 0.8) -> float:
+def seeds_needed(differences: np.ndarray, relevant: float) -> float:
     """How many paired seeds a t-test takes to find a difference that matters, for planning the next run.
 
     For the smallest relevant difference, never for the observed one (power after the fact says nothing new), and for
@@ -68,9 +70,7 @@ def seeds_needed(differences: np.ndarray, relevant: float, level: float = 0.05, 
 
     Args:
         differences: [U] of the seeds at hand.
-        relevant: the difference to be found.
-        level: of the two-sided test.
-        power: wanted probability of finding it.
+        relevant: the difference to be found, at level .05 with power .8.
 
     Returns:
         At least 2; infinity above `MOST_UNITS`; NaN for one unit.
@@ -79,27 +79,26 @@ def seeds_needed(differences: np.ndarray, relevant: float, level: float = 0.05, 
     if units < 2:
         return float("nan")
     deviation = np.std(differences, ddof=1) * np.sqrt((units - 1) / chdtri(units - 1, 1 - 0.2))
-    enough = _shifts(level, power) * deviation / np.sqrt(_UNITS) <= relevant
+    enough = _shifts() * deviation / np.sqrt(_UNITS) <= relevant
     return float(_UNITS[enough.argmax()]) if enough.any() else float("inf")
 
 
 @cache
-def _shifts(level: float, power: float) -> np.ndarray:
-    """The mean in standard errors that tests of 2 .. MOST_UNITS units find with this power."""
-    return nctdtrinc(_UNITS - 1, 1 - power, stdtrit(_UNITS - 1, 1 - level / 2))
+def _shifts() -> np.ndarray:
+    """The mean in standard errors that tests of 2 .. MOST_UNITS units find with the wanted power."""
+    return nctdtrinc(_UNITS - 1, 1 - POWER, stdtrit(_UNITS - 1, (1 + COVERAGE) / 2))
 
 
-def percentile_interval(draws: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval (B. Efron, "Bootstrap methods: another look at the jackknife", 1979).
+def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % percentile bootstrap interval (B. Efron, "Bootstrap methods: another look at the jackknife", 1979).
 
     Args:
         draws: [D, ...].
-        confidence: nominal coverage.
 
     Returns:
         low, high, each [...].
     """
-    tail = (1 - confidence) / 2
+    tail = (1 - COVERAGE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     return low, high
 
@@ -126,7 +125,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     """
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full(len(p), np.nan)
-    order = np.argsort(p)[: np.isfinite(p).sum()]
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # numpy sorts NaN last
     stepped = p[order] * (len(order) - np.arange(len(order)))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(stepped))
     return adjusted

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -172,7 +173,13 @@ def claims() -> list[Claim]:
             methods=pair,
         ),
     ]
-    return sorted(found, key=lambda claim: claim.id)
+    return sorted(found, key=lambda claim: number_and_letter(claim.id))
+
+
+def number_and_letter(claim: str) -> tuple[int, str]:
+    """The two parts of a claim's id, by which claims are sorted and grouped: `10a` is (10, "a")."""
+    number = claim.rstrip(ascii_lowercase)
+    return int(number), claim[len(number) :]
 
 
 def effect_rows(panel: Compared) -> Iterator[Rows]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.halting.sweep import Sweep
+from bench.halting.sweep import Sweep, mean_layer_fraction
 from bench.statistics.areas import auc_common
 from bench.statistics.curves import interpolate, nearest_in_x
-from bench.tables.rules import decided_share, exit_entropy
-from bench.tables.scores import NARROWEST, QUANTITIES, Run, Scores, group_runs
+from bench.tables.confidence import decided_share, exit_entropy
+from bench.tables.scores import NARROWEST, QUANTITIES, MethodSeed, Scores, group_runs
 
 #: "Saving little computation": a common range that ends below this share of the layers says nothing about it.
 HIGH = 0.75
@@ -34,7 +34,7 @@ class Compared:
     """
 
     scores: Scores
-    sweeps: dict[Run, list[Sweep]]
+    sweeps: dict[MethodSeed, list[Sweep]]
 
     @classmethod
     def of(cls, scores: Scores, sweeps: list[Sweep]) -> Compared:
@@ -94,7 +94,7 @@ def spread_over_seeds(panel: Compared, method: str, ends: tuple[float, float]) -
     costs: dict[tuple[str, float], list[float]] = {}
     for seed in panel.scores.rows(method):
         for one in panel.sweeps[method, seed]:
-            for value, x in zip(one.knob_values, mean_cost(one, one.layers), strict=True):
+            for value, x in zip(one.knob_values, mean_layer_fraction(one.layers, one.panel_layers), strict=True):
                 costs.setdefault((one.keys["variant"], value), []).append(x)
     inside = [np.var(x, ddof=1) for x in costs.values() if len(x) > 1 and ends[0] <= np.mean(x) <= ends[1]]
     return float(np.sqrt(np.mean(inside))) if inside else np.nan
@@ -117,7 +117,7 @@ def steepness(panel: Compared, method: str, seed: int, ends: tuple[float, float]
     for one in panel.sweeps[method, seed]:
         tau = one.variant.get("tau") if method == "dact" else None
         settings = one.knob_values if tau is None else [tau]
-        found += zip(settings, mean_cost(one, one.layers), strict=True)
+        found += zip(settings, mean_layer_fraction(one.layers, one.panel_layers), strict=True)
     found = sorted((setting, x) for setting, x in found if setting > 0 and ends[0] <= x <= ends[1])
     if len(found) < 2:
         return np.nan
@@ -159,7 +159,7 @@ def in_exit_entropy(panel: Compared) -> Effects:
         if seed not in curves:
             (rival,) = panel.sweeps["deebert", seed]
             layers = rival.candidates["all"].layers
-            curves[seed] = mean_cost(rival, layers), exit_entropy(rival, layers)
+            curves[seed] = mean_layer_fraction(layers, rival.panel_layers), exit_entropy(rival, layers)
         yield seed, float(exit_entropy(one, one.layers)[0] - interpolate(np.array([x]), *curves[seed])[0])
 
 
@@ -168,7 +168,7 @@ def dact_inside(panel: Compared) -> Iterator[tuple[int, Sweep, float]]:
     low, high = panel.common_range("dact", "deebert")
     for seed in panel.seeds("dact", "deebert"):
         for one in panel.sweeps["dact", seed]:
-            x = float(mean_cost(one, one.layers)[0])
+            x = float(mean_layer_fraction(one.layers, one.panel_layers)[0])
             if low <= x <= high:
                 yield seed, one, x
 
@@ -176,9 +176,4 @@ def dact_inside(panel: Compared) -> Iterator[tuple[int, Sweep, float]]:
 def nearest_setting(panel: Compared, method: str, seed: int, x: float) -> tuple[Sweep, int]:
     """The sweep of a method with one trained model, and its exact setting that costs nearest to x."""
     (one,) = panel.sweeps[method, seed]
-    return one, int(nearest_in_x(np.array([x]), mean_cost(one, one.candidates["all"].layers))[0])
-
-
-def mean_cost(one: Sweep, layers: np.ndarray) -> np.ndarray:
-    """The mean fraction of layers used [K] of settings whose examples leave at layers [K, n]."""
-    return layers.mean(axis=1) / one.panel_layers
+    return one, int(nearest_in_x(np.array([x]), mean_layer_fraction(one.candidates["all"].layers, one.panel_layers))[0])

@@ -1,6 +1,8 @@
-"""failures.csv: every cell that has no rows in the tables, with its reason."""
+"""failures.csv: every cell that has no rows in the other tables, with its reason."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -9,25 +11,52 @@ from bench.store.folder import RunFolder
 from methods.base import Method
 
 FAILURES = ["cell", "suite", "task", "backbone", "method", "variant", "seed", "status", "reason"]
+#: The status of a finished cell whose numbers are not in the tables.
+LEFT_OUT = "left out"
 
 
-def records_of(folder: RunFolder, methods: dict[str, Method]) -> list[dict]:
-    """The records of known methods, in the order of the tables: by backbone, task and seed."""
-    records, tasks = [record for record in folder.records() if record["spec"]["method"] in methods], list(TASKS)
-    records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
-    return records
+def records_of(folder: RunFolder) -> list[dict]:
+    """All records of a run folder, in the order of the tables: by backbone, task and seed."""
+    tasks = {task: place for place, task in enumerate(TASKS)}
+    return sorted(
+        folder.records(),
+        key=lambda r: (r["spec"]["backbone"], tasks[r["spec"]["task"]], r["spec"]["seed"], r["label"]),
+    )
 
 
-def is_current(record: dict, methods: dict[str, Method]) -> bool:
-    """Whether a cell is ok and was trained by the method's present version."""
-    return record["status"] == "ok" and record["spec"]["version"] == methods[record["spec"]["method"]].version
+def finished(folder: RunFolder, records: Sequence[dict], methods: dict[str, Method]) -> tuple[list[dict], list[dict]]:
+    """The records of finished cells that count, and copies of all others, each with the reason why it does not.
+
+    Args:
+        folder: the run folder.
+        records: its records.
+        methods: all known methods.
+    """
+    counting, others = [], []
+    for record in records:
+        reason = why_left_out(folder, record, methods) if record["status"] == "ok" else ""
+        if reason:
+            others.append({**record, "status": LEFT_OUT, "reason": reason})
+        else:
+            (counting if record["status"] == "ok" else others).append(record)
+    return counting, others
 
 
-def failure_table(records: list[dict], shared: dict, order: list[str]) -> pd.DataFrame:
-    """Every cell that failed or was skipped, with its reason."""
+def why_left_out(folder: RunFolder, record: dict, methods: dict[str, Method]) -> str:
+    """Why a cell that is ok has no rows in the tables; empty where it has."""
+    name, version = record["spec"]["method"], record["spec"]["version"]
+    if name not in methods:
+        return f"unknown method '{name}': no file of methods/ and none that run.json names defines it"
+    if version != methods[name].version:
+        return f"version {version} of the method, the program has {methods[name].version}: run again"
+    return "" if folder.has_traces(record) else "a trace is missing or not as it was written: run again"
+
+
+def failure_table(others: Sequence[dict], suite: str, methods: Sequence[str]) -> pd.DataFrame:
+    """failures.csv: cells that failed, were skipped or left out, in the order of the methods, unknown ones last."""
+    order = {name: place for place, name in enumerate(methods)}
     rows = [
-        {**record["spec"], "cell": record["key"], "suite": shared["suite"], **{k: record[k] for k in FAILURES[-2:]}}
-        for record in sorted(records, key=lambda record: order.index(record["spec"]["method"]))
-        if record["status"] != "ok"
+        {**record["spec"], "cell": record["key"], "suite": suite, **{k: record[k] for k in FAILURES[-2:]}}
+        for record in sorted(others, key=lambda record: order.get(record["spec"]["method"], len(order)))
     ]
     return pd.DataFrame(rows, columns=FAILURES)

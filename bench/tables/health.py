@@ -8,7 +8,6 @@ Shapes: n examples, L layers, S seeds, D draws.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,8 +17,9 @@ from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.significance import bootstrap_test, holm, percentile_interval
 from bench.tables.columns import PANEL
-from bench.tables.rules import DACTS
-from bench.tables.scores import resamples
+from bench.tables.confidence import DACTS
+from bench.tables.scores import examples_seed, resamples
+from methods.base import RuleSpec
 from methods.blocks import prediction
 from methods.dact import DactRule
 
@@ -45,7 +45,7 @@ def health_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     """
     groups: dict[tuple[str, str], list[Sweep]] = {}
     for one in sweeps:
-        if one.trace.probe is not None and one.is_own and not one.task.regression and one.trace.logits.shape[1] > 1:
+        if one.trace.probe is not None and one.trace.logits.shape[1] > 1:
             groups.setdefault((one.keys["method"], one.keys["variant"]), []).append(one)
     for (method, variant), seeds in groups.items():
         if np.isnan(seeds[0].trace.logits[:, 0]).all():
@@ -60,8 +60,7 @@ def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
     answers = np.stack([answers_of(one) for one in seeds])  # [S, n, L]
     probes = np.stack([one.trace.probe for one in seeds])
     better = ((probes == labels) * 1.0 - (answers == labels)).mean(axis=0)  # [n, L], mean over seeds
-    block = zlib.crc32(f"{keys['task']}/{keys['split']}".encode())  # as scores: of the examples alone
-    weights = next(resamples(len(labels), DRAWS, block, DRAWS))
+    weights = next(resamples(len(labels), DRAWS, examples_seed(seeds[0]), DRAWS))
     draws = weights @ better.astype(np.float32) / len(labels)  # [D, L]
     most = np.max([exits_at_most(one) for one in seeds], axis=0)  # [L]
     counted = np.flatnonzero(most >= FEWEST)
@@ -69,8 +68,7 @@ def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
     for layer, p in corrected.items():
         low, high = (float(end) for end in percentile_interval(draws[:, layer]))
         mean, resolved = float(better[:, layer].mean()), high - low <= WIDEST
-        values, counts = zip(*(np.unique(each, return_counts=True) for each in answers[:, :, layer]), strict=True)
-        commonest = float(np.mean([count.max() / count.sum() for count in counts]))
+        commonest = float(np.mean([np.unique_counts(each).counts.max() / each.size for each in answers[:, :, layer]]))
         means = [(some[:, :, layer] == labels[:, 0]).mean() for some in (answers, probes)]
         beside = [(one.trace.probe_of_mean[:, layer] == labels[:, 0]).mean() for one in seeds]
         yield {
@@ -95,7 +93,7 @@ def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
 def answers_of(one: Sweep) -> np.ndarray:
     """What each exit answers alone [n, L]; of DACT's family the accumulated a_l, which is what a layer adds to."""
     if one.keys["method"] in DACTS:
-        return replay(DactRule(one.trace.logits.shape[1]), one.trace).predictions
+        return replay(DactRule(RuleSpec(*one.trace.logits.shape[1:])), one.trace).predictions
     return prediction(torch.from_numpy(one.trace.logits)).numpy()
 
 

@@ -17,6 +17,7 @@ from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table
 from bench.tables.claims import Claim, claims
 
+#: The three verdicts, and what stands in their place where a method of the claim is missing.
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"
 #: From fewer tasks than this there is no spread over tasks to speak of: the units are the seeds.
@@ -55,7 +56,7 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
         found = [row_of(claim, methods, here) for claim in claims()]
         for row, twin in zip(found, twins(here["effects"], [claim.id for claim in claims()]), strict=True):
             rows.append({"suite": suite, "backbone": backbone, **row, "same_number_as": twin})
-    return pd.DataFrame(rows, columns=REPRODUCTION)
+    return pd.DataFrame(rows, columns=REPRODUCTION).fillna({"why": "", "same_number_as": ""})
 
 
 def of_backbone(table: pd.DataFrame, backbone: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What a run is scored by, on the validation set as it is and on bootstrap resamples of its examples.
+"""scores.csv: areas and budget values of every run, on the validation set as it is and on resamples of its examples.
 
 A resample is a vector of weights: how often each example was drawn. Costs, values and areas are functions of the
 weights, so one pass of array operations gives all resamples, and weights of 1 give the numbers themselves. One set of
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from bench.halting.candidates import Candidates
 from bench.halting.sweep import Sweep
@@ -25,9 +26,9 @@ from bench.statistics.areas import auc_budget, auc_common, best_within, every_bu
 from bench.statistics.curves import gap_mask, interpolate
 from bench.statistics.metrics import metric_of_counts, weighted_counts
 from bench.statistics.mixing import spend_exactly
+from bench.tables.columns import METHOD, PAPER_METHODS
 
-#: Where all of these ran, the x-range of `auc_common` is the one that they share; else that of all curves that ran.
-RANGE_METHODS = ("dact", "deebert", "pabee")
+#: A common x-range narrower than this says too little about curves: `auc_common` is left empty.
 NARROWEST = 0.1
 #: Over a wider stretch without a point nothing is said about the height of a curve.
 WIDEST = 0.25
@@ -35,12 +36,16 @@ RESOLUTIONS = ("exact", "grid")
 BUDGETS = (0.25, 0.5, 0.75, 1.0)
 AREAS = ("auc_common", "auc_budget", "auc_budget_half", "auc_mixed", "auc_mixed_half")
 QUANTITIES = (*AREAS, *(f"value_{100 * budget:.0f}" for budget in BUDGETS))
+SCORES = [*METHOD, "resolution", "seed", *QUANTITIES]
+#: Resamples of the examples.
+SCORES = [*METHOD, "seed", *QUANTITIES]
+#: Resamples of the examples.
 DRAWS = 2000
 #: Weights, and settings under them, that are held at once; a block of resamples has at least one.
 BLOCK = 2**21
 
-Run = tuple[str, int]  # method and seed
-Group = tuple[str, tuple[int, ...]]  # method and some of its seeds
+MethodSeed = tuple[str, int]
+MethodSeeds = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,9 @@ class Scores:
     """
 
     keys: dict[str, str]
-    runs: list[Run]
+    runs: list[MethodSeed]
     values: np.ndarray
-    draws: dict[Group, np.ndarray]
+    draws: dict[MethodSeeds, np.ndarray]
     x_low: float
     x_high: float
     gaps: np.ndarray
@@ -85,6 +90,26 @@ class Scores:
     def methods(self) -> list[str]:
         """The methods, each once."""
         return list(dict.fromkeys(method for method, _ in self.runs))
+
+
+def score_table(scores: Sequence[Scores]) -> pd.DataFrame:
+    """scores.csv: one row per run and resolution, what auc.csv, budgets.csv and paired.csv summarise."""
+    rows = [
+        {**panel.keys, "method": method, "seed": seed, **dict(zip(QUANTITIES, values, strict=True))}
+        for panel in scores
+        for (method, seed), values in zip(panel.runs, panel.values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=SCORES)
+
+
+def by_backbone(scores: Sequence[Scores]) -> dict[tuple[str, str, str], list[Scores]]:
+    """Suite, backbone and resolution -> its panels, one per task: MNLI counts once, by its matched split."""
+    groups: dict[tuple[str, str, str], list[Scores]] = {}
+    for panel in scores:
+        if panel.keys["split"] != "validation_mismatched":
+            key = tuple(panel.keys[name] for name in ("suite", "backbone", "resolution"))
+            groups.setdefault(key, []).append(panel)
+    return groups
 
 
 class Settings:
@@ -152,9 +177,11 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
     panel = PanelRuns(by_run, resolution)
     ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
     values, bought, curves, (low, high) = panel.scores(ones)
-    seed = zlib.crc32(f"{keys['task']}/{keys['split']}".encode())  # of the examples alone
     block = max(1, BLOCK // max(ones.shape[1], panel.size))
-    blocks = [group_means(list(by_run), panel.scores(w)[0]) for w in resamples(ones.shape[1], draws, seed, block)]
+    blocks = [
+        group_means(list(by_run), panel.scores(w)[0])
+        for w in resamples(ones.shape[1], draws, examples_seed(first), block)
+    ]
     drawn = {group: np.concatenate([some[group] for some in blocks]) for group in blocks[0]}
     low, high = float(low[0]), float(high[0])
     if not high - low >= NARROWEST:  # no range for the panel: none for a resample of it, either
@@ -184,7 +211,7 @@ class PanelRuns:
         resolution: of `RESOLUTIONS`.
     """
 
-    def __init__(self, by_run: dict[Run, list[Sweep]], resolution: str) -> None:
+    def __init__(self, by_run: dict[MethodSeed, list[Sweep]], resolution: str) -> None:
         self.in_a = halves(next(iter(by_run.values()))[0].trace.index)
         self.runs = list(by_run)
         self.settings = {
@@ -249,13 +276,13 @@ def ranging(runs: Iterable[tuple[str, list[Sweep]]]) -> set[str]:
     """The methods whose curves make the common range: the paper's three where all ran, else all that have a curve."""
     runs = list(runs)
     names = {method for method, _ in runs}
-    if names >= set(RANGE_METHODS):
-        return set(RANGE_METHODS)
+    if names >= set(PAPER_METHODS):
+        return set(PAPER_METHODS)
     swept = {method for method, sweeps in runs if sum(len(one.knob_values) for one in sweeps) > 1}
     return {method for method in swept if method != "truncated"}
 
 
-def shared_range(costs: list[np.ndarray], runs: list[Run], methods: set[str]) -> tuple[np.ndarray, np.ndarray]:
+def shared_range(costs: list[np.ndarray], runs: list[MethodSeed], methods: set[str]) -> tuple[np.ndarray, np.ndarray]:
     """The ends [D] of the x-range that all seeds of some methods cover, from the costs [D, K] of all runs."""
     covered = [x for x, (method, _) in zip(costs, runs, strict=True) if method in methods]
     if not covered:
@@ -264,7 +291,7 @@ def shared_range(costs: list[np.ndarray], runs: list[Run], methods: set[str]) ->
     return np.max([x.min(axis=1) for x in covered], axis=0), np.min([x.max(axis=1) for x in covered], axis=0)
 
 
-def group_means(runs: Sequence[Run], values: np.ndarray) -> dict[Group, np.ndarray]:
+def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSeeds, np.ndarray]:
     """The mean [D, Q] of values [D, R, Q] over the runs of each group that `Scores.draws` has."""
     rows = {run: row for row, run in enumerate(runs)}
     seeds: dict[str, set[int]] = {}
@@ -274,12 +301,17 @@ def group_means(runs: Sequence[Run], values: np.ndarray) -> dict[Group, np.ndarr
     return {(m, own): values[:, [rows[m, seed] for seed in own]].mean(axis=1) for m, own in sorted(groups) if own}
 
 
-def group_runs(sweeps: Sequence[Sweep]) -> dict[Run, list[Sweep]]:
+def group_runs(sweeps: Sequence[Sweep]) -> dict[MethodSeed, list[Sweep]]:
     """The sweeps of each method and seed: one per trained variant."""
-    runs: dict[Run, list[Sweep]] = {}
+    runs: dict[MethodSeed, list[Sweep]] = {}
     for one in sweeps:
         runs.setdefault((one.keys["method"], one.keys["seed"]), []).append(one)
     return runs
+
+
+def examples_seed(sweep: Sweep) -> int:
+    """The seed of what is random about the examples of a panel: one for all methods, seeds and backbones."""
+    return zlib.crc32(f"{sweep.keys['task']}/{sweep.keys['split']}".encode())
 
 
 def resamples(n: int, draws: int, seed: int, block: int) -> Iterator[np.ndarray]:
@@ -287,5 +319,6 @@ def resamples(n: int, draws: int, seed: int, block: int) -> Iterator[np.ndarray]
     rng = np.random.default_rng(seed)
     for start in range(0, draws, block):
         count = min(draws - start, block)
-        drawn = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)
+        # examples of resample i are counted from i n on, so that one call counts those of all
+        examples = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+        yield np.bincount(examples.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)

@@ -1,4 +1,4 @@
-"""transfer.csv: a knob chosen on one half of the validation set, and what it gives on the other.
+"""transfer.csv: what a knob chosen on one half of the validation set promises, and what it gives on the other.
 
 Two ways to choose, as a practitioner would: the best value among the settings that keep to a budget of layers, or the
 cheapest setting whose value falls no more than a tolerated drop below the static model's. Both halves take each role.
@@ -18,15 +18,17 @@ import pandas as pd
 
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.areas import best_within, halves
-from bench.statistics.curves import TOLERANCE, static_seed
-from bench.tables.columns import PANEL, interval_columns
+from bench.statistics.curves import TOLERANCE
+from bench.tables.columns import CURVE, METHOD, T_ENDS, interval_columns, static_seed
 from bench.tables.scores import Settings, group_runs
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)
 TARGET_DROPS = (0.01, 0.02, 0.05)
-RUN = ["suite", *PANEL, "method", "metric", "target", "target_value", "quantity"]
-CHOICES = [*RUN, "seed", "promised", "delivered", "kept", "constant"]
-TRANSFER = [*RUN, "seeds", "chosen", "promised", "delivered", "gap", "gap_low", "gap_high", "kept", "constant_share"]
+TARGET = [*METHOD, "target", "target_value", "quantity"]
+#: The rows of single choices that transfer.csv is the mean of: one per seed and direction.
+CHOICES = [*TARGET, "seed", "promised", "delivered", "kept", "constant"]
+TRANSFER = [*TARGET, "seeds", "chosen", "promised", "delivered", *(f"gap{end}" for end in T_ENDS)]
+TRANSFER += ["kept", "constant_share"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Side:
 
 
 def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """For each run of a panel and each target what was promised and delivered, once per direction.
+    """What each choice of a knob promised and delivered, for each run of a panel and each target, once per direction.
 
     Args:
         sweeps: all sweeps of one panel.
@@ -51,7 +53,7 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     seeds = {method: [seed for other, seed in runs if other == method] for method, _ in runs}
     for (method, seed), both in sides.items():
         first = runs[method, seed][0]
-        keys = {name: first.keys[name] for name in ("suite", *PANEL, "method", "seed")} | {"metric": first.task.metric}
+        keys = {name: first.keys[name] for name in (*CURVE, "seed")} | {"metric": first.task.metric}
         static = sides.get(("static", static_seed(seeds, seed))) if "static" in seeds else None
         for way, here in enumerate(both):
             yield from budget_rows(keys, here)
@@ -95,7 +97,7 @@ def promise(at: np.ndarray, other: np.ndarray, chosen: np.ndarray, fits: np.ndar
 
 
 def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:
-    """Promised and delivered, mean over both directions and the seeds; the gap with its 95 % t-interval over seeds.
+    """transfer.csv: means over both directions and the seeds; the gap with its 95 % t-interval over seeds.
 
     Args:
         choices: the rows of `transfer_rows`.
@@ -104,14 +106,14 @@ def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:
         Targets that no run can meet have no row; a seed counts where one of its directions meets the target.
     """
     shares = ["promised", "delivered", "kept", "constant"]
-    found = choices.dropna(subset="promised").groupby([*RUN, "seed"], sort=False)
+    found = choices.dropna(subset="promised").groupby([*TARGET, "seed"], sort=False)
     # one row per seed; pandas' groups of groups would take most of the time of all tables
     per_seed = found[shares].mean().assign(directions=found.size()).reset_index()
     rows = []
-    for keys, group in per_seed.groupby(RUN, sort=False):
+    for keys, group in per_seed.groupby(TARGET, sort=False):
         means = {name: group[name].to_numpy().mean() for name in shares}
         gap = interval_columns("gap", (group["delivered"] - group["promised"]).to_numpy())
         counts = {"seeds": len(group), "chosen": group["directions"].sum()}
         means["constant_share"] = means.pop("constant")
-        rows.append({**dict(zip(RUN, keys, strict=True)), **means, **gap, **counts})
+        rows.append({**dict(zip(TARGET, keys, strict=True)), **means, **gap, **counts})
     return pd.DataFrame(rows, columns=TRANSFER)

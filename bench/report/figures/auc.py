@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import MARKS, family, looks, metric, panels, title
-from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, spread
+from bench.tables.columns import at_exact
 
 AREAS = {"auc_common": "AUC over the\nshared range", "auc_budget": "AUC over\nbudgets"}
 SEEDS = {"linewidth": 2.2, "alpha": 0.5}
@@ -25,7 +26,7 @@ def areas(table: pd.DataFrame) -> Figure | None:
     Returns:
         The figure; None where no method has an area.
     """
-    table = table.fillna({"split": "", "metric": ""})
+    table = at_exact(table).fillna({"split": "", "metric": ""})
     shown = [area for area in AREAS if table[area].notna().any()]
     if not shown:
         return None
@@ -77,4 +78,4 @@ def _finish(figure: Figure, table: pd.DataFrame) -> None:
     over = "one seed, no interval" if seeds == "one seed" else f"{seeds}, conditional on this validation set"
     note = f"Horizontal: mean height of the curve, in the metric above each column. Over seeds: {over}; over examples: "
     note += "conditional on the trained models; no mark: no run of it covers the range."
-    annotate(figure, f"{note} {source(table)}")
+    annotate(figure, f"{note} {data_note(table)}")
