@@ -105,7 +105,7 @@ def make_areas(points):
     for area in ("auc_common", "auc_budget"):
         ends = {"_low": -0.02, "_high": 0.02, "_boot_low": -0.03, "_boot_high": 0.03}
         areas = areas.assign(**{f"{area}{end}": areas[area] + by for end, by in ends.items()})
-    return areas
+    return areas.assign(resolution="exact")
 
 
 def make_references(points):

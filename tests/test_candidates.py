@@ -1,5 +1,7 @@
 """The settings on offer: thinned exact curves, and thresholds that decide alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,12 @@ def test_a_lattice_of_costs_keeps_both_ends():
     assert len(chosen) == 48 and chosen[0] == 0 and chosen[-1] == 399
     assert np.diff(costs[chosen]).min() > -0.9 / 47 - 0.9 / 399  # no stretch is left out
     assert on_lattice(costs[:5], 48).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_knob_that_counts_keeps_to_whole_numbers():
+    view = replace(rule_view([[0, 1, 2, 0], [0, 0, 1, 2]]), score_kind="count")
+    found = exact_candidates(view, Knob("patience"))
+    assert found.knob_values.tolist() == [3, 2, 1, 0] and found.layers[0].tolist() == [4, 4]
 
 
 def test_thresholds_half_way():

@@ -63,7 +63,9 @@ def make_sweep(method, seed, settings, variant=None):
         0,
         None,
         np.zeros((N, L), np.int8),
-        train_rows=100.0,
+        np.ones(len(layers)),
+        1,
+        100.0,
         candidates={"all": Candidates(knobs, layers, answers)},
         variant=variant or {},
     )

@@ -47,7 +47,9 @@ def exact_candidates(
     thresholds, layers_used = moves(result.take(rows)).settings()
     chosen = on_lattice(layers_used, most)
     layers, predictions = result.decide(Knob(), tuple(thresholds[chosen]))  # where the score is at least the threshold
-    return Candidates(knob.sign * between(thresholds)[chosen], layers.astype(np.int8), predictions)
+    counted = result.score_kind == "count" and not knob.strict
+    values = knob.sign * (whole(thresholds) if counted else between(thresholds))
+    return Candidates(values[chosen], layers.astype(np.int8), predictions)
 
 
 def on_lattice(costs: np.ndarray, most: int) -> np.ndarray:
@@ -56,6 +58,11 @@ def on_lattice(costs: np.ndarray, most: int) -> np.ndarray:
         return np.arange(len(costs))
     lattice = np.linspace(costs[-1], costs[0], most)
     return np.unique(np.searchsorted(-costs, -lattice, side="left").clip(max=len(costs) - 1))
+
+
+def whole(thresholds: np.ndarray) -> np.ndarray:
+    """Thresholds of a score that counts, as they are; full depth, the first, gets the next whole number."""
+    return thresholds if len(thresholds) == 1 else np.append(thresholds[1] + 1, thresholds[1:])
 
 
 def between(thresholds: np.ndarray) -> np.ndarray:

@@ -156,6 +156,28 @@ def point_rows(sweep: Sweep) -> Rows:
     return sweep.rows(**costs, metric=task.metric, value=value, **columns, **size)
 
 
+def settings_on_offer(sweep: Sweep) -> dict[str, object]:
+    """The exact settings that somebody may choose from for a saved model, and the constant answer beside them.
+
+    Returns:
+        "exact": knob_value, layer_fraction and value of each; "constant": label and value.
+    """
+    task, labels, found = sweep.task, sweep.trace.labels, sweep.candidates["all"]
+    value = evaluate_predictions(task, labels, found.predictions)[task.metric]
+    x = mean_layer_fraction(found.layers, sweep.panel_layers)
+    # a rule without a knob has one value that means nothing: any will do, and JSON has no NaN
+    knobs = np.nan_to_num(found.knob_values)
+    always = np.full((1, len(labels)), sweep.constant, dtype=found.predictions.dtype)
+    label = task.labels[int(sweep.constant)] if task.labels else sweep.constant
+    return {
+        "exact": [
+            {"knob_value": float(knob), "layer_fraction": float(cost), "value": float(y)}
+            for knob, cost, y in zip(knobs, x, value, strict=True)
+        ],
+        "constant": {"label": label, "value": float(evaluate_predictions(task, labels, always)[task.metric][0])},
+    }
+
+
 def exit_rows(sweep: Sweep) -> Rows:
     """Rows of exits.csv: how many examples exit at each layer and how many have it computed, at each knob value."""
     layers, each = sweep.layers, np.arange(1, sweep.trace.logits.shape[1] + 1, dtype=np.int32)

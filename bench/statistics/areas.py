@@ -45,6 +45,28 @@ def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarr
     return np.divide(area, high - low, out=np.full(area.shape, np.nan), where=covered)[..., 0]
 
 
+def spend(
+    x: np.ndarray, y: np.ndarray, x_other: np.ndarray, y_other: np.ndarray, budgets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each budget buys: the best setting within it on one half of the examples, read on the other.
+
+    Read where it was not chosen, since the best of many settings is too good on the half that it is the best of.
+
+    Args:
+        x: [..., K] costs on the half that chooses; the constant answer, at no cost, first.
+        y: [..., K] values there.
+        x_other: [..., K] costs on the other half.
+        y_other: [..., K] values there.
+        budgets: [B].
+
+    Returns:
+        Three of [..., B]: the value on the other half, the cost there, and the setting's position among the K.
+    """
+    chosen, _ = best_within(x, y, budgets)  # the constant answer fits every budget
+    value, cost = (np.take_along_axis(np.asarray(v, dtype=np.float64), chosen, axis=-1) for v in (y_other, x_other))
+    return value, cost, chosen
+
+
 def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
     """The mean [...] of what budgets up to a limit buy, [..., L]; .5 is the paper's "limited computation"."""
     within = (every_budget(np.shape(values)[-1]) <= limit + TOLERANCE).sum()

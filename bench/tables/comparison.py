@@ -14,7 +14,7 @@ from bench.statistics.areas import auc_common
 from bench.statistics.significance import holm
 from bench.store.csv_files import read_table, write_table
 from bench.store.folder import RunFolder
-from bench.tables.columns import PANEL
+from bench.tables.columns import PANEL, at_exact
 from bench.tables.paired import unit_columns
 from bench.tables.scores import NARROWEST, QUANTITIES
 

@@ -56,7 +56,7 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
         found = [row_of(claim, methods, here) for claim in claims()]
         for row, twin in zip(found, twins(here["effects"], [claim.id for claim in claims()]), strict=True):
             rows.append({"suite": suite, "backbone": backbone, **row, "same_number_as": twin})
-    return pd.DataFrame(rows, columns=REPRODUCTION).fillna({"why": "", "same_number_as": ""})
+    return pd.DataFrame(rows, columns=REPRODUCTION)
 
 
 def of_backbone(table: pd.DataFrame, backbone: str) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def row_of(claim: Claim, methods: set[str], tables: Tables) -> dict[str, object]
     """What one backbone's run says about a claim, or how to run what it is about."""
     row = {"claim": claim.id, "text": claim.text, "quantity": claim.quantity, "relevant": claim.relevant}
     if not methods >= set(claim.methods):
-        return {**row, "units": 0, "verdict": NOT_RUN, "select": f"--methods {','.join(claim.methods)}"}
+        return {**row, "units": 0, "verdict": NOT_RUN, "why": "", "select": f"--methods {','.join(claim.methods)}"}
     effects = tables["effects"][tables["effects"]["claim"] == claim.id]
     row |= estimate(claim, effects)
     return {**row, **decide(claim, row, effects, tables), "checked": checked(tables)}
@@ -125,7 +125,7 @@ def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> di
         return {"verdict": OPEN, "why": f"exits that answer the constant where a probe sees more: {blind}"}
     if claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
         return {"verdict": OPEN, "why": "the area by steps and the area by mixtures disagree"}
-    return {"verdict": verdict}
+    return {"verdict": verdict, "why": ""}
 
 
 def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from bench.halting.candidates import Candidates
 from bench.halting.sweep import Sweep
-from bench.statistics.areas import auc_budget, auc_common, best_within, every_budget, halves, widest_gap
+from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
 from bench.statistics.curves import gap_mask, interpolate
 from bench.statistics.metrics import metric_of_counts, weighted_counts
 from bench.statistics.mixing import spend_exactly
@@ -259,16 +259,9 @@ class PanelRuns:
             settings = self.settings[which][row]
             here, there = settings.under(weights, own), settings.under(weights, ~own)
             budgets = np.concatenate([every_budget(settings.panel_layers), BUDGETS])
-            chosen, _ = best_within(here.x, here.y, budgets)  # the constant answer fits every budget
+            value, cost, chosen = spend(here.x, here.y, there.x, there.y, budgets)
             mixed = spend_exactly(here.x, here.y, budgets).of_counts(there.counts)
-            ways.append(
-                [
-                    np.take_along_axis(there.y, chosen, axis=-1),
-                    np.take_along_axis(there.x, chosen, axis=-1),
-                    (chosen == 0).astype(np.float64),
-                    metric_of_counts(settings.task, mixed),
-                ]
-            )
+            ways.append([value, cost, (chosen == 0).astype(np.float64), metric_of_counts(settings.task, mixed)])
         return [(one + other) / 2 for one, other in zip(*ways, strict=True)]
 
 
