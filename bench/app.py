@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.plan.cell import Cell
@@ -21,6 +22,8 @@ from bench.run.runner import run as run_cells
 from bench.run.runner import tidy
 from bench.run.todo import Todo, find_todo
 from bench.run.work import Work
+from bench.sources import embedded
+from bench.sources.checkpoints import Checkpoint
 from bench.store.consistency import check_records, check_shared
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
@@ -64,9 +67,9 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     shared = grid.shared()
     cells = shard.of(grid.cells(shared))
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
+    check_loadable(todo, grid.suite.max_length, download=not options.plan)
     if options.plan:
         return print_plan(cells, todo, grid, folder, options)
-    check_loadable(todo, grid.suite.max_length)
     folder.create()
     make_writable(figures, "figures")
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
@@ -124,13 +127,27 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 
 
-def check_loadable(todo: Todo, max_length: int) -> None:
-    """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts."""
-    if not todo.pending:
-        return  # nor is the library imported that would load them
+def check_loadable(todo: Todo, max_length: int, download: bool) -> None:
+    """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts.
+
+    Args:
+        todo: what is left of the plan.
+        max_length: of the suite.
+        download: whether to fetch what is not on this machine; a plan looks at what is, and at what a user brings.
+    """
+    checkpoints = dict.fromkeys(cell.checkpoint for cell in todo.pending)
+    if not download:
+        own = {str(embedded.checkpoint(name)) for name in embedded.CHECKPOINTS}
+        checkpoints = [each for each in checkpoints if each.path not in own and each.is_at_hand()]
+    if checkpoints:  # else the library is not imported that would load them
+        check_checkpoints(checkpoints, max_length)
+
+
+def check_checkpoints(checkpoints: Iterable[Checkpoint], max_length: int) -> None:
+    """Refuse checkpoints whose weights or tokens are not what they say, or that do not fit a suite's inputs."""
     from bench.models.loading import check_length, load_encoder, load_tokenizer
 
-    for checkpoint in dict.fromkeys(cell.checkpoint for cell in todo.pending):
+    for checkpoint in checkpoints:
         load_tokenizer(checkpoint)
         load_encoder(checkpoint)
         check_length(checkpoint, max_length)
@@ -138,13 +155,9 @@ def check_loadable(todo: Todo, max_length: int) -> None:
 
 def prepare(grid: Grid, folder: RunFolder) -> int:
     """Fetch data and checkpoints into the hub's caches, pin their revisions in the results folder, and say which."""
-    from bench.models.loading import load_encoder, load_tokenizer
-
     shared = grid.shared()
     check_shared(folder.path, folder.shared(), shared)
-    for checkpoint in grid.checkpoints().values():
-        load_tokenizer(checkpoint)
-        load_encoder(checkpoint)
+    check_checkpoints(grid.checkpoints().values(), grid.suite.max_length)
     folder.create()
     with alone(folder, "run.json"):
         write_pins(folder.path, grid.revisions())

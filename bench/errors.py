@@ -49,5 +49,16 @@ def printable(text: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """The first line of an error's text, shortened to what fits a message; its type where it has no text."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return said[:200]
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in a line: the error's text, with its type where the text alone says little ('nope')."""
+    plain = isinstance(error, OSError | ValueError | RuntimeError | UserError) and str(error).strip()
+    return (
+        one_line(error)
+        if plain
+        else f"{type(error).__name__}: {one_line(error)}".removesuffix(f": {type(error).__name__}")
+    )

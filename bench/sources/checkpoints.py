@@ -59,6 +59,10 @@ class Checkpoint:
         """
         return Path(self.path) if self.is_local else hub_folder(self.path, self.fingerprint())
 
+    def is_at_hand(self) -> bool:
+        """Whether its weights are on this machine, so that looking at them downloads nothing."""
+        return self.is_local or is_cached(self.path, self.revision)
+
     def config_folder(self) -> Path:
         """Where its config.json is on this machine; nothing else of it need be there.
 
@@ -104,8 +108,12 @@ def check_folder(folder: Path) -> None:
     if config.get("auto_map"):
         raise UserError(f"{where}: config.json asks for code of its own, which is never run")
     kind = config.get("model_type")
-    if kind not in MODEL_TYPES or config.get("is_decoder"):
+    if config.get("is_decoder"):
+        raise UserError(f"{where} holds a decoder (is_decoder in config.json): expected an encoder")
+    if kind not in MODEL_TYPES:
         raise UserError(f"{where} holds a '{kind}' model: expected an encoder of type {', '.join(MODEL_TYPES)}")
+    if (folder / "adapter_config.json").exists():
+        raise UserError(f"{where} holds an adapter (adapter_config.json): merge it into the weights")
     if not list(folder.glob("*.safetensors")):
         pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         found = f"found '{pickled[0]}', a pickle, which is never loaded" if pickled else "found no weights"
@@ -129,6 +137,14 @@ def hub_commit(repo: str, revision: str | None) -> str:
         UserError: neither knows it; the line says which flag takes a folder instead.
     """
     return revision if is_commit(revision) else hub_config(repo, revision).name
+
+
+def is_cached(repo: str, commit: str | None) -> bool:
+    """Whether the hub's cache has weights of a repository at a commit."""
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "model.safetensors.index.json")
+    return any(isinstance(try_to_load_from_cache(repo, name, revision=commit), str) for name in names)
 
 
 def is_commit(revision: str | None) -> bool:
