@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
-from bench.plan.methods import resolve_methods, trained_methods
+from bench.plan.methods import known_methods, resolve_methods, trained_methods
 from bench.plan.options import resolve_grid
 from bench.plan.shards import resolve_shard
 from bench.plan.suite_file import load_suite
@@ -18,17 +19,19 @@ from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
 from bench.run.devices import check_backend, places_of, resolve_devices, resolve_workers
+from bench.run.environment import other_versions
 from bench.run.runner import run as run_cells
 from bench.run.runner import tidy
 from bench.run.todo import Todo, find_todo
 from bench.run.work import Work
 from bench.sources import embedded
 from bench.sources.checkpoints import Checkpoint
-from bench.store.consistency import check_records, check_shared
+from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.locks import alone
 from bench.store.revisions import read_pins, write_pins
+from methods.base import Method
 
 #: Options that change no number.
 WHERE_AND_HOW = {"results", "figures", "jobs", "backend", "address", "shard", "cell_timeout", "retry", "fail_fast"}
@@ -64,7 +67,8 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     """Plan; then, unless only the plan was asked for, run and collect."""
     check_backend(options)
     shard = resolve_shard(options.shard)
-    shared = grid.shared()
+    shared, known = grid.shared(), folder.shared()
+    check_shared(folder.path, known, shared)
     cells = shard.of(grid.cells(shared))
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
     check_loadable(todo, grid.suite.max_length, download=not options.plan)
@@ -75,16 +79,29 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     with alone(folder, "run.json"):
+        if todo.pending:  # else collecting asks the same
+            check_finished(folder, {**shared, **commands}, known_methods(grid.methods))
         folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
         write_pins(folder.path, grid.revisions())
-    if todo.pending:  # else collecting asks the same
-        check_records(folder.path, folder.records(), folder.shared())
     tidy(todo, folder)
     run_todo(todo, folder, grid, files, options)
     if is_collected(folder, figures):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
     return collect_and_draw(folder, figures)
+
+
+def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:
+    """Refuse a folder with cells of another run, and say which of its cells no longer count, or may differ.
+
+    Raises:
+        UserError: see `check_records`.
+    """
+    records = folder.records()
+    current = [record for record in records if not outdated(record, methods)]
+    check_records(folder.path, current, merged(folder.shared(), shared))
+    for line in [*outdated_lines(records, methods), *other_versions(folder.environments())]:
+        print(line, file=sys.stderr)
 
 
 def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, options: Namespace) -> int:

@@ -130,6 +130,10 @@ def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCur
         predictions = np.insert(predictions, num_layers - 1, result.ramp[0], axis=1)
         depth = np.append(depth, num_layers)
     places = len(depth)
+    full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
+    np.add.at(full, (0, labels, predictions[:, -1]), 1)
+    if places == 1:  # nobody can leave early
+        return ExactCurve(np.ones(1), full)
     best = np.maximum.accumulate(scores[:, :-1], axis=1)
     is_record = np.ones_like(best, dtype=bool)
     is_record[:, 1:] = best[:, 1:] > best[:, :-1]
@@ -152,8 +156,6 @@ def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCur
     moves = np.arange(len(rows))
     np.subtract.at(change, (moves, labels[rows], predictions[rows, source]), 1)
     np.add.at(change, (moves, labels[rows], predictions[rows, target]), 1)
-    full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
-    np.add.at(full, (0, labels, predictions[:, -1]), 1)
     confusion = np.concatenate([full, full + np.cumsum(change, axis=0)[last_of_tie]])
     layers = n * num_layers + np.concatenate([[0], np.cumsum(depth[target] - depth[source])[last_of_tie]])
     return ExactCurve(layers / (n * num_layers), confusion)

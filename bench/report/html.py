@@ -5,7 +5,6 @@ Everything is read from the files of a run folder and holds no date, so the same
 
 from __future__ import annotations
 
-import csv
 import inspect
 import os
 import re
@@ -19,6 +18,7 @@ from markupsafe import Markup
 from bench.report.figures import PLOTS
 from bench.report.figures.looks import family
 from bench.sources.tasks import TASKS
+from bench.store.csv_files import read_fields
 from bench.store.files import write_text
 from bench.store.folder import RunFolder
 from methods.base import Method
@@ -90,7 +90,7 @@ def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path
     )
     text = environment.get_template("template.html.jinja").render(
         run=run,
-        facts=facts(run, folder.records(), read_csv(folder.path / "points.csv")),
+        facts=facts(run, folder.records(), read_fields(folder.path / "points.csv")[1]),
         drawings=[drawing(path, folder.path) for path in drawn if path.suffix == ".svg"],
         tables=[table(folder.path / f"{name}.csv", TABLES[name]) for name in shown_tables(folder.path)],
         failures=table(folder.path / "failures.csv", ""),
@@ -173,21 +173,9 @@ def claims_of(folder: Path) -> Table | None:
 
 def table(path: Path, caption: str) -> Table:
     """A CSV file as text; without the suite, which is the same everywhere, and the long keys of cells."""
-    rows = read_csv(path)
-    header = [name for name in csv_header(path) if name not in ("suite", "cell")]
+    names, rows = read_fields(path)
+    header = [name for name in names if name not in ("suite", "cell")]
     return Table(path.stem, caption, header, [[short(row[name]) for name in header] for row in rows])
-
-
-def read_csv(path: Path) -> list[dict]:
-    """The rows of a CSV file as text."""
-    with path.open(newline="", encoding="utf8") as file:
-        return list(csv.DictReader(file))
-
-
-def csv_header(path: Path) -> list[str]:
-    """The column names of a CSV file."""
-    with path.open(newline="", encoding="utf8") as file:
-        return next(csv.reader(file))
 
 
 def short(text: str) -> str:

@@ -122,6 +122,8 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     forget_peak(work.device)
     spec, task = cell.spec, TASKS[cell.spec["task"]]
     method = all_methods(work.method_files, spec["compat"])[spec["method"]]
+    if method.content != spec.get("content", ""):
+        raise UserError(f"the file of '{method.name}' has changed since the plan was made: run the command again")
     clock = time.perf_counter()
     examples, data = rows_of(cell, work, "train")
     variant = full_variant(method, spec["variant"])

@@ -16,7 +16,8 @@ from bench.sources import embedded
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
 MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")
 #: What of a hub repository is fetched: config, tokenizer and weights in safetensors, nothing that could hold code.
-HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+COUNTED = (".json", ".txt", ".model", ".safetensors", ".codes", ".bpe", ".vocab", ".tiktoken")
+HUB_FILES = [f"*{suffix}" for suffix in COUNTED]
 WAYS = (
     "--prepare on a machine with network fills the cache",
     "name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)",
@@ -120,11 +121,38 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{where}: expected model.safetensors, {found}")
 
 
+def lost_segments(checkpoint: Checkpoint) -> bool:
+    """Whether the library leaves segments out for a checkpoint that has them, so that they are mended on loading.
+
+    Of a hub repository its config alone is there before it is downloaded; that says it for every ALBERT.
+    """
+    folder = checkpoint.config_folder()
+    config, tokenizer = read_object(folder / "config.json"), {}
+    if checkpoint.is_local:
+        tokenizer = read_object(folder / "tokenizer_config.json")
+    given = tokenizer.get("model_input_names")
+    if config.get("model_type") not in ("bert", "albert", "electra") or config.get("type_vocab_size") in (0, 1):
+        return False
+    if isinstance(given, list):
+        return "token_type_ids" not in given
+    plain = tokenizer.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    return plain or config["model_type"] == "albert"
+
+
+def read_object(file: Path) -> dict:
+    """The object in a JSON file; empty where there is none."""
+    try:
+        value = json.loads(file.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def folder_hash(folder: Path) -> str:
-    """sha256 over the names and bytes of a folder's JSON, text and safetensors files."""
+    """sha256 over the names and bytes of a folder's config, tokenizer and weights, whatever these are called."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".model"):
+        if path.is_file() and path.suffix in COUNTED:
             with path.open("rb") as file:
                 digest.update(path.name.encode("utf8") + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

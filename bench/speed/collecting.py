@@ -63,7 +63,7 @@ def finished(folder: RunFolder, seeds: int) -> int:
 
 def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:
     """What `collect` does, for the tables of `CURVES` alone."""
-    tables = stacked(call_all(panel_curves, panels(folder, records_of(folder, methods), methods)))
+    tables = stacked(call_all(panel_curves, panels(folder, records_of(folder), methods)))
     tables["points"] = tables["points"][POINTS]
     for name in CURVES:
         write_table(folder.path / f"{name}.csv", tables[name])

@@ -116,6 +116,8 @@ def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, wei
     Returns:
         [D, K] float64; NaN where no example has weight.
     """
+    if not len(labels):  # a half of very few examples may be empty
+        return np.full((len(weights), len(predictions)), np.nan)
     if task.regression:
         return weighted_pearson(labels, predictions, weights.astype(np.float64))
     if task.metric == "accuracy":

@@ -65,14 +65,14 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
         UserError: see `check_records`.
     """
     shared = folder.shared()
-    records = records_of(folder, methods)
-    check_records(folder.path, records, shared)
+    records = records_of(folder)
+    check_records(folder.path, [each for each in records if is_current(each, methods)], shared)
     done = call_all(panel, panels(folder, records, methods))
     rivals = [method.name for method in reported(methods, shared) if not method.reference]
     found = stacked([tables for tables, _ in done])
     tables = derived_tables(found, [scores for _, scores in done], rivals)
     tables["reproduction"] = reproduction_table(tables)
-    tables["failures"] = failure_table(records, shared, list(methods))
+    tables["failures"] = failure_table(records, shared, methods)
     for name, table in tables.items():
         write_table(folder.path / f"{name}.csv", table)
     return tables
