@@ -26,6 +26,7 @@ from bench.run.todo import Todo, find_todo
 from bench.run.work import Work
 from bench.sources import embedded
 from bench.sources.checkpoints import Checkpoint
+from bench.sources.tsv import left_out
 from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
@@ -68,6 +69,8 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     check_backend(options)
     shard = resolve_shard(options.shard)
     shared, known = grid.shared(), folder.shared()
+    for line in left_out():
+        print(line, file=sys.stderr)
     check_shared(folder.path, known, shared)
     cells = shard.of(grid.cells(shared))
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)

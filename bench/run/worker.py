@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-from bench.errors import FolderError, UserError
+from bench.errors import FolderError, UserError, named, one_line
 from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
 from bench.halting.sweep import point_rows, sweep
@@ -68,9 +68,8 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     except FolderError:
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        reason = reason.strip().splitlines()[0].removesuffix(":")
-        entry = record_of(cell, "failed", reason) | {"traceback": traceback.format_exc()}
+        why = one_line(error) if isinstance(error, UserError) else named(error)
+        entry = record_of(cell, "failed", why) | {"traceback": traceback.format_exc()}
     entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     entry["environment"] = environment_of(work)

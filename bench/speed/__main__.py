@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bench import speed
-from bench.errors import UserError, check_name
+from bench.errors import check_name, command
 from bench.speed.table import NotMeasured, Row, Settings, table, write
 
 
@@ -30,16 +30,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--backbone", metavar="DIR", help="a 6-layer MiniLM, for rows on real data")
     parser.add_argument("--results", metavar="DIR", help="a finished run, whose cell times tell what the grid cost")
     parser.add_argument("--out", metavar="FILE.csv", help="write the table, too")
-    options = parser.parse_args(argv)
-    try:
-        chosen = names() if options.only is None else [check_name("row", name, names()) for name in split(options.only)]
-        rows = measured(chosen, Settings(options.glue_dir, options.backbone, options.results))
-        print(table(rows))
-        if options.out:
-            write(rows, Path(options.out))
-    except UserError as error:
-        print(f"bench.speed: {error}", file=sys.stderr)
-        return 2
+    return command("bench.speed", lambda: measure_and_print(parser.parse_args(argv)))
+
+
+def measure_and_print(options: argparse.Namespace) -> int:
+    """Measure what a command line names and print the table."""
+    chosen = names() if options.only is None else [check_name("row", name, names()) for name in split(options.only)]
+    rows = measured(chosen, Settings(options.glue_dir, options.backbone, options.results))
+    print(table(rows))
+    if options.out:
+        write(rows, Path(options.out))
     return int(any(row.met == "no" for row in rows))
 
 
