@@ -135,10 +135,11 @@ def entries_of(text: str) -> list[str]:
 
 def exists(entry: str) -> bool:
     """Whether an entry of a command line, PATH or NAME=PATH, is of a file or folder."""
-    path = entry.strip()
-    path = path if path.endswith(".py") else path.partition("=")[2]
+    name, _, path = entry.strip().partition("=")
+    if name.endswith(".py"):
+        name, path = "", name
     try:
-        return bool(path) and os.path.exists(os.path.expanduser(path))
+        return bool(path) and "," not in name and os.path.exists(os.path.expanduser(path))
     except ValueError:  # a character that no path can have
         return False
 

@@ -100,9 +100,7 @@ def check_folder(folder: Path) -> None:
     where = f"checkpoint folder '{folder}'"
     if broken := [path for path in sorted(folder.iterdir()) if path.suffix in COUNTED and not path.exists()]:
         target = cut(os.readlink(broken[0]))
-        raise UserError(
-            f"{where}: '{broken[0].name}' is a broken link to '{target}'; in the hub's cache, --prepare mends it"
-        )
+        raise UserError(f"{where}: '{broken[0].name}' is a broken link to '{target}': fetch or copy it again")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf8"))
     except OSError as error:

@@ -109,7 +109,8 @@ def confidence_rows(source: Sweep) -> Iterator[Rows]:
         unsure = torch.special.entr(a).sum(dim=-1).numpy()  # [n, L]
         # h_L is penalised, but layer L halts whatever it says
         h, (low, high) = trace.halting[:, :-1], UNDECIDED
-        decided = ((h < low) | (h > high)).mean()
+        if h.size:
+            decided = ((h < low) | (h > high)).mean()
     elif method == "deebert":
         unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()
     else:
