@@ -21,7 +21,11 @@ The same command again resumes. Exit status: 0 all cells ok, 1 some failed, 2 us
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser; kept free of heavy imports, so that --help answers at once."""
+    """The command line's parser.
+
+    Its default `asked_for` names the options that say what to run, as opposed to where and how: those that a run notes
+    as the command that repeats it.
+    """
     parser = argparse.ArgumentParser(
         prog="run_all.py",
         description="Efficiency-performance curves of early-exit Transformers on GLUE.",
@@ -52,11 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--recipe", metavar="NAME", help="hyper-parameters of another system: see bench/recipes.toml")
     what.add_argument("--compat", metavar="C", help="equal or released (quirks of released code); default: the suite's")
+    what.add_argument("--precision", metavar="P", help="float32, bfloat16 or float16; default: the suite's")
+    what.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.set_defaults(asked_for=tuple(vars(parser.parse_args([]))))  # all options so far
     where = parser.add_argument_group("where and how")
     where.add_argument("--results", metavar="DIR", help="default: results/SUITE; with --compare: results/compare")
     where.add_argument("--figures", metavar="DIR", help="default: figures/SUITE, figures/compare")
-    where.add_argument("--precision", metavar="P", help="float32, bfloat16 or float16; default: the suite's")
-    where.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     where.add_argument("--jobs", type=int, metavar="N", help="cells at a time; default: one per core, or one per GPU")
     where.add_argument("--backend", default="local", choices=("local", "dask"), help="this machine, or a Dask cluster")
     where.add_argument("--address", metavar="tcp://..", help="the Dask scheduler")
@@ -101,9 +106,9 @@ def run(argv: list[str] | None) -> int:
     """Parse a command line and do what it asks for."""
     options = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from bench import app
+    from bench.app import run as act  # here: --help and wrong options are answered without the heavy libraries
 
-    return app.run(options)
+    return act(options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What a command does: plan, run, collect, draw. What a user can mend is found before training starts."""
+"""Do what a command line asks for: plan, prepare, run, collect, compare.
+
+Whatever a user can have got wrong is found before training starts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from bench.plan.suite_file import load_suite
 from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
-from bench.run.devices import check_backend, places_of, resolve_devices, resolve_workers
+from bench.run.devices import check_backend, count_processors, resolve_devices, resolve_workers
 from bench.run.environment import other_versions
 from bench.run.runner import run as run_cells
 from bench.run.runner import tidy
@@ -30,25 +33,21 @@ from bench.sources.tsv import left_out
 from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
-from bench.store.locks import alone
+from bench.store.locks import exclusive
 from bench.store.revisions import read_pins, write_pins
 from methods.base import Method
 
-#: Options that change no number.
-WHERE_AND_HOW = {"results", "figures", "jobs", "backend", "address", "shard", "cell_timeout", "retry", "fail_fast"}
-WHERE_AND_HOW |= {"force", "save_models", "plan", "prepare", "collect", "compare", "check_method", "measure_latency"}
-
 
 def run(options: Namespace) -> int:
-    """Do what the command line asks for; see `run_all.main` for the exit status.
+    """Do what the command line asks for and give the exit status: 0, or 1 if cells have failed.
 
     Raises:
         UserError: anything that the user can mend.
     """
     if options.check_method:
-        from bench.conformance import check_and_say
+        from bench.conformance import report_checks
 
-        return check_and_say(resolve_methods(options.check_method)[0])
+        return report_checks(resolve_methods(options.check_method)[0])
     name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
@@ -56,6 +55,7 @@ def run(options: Namespace) -> int:
         return compare_and_draw(options.compare, folder, figures)
     if options.collect:
         return collect_and_draw(folder, figures)
+    # From here on the data and checkpoints must be there; collecting, above, does without them.
     grid, files = resolve_grid(options, read_pins(folder.path))
     if options.measure_latency:
         from bench.report.latency import measure_latency
@@ -65,7 +65,7 @@ def run(options: Namespace) -> int:
 
 
 def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path, options: Namespace) -> int:
-    """Plan; then, unless only the plan was asked for, run and collect."""
+    """Run the cells that are not finished yet and collect the results; with --plan, only list the cells."""
     check_backend(options)
     shard = resolve_shard(options.shard)
     shared, known = grid.shared(), folder.shared()
@@ -77,12 +77,14 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     check_loadable(todo, grid.suite.max_length, download=not options.plan)
     if options.plan:
         return print_plan(cells, todo, grid, folder, options)
+    # Nothing has been written yet, so that a command that is refused up to here leaves no folder behind.
     folder.create()
     make_writable(figures, "figures")
+    # models that were trained only for others to start from are reported, too: they cost nothing more
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
-    with alone(folder, "run.json"):
-        if todo.pending:  # else collecting asks the same
+    with exclusive(folder, "run.json"):  # two runs that start together would lose one's entries
+        if todo.pending:  # else collecting makes the same check
             check_finished(folder, {**shared, **commands}, known_methods(grid.methods))
         folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
         write_pins(folder.path, grid.revisions())
@@ -108,7 +110,7 @@ def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) 
 
 
 def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, options: Namespace) -> int:
-    """Every cell with what will become of it, then what is left to pay on this machine."""
+    """Print every cell with its state and, for local runs, a forecast of the time and space that is left to spend."""
     from bench.run.forecast import forecast
 
     to_run = {cell.key for cell in todo.pending}
@@ -117,31 +119,30 @@ def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, opt
         print(f"{cell.key[:12]}  {cell.label:50}  {state}")
     if todo.pending and options.backend == "local":
         jobs, device = resolve_workers(options)
-        where = (device, jobs, places_of(device))
+        where = (device, jobs, count_processors(device))
         print(*forecast(grid, todo, folder, *where, options.save_models).lines(device, jobs), sep="\n")
     print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
     return 0
 
 
 def command_of(options: Namespace) -> str:
-    """The command line that repeats a run, with every default spelled out: what was asked for, not where or how."""
-    parts = ["python", "run_all.py"]
-    for name, value in vars(options).items():
-        if name not in WHERE_AND_HOW and value is not None:
-            parts += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join(parts)
+    """The command line that repeats a run, with defaults spelled out: what was asked for, not where or how it ran."""
+    given = {name: value for name in options.asked_for if (value := getattr(options, name)) is not None}
+    parts = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return shlex.join(["python", "run_all.py", *parts])
 
 
 def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace) -> None:
-    """Run what is left and say how it went."""
-    what = f"suite '{grid.suite.name}' ({grid.suite.title}): {len(todo.pending)} cells to run"
+    """Run the cells that are left and print how many failed."""
+    cells = f"{len(todo.pending)} cells to run, {len(todo.finished)} done or skipped"
+    what = f"suite '{grid.suite.name}' ({grid.suite.title}): {cells}"
     if not todo.pending:
-        print(f"{what}, {len(todo.finished)} done or skipped")
+        print(what)
         return
     backend = open_backend(options)
-    print(f"{what}, {len(todo.finished)} done or skipped, {backend.place}")
+    print(f"{what}, {backend.description}")
     started = time.monotonic()
-    outside = tuple(sorted(set(files.values())))
+    outside = tuple(sorted(set(files.values())))  # a tuple, because workers cache what they import by it
     work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models, grid.unlabelled)
     failed = run_cells(todo, work, backend, options.fail_fast, options.force)
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
@@ -174,12 +175,12 @@ def check_checkpoints(checkpoints: Iterable[Checkpoint], max_length: int) -> Non
 
 
 def prepare(grid: Grid, folder: RunFolder) -> int:
-    """Fetch data and checkpoints into the hub's caches, pin their revisions in the results folder, and say which."""
-    shared = grid.shared()
+    """Download data and checkpoints for runs without network, note their commits in the results folder, print both."""
+    shared = grid.shared()  # reads every row, which downloads the data
     check_shared(folder.path, folder.shared(), shared)
     check_checkpoints(grid.checkpoints().values(), grid.suite.max_length)
     folder.create()
-    with alone(folder, "run.json"):
+    with exclusive(folder, "run.json"):
         write_pins(folder.path, grid.revisions())
     for kind in ("data", "checkpoints"):
         for name, fingerprint in shared[kind].items():

@@ -1,4 +1,4 @@
-"""What every method must do to plug in: one function per check, tried on tiny random models within seconds.
+"""The conformance suite: what every method must do to plug in, tried on tiny random models within seconds.
 
 A check raises `ConformanceError` with a line that says what is lacking. Shape symbols: n examples, L layers,
 C classes, H hidden size.
@@ -20,7 +20,7 @@ from bench.errors import UserError, nearest
 from bench.halting.agreement import disagreements
 from bench.halting.live import run_live
 from bench.halting.replay import Replay, replay
-from bench.plan.methods import full_variant, parse_variant, rule_spec
+from bench.plan.methods import full_variant, known_methods, parse_variant, rule_spec
 from bench.plan.suite import KINDS, STAGES
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
@@ -41,7 +41,7 @@ class Remark(ConformanceError):
 
 
 def require(ok: bool, message: str) -> None:
-    """Raise `ConformanceError` with a message unless `ok`."""
+    """Raise `ConformanceError` with a message unless a requirement is met."""
     if not ok:
         raise ConformanceError(message)
 
@@ -64,7 +64,7 @@ def check_method(method: Method) -> Iterator[tuple[str, str, str]]:
             yield name, "lacks", f"{type(error).__name__}: {error}"
 
 
-def check_name(method: Method) -> None:
+def check_slug(method: Method) -> None:
     """The name is a slug: it stands in file names, on the command line and in every row."""
     require(is_legal_name(method.name), f"name '{method.name}' must be {LEGAL_NAME}")
 
@@ -83,7 +83,7 @@ def check_citation(method: Method) -> None:
 
 
 def check_variants(method: Method) -> None:
-    """Every variant parses with the method's own parameters, and there is at least one."""
+    """There is at least one variant, and each parses with the method's own parameters."""
     require(len(method.variants) > 0, "variants must hold at least one name; '' is the only one of most methods")
     for text in method.variants:
         parse_variant(method, text)
@@ -94,7 +94,7 @@ def check_relations(method: Method) -> None:
     require(method.recipe in STAGES, f"recipe '{method.recipe}' is none of {', '.join(STAGES)}")
     require(method.checkpoint in KINDS, f"checkpoint '{method.checkpoint}' is none of {', '.join(KINDS)}")
     require(bool(method.starts_from) or not method.has_teacher, "has_teacher needs starts_from: that model teaches")
-    known = {**discover(), method.name: method}
+    known = known_methods({method.name: method})
     for relation in ("trained_by", "starts_from"):
         name = getattr(method, relation)
         require(name is None or name in known, f"{relation} names no method: '{name}'{nearest(str(name), known)}")
@@ -102,8 +102,8 @@ def check_relations(method: Method) -> None:
         require(known[method.trained_by].trained_by is None, f"trained_by '{method.trained_by}' trains nothing itself")
     if method.starts_from:
         start = known[method.starts_from]
-        alone = start.starts_from is None and start.trained_by is None and "" in start.variants
-        require(alone, f"starts_from '{start.name}' must train one model from the pre-trained checkpoint")
+        is_first = start.starts_from is None and start.trained_by is None and "" in start.variants
+        require(is_first, f"starts_from '{start.name}' must train one model from the pre-trained checkpoint")
 
 
 def check_skip(method: Method) -> None:
@@ -160,11 +160,11 @@ def check_loss(method: Method) -> None:
 
 
 def check_rule(method: Method) -> None:
-    """Answers [n, C], finite float64 scores [n], state tensors with leading dimension n, at every layer."""
+    """A rule gives answers [n, C], finite float64 scores [n] and states of leading dimension n at every layer."""
     for count in label_counts(method):
         kind = method.halting_rule(asked(method, LAYERS, count)).score_kind
         require(kind in SCORE_KINDS, f"score_kind '{kind}' is none of {', '.join(SCORE_KINDS)}")
-        for layer, (answer, score, state) in enumerate(steps(method, count, tiny_outputs(method, count)), start=1):
+        for layer, (answer, score, state) in enumerate(rule_steps(method, count, tiny_outputs(method, count)), start=1):
             require(tuple(answer.shape) == (ROWS, count), f"answer has shape {tuple(answer.shape)}, not [n, C]")
             require(tuple(score.shape) == (ROWS,), f"score has shape {tuple(score.shape)}, not [n]")
             require(score.dtype == torch.float64, f"score is {score.dtype}: halting arithmetic is float64")
@@ -180,10 +180,10 @@ def check_rows(method: Method) -> None:
     for count in label_counts(method):
         outputs, order = tiny_outputs(method, count), torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))
         shuffled = ExitOutputs(outputs.logits[order], None if outputs.halting is None else outputs.halting[order])
-        pairs = zip(steps(method, count, outputs), steps(method, count, shuffled), strict=True)
+        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, shuffled), strict=True)
         same = all(torch.allclose(a[1][order], b[1], rtol=0, atol=1e-12) for a, b in pairs)
         require(same, "scores depend on the order of the examples")
-        pairs = zip(steps(method, count, outputs), steps(method, count, outputs, leave=True), strict=True)
+        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, outputs, leave=True), strict=True)
         same = all(torch.allclose(a[1][: len(b[1])], b[1], rtol=0, atol=1e-12) for a, b in pairs)
         require(same, "scores change when finished examples leave the batch")
 
@@ -207,7 +207,7 @@ def check_knob(method: Method) -> None:
 def check_live(method: Method) -> None:
     """The live engine and replay decide alike at every knob value."""
     for count in label_counts(method):
-        model, batch = tiny_model(trainer(method), count).eval(), tiny_data(count).batch(np.arange(ROWS))
+        model, batch = tiny_model(trained_method(method), count).eval(), tiny_data(count).batch(np.arange(ROWS))
         spec = asked(method, model.num_layers, count)
         rule, knob = method.halting_rule(spec), method.knob(spec)
         result = tiny_replay(method, count)
@@ -219,7 +219,7 @@ def check_live(method: Method) -> None:
 CHECKS: dict[str, Callable[[Method], None]] = {
     check.__name__.removeprefix("check_"): check
     for check in (
-        check_name,
+        check_slug,
         check_citation,
         check_variants,
         check_relations,
@@ -235,24 +235,24 @@ CHECKS: dict[str, Callable[[Method], None]] = {
 
 
 def label_counts(method: Method) -> list[int]:
-    """The numbers of labels that a method does not refuse."""
+    """The numbers of labels (1: regression) that a method does not refuse."""
     return [count for count in LABEL_COUNTS if method.skip(count) is None]
 
 
-def trainer(method: Method) -> Method:
-    """The method whose models a method uses: its own, or those it replays."""
+def trained_method(method: Method) -> Method:
+    """The method that trains a method's models: itself, or the one whose models it replays."""
     return discover()[method.trained_by] if method.trained_by else method
 
 
 def asked(method: Method, num_layers: int, num_labels: int) -> RuleSpec:
     """What the rule and the knob are asked with on a tiny model, which is the first variant of its method."""
-    return rule_spec(method, num_layers, num_labels, trainer(method).variants[0])
+    return rule_spec(method, num_layers, num_labels, trained_method(method).variants[0])
 
 
 def tiny_outputs(method: Method, num_labels: int) -> ExitOutputs:
-    """What the exits of a tiny model say about the tiny data, as rules get it: float64 [n, L, C]."""
+    """What the exits of a tiny model say about the tiny data, float64 [n, L, C], as halting rules get it."""
     with torch.inference_mode():
-        model = tiny_model(trainer(method), num_labels).eval()
+        model = tiny_model(trained_method(method), num_labels).eval()
         return model(tiny_data(num_labels).batch(np.arange(ROWS))).double()
 
 
@@ -264,7 +264,7 @@ def tiny_replay(method: Method, num_labels: int) -> Replay:
     return replay(method.halting_rule(asked(method, trace.logits.shape[1], num_labels)), trace)
 
 
-def steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = False) -> Iterator[tuple]:
+def rule_steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = False) -> Iterator[tuple]:
     """What a rule returns at layers 1..L; with `leave`, the last example leaves after every layer."""
     n, num_layers, _ = outputs.logits.shape
     rule = method.halting_rule(asked(method, num_layers, num_labels))
@@ -279,8 +279,8 @@ def steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = F
             state = {name: tensor[:n] for name, tensor in state.items()}
 
 
-def check_and_say(methods: dict[str, Method]) -> int:
-    """Run the conformance suite over methods and print each check with its outcome.
+def report_checks(methods: dict[str, Method]) -> int:
+    """Run the conformance suite on methods and print every check with its outcome, for `--check-method`.
 
     Args:
         methods: by name.
@@ -293,7 +293,7 @@ def check_and_say(methods: dict[str, Method]) -> int:
         started = time.monotonic()
         print(f"{name}: class {type(method).__name__}")
         for check, outcome, message in check_method(method):
-            print(f"  {outcome:5}  {check:9}  {message or first_sentence(check)}", flush=True)
+            print(f"  {outcome:5}  {check:9}  {message or summary_of(check)}", flush=True)
             lacking += outcome == "lacks"
         print(f"  {time.monotonic() - started:.1f} s")
     print(
@@ -302,6 +302,6 @@ def check_and_say(methods: dict[str, Method]) -> int:
     return int(lacking > 0)
 
 
-def first_sentence(check: str) -> str:
-    """What a check asks for."""
+def summary_of(check: str) -> str:
+    """What a check asks for: the first sentence of its docstring."""
     return inspect.getdoc(CHECKS[check]).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Errors a user can cause: one line each, never a traceback."""
+"""Errors that a user can cause, each told in one line that says what was got, what was expected and what is nearest."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class UserError(Exception):
 
 
 class FolderError(UserError):
-    """A file of the run cannot be written (disk full, read-only, gone): no cell's fault, and the end of the run."""
+    """The results folder cannot be written (disk full, read-only, gone): it ends the run instead of failing a cell."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Name the valid choice closest to `name`.
+    """A hint at the valid choice closest to a wrong name, to end a message with.
 
     Returns:
         "; did you mean 'X'?" or, where nothing is close, the empty string.
@@ -33,8 +33,8 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def check_name(kind: str, name: str, choices: Iterable[str]) -> str:
-    """Return `name` if it is one of `choices`.
+def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
+    """The name itself, if it is one of the choices.
 
     Raises:
         UserError: it is not; the line names what was expected and the nearest choice.
@@ -45,14 +45,14 @@ def check_name(kind: str, name: str, choices: Iterable[str]) -> str:
     return name
 
 
-def cut(text: str, length: int = 80) -> str:
+def cut(text: object, length: int = 80) -> str:
     """A text from outside, shortened to what fits a message."""
     text = str(text)
     return text if len(text) <= length else f"{text[:length]}.. ({len(text)} characters)"
 
 
 def printable(text: str) -> str:
-    """A text with everything but printable characters escaped, so that no name from outside steers a terminal."""
+    """A text with control characters escaped, so that no file name or setting can send commands to a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -1,4 +1,4 @@
-"""Worker processes that end with the one they work for, and independent calls on local processes."""
+"""Run independent calls on all cores (`call_all`), in worker processes that end when the main process does."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from multiprocessing.connection import Connection
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-#: A process takes some seconds to start; so many calls, at least, must make up for it.
+#: Fewest calls that are worth another process, which takes some seconds to start.
 CALLS_PER_PROCESS = 6
 
 
 class Lifeline:
-    """A pipe into which nobody writes.
+    """A pipe that breaks when the process that made it ends, however it ends; its workers wait for that (`tie_to`).
 
-    The process that makes it has the writing end alone, so the reading end breaks the moment that it is gone.
+    Nobody writes into it. Only the maker holds the writing end, so the reading end breaks the moment that it is gone.
 
     Attributes:
-        end: the reading end, for `tie_to` in worker processes.
+        end: the reading end, to be handed to worker processes.
     """
 
     def __init__(self) -> None:
@@ -29,17 +29,22 @@ class Lifeline:
 
 
 def tie_to(end: Connection) -> None:
-    """End this process when the maker of a lifeline is gone."""
+    """End this process as soon as the maker of a lifeline is gone, even if that one was killed."""
     threading.Thread(target=_wait_and_end, args=(end,), daemon=True).start()
 
 
 def _wait_and_end(end: Connection) -> None:
-    end.poll(None)
-    os._exit(1)
+    end.poll(None)  # for ever, or until the pipe breaks
+    os._exit(1)  # from a thread, `sys.exit` would end only the thread
 
 
 def call_all(function: Callable, arguments: Iterable[tuple]) -> list:
-    """Call a function that workers can import once per tuple of arguments; the results in the same order."""
+    """Call a function once for each tuple of arguments, on several processes; results in the order of the arguments.
+
+    Args:
+        function: one that a worker process can import.
+        arguments: one tuple per call.
+    """
     todo = list(arguments)
     workers = max(1, min(cpu_count(), len(todo) // CALLS_PER_PROCESS))
     with parallel_config(backend="loky", initializer=tie_to, initargs=(lifeline().end,)):
@@ -48,5 +53,5 @@ def call_all(function: Callable, arguments: Iterable[tuple]) -> list:
 
 @cache
 def lifeline() -> Lifeline:
-    """One for all calls, so that joblib keeps its processes from one to the next."""
+    """This process's lifeline: one for all calls, or joblib would start new workers every time."""
     return Lifeline()

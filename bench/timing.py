@@ -1,4 +1,4 @@
-"""Times of several ways to do the same, taken in turn in one process, so that other work on the machine hits all."""
+"""Compare the times of several functions, measured in turn so that other load on the machine hits all of them alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 
 from torch.utils.benchmark import set_torch_threads, timer
 
-#: Rounds of measurements whose median counts.
+#: Usual number of rounds of measurements; their median counts.
 ROUNDS = 3
 
 
@@ -23,12 +23,12 @@ def seconds(function: Callable[[], object]) -> float:
 def in_turn(
     *functions: Callable[..., object], items: Sequence[tuple] = ((),), rounds: int = ROUNDS
 ) -> list[tuple[float, ...]]:
-    """Seconds of every function in every round; a call of each is not measured.
+    """Seconds of every function in every round, after one call of each to warm up.
 
     Args:
-        functions: what takes turns; another one begins each time.
-        items: arguments of the calls of a round. Every function does an item before the next one is taken, so that no
-            way has a quiet minute to itself; the times of a round are sums over its items.
+        functions: what to compare; each item another one goes first.
+        items: arguments of the calls of a round. Every function does an item before the next one is taken, so that
+            none has a quiet minute to itself; the times of a round are sums over its items.
         rounds: how many.
     """
     for function in functions:
@@ -36,14 +36,14 @@ def in_turn(
     found = []
     for number in range(rounds):
         times = [0.0] * len(functions)
-        for place, item in enumerate(items):
+        for turn, item in enumerate(items):
             for i in range(len(functions)):
-                which = (number + place + i) % len(functions)
+                which = (number + turn + i) % len(functions)
                 times[which] += seconds(partial(functions[which], *item))
         found.append(tuple(times))
     return found
 
 
 def ratio(rounds: list[tuple[float, ...]], first: int = 0, second: int = 1) -> float:
-    """How many times as long as the second the first function takes: the median over rounds."""
+    """Time of one function over that of another (`first` and `second` in the tuples): the median over rounds."""
     return median(times[first] / times[second] for times in rounds)

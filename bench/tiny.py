@@ -1,4 +1,4 @@
-"""A random model and random rows, small enough to try a method on them within milliseconds."""
+"""A random model and random rows, so small that a method can be tried on them within milliseconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYERS, HIDDEN, WORDS, ROWS = 4, 16, 20, 24
 
 
 def tiny_model(method: Method, num_labels: int) -> EarlyExitModel:
-    """A random BERT of 4 layers with a method's exits, wide initialisation so that they disagree; no dropout."""
+    """A random BERT of 4 layers with a method's exits; without dropout, and so initialised that its layers disagree."""
     from transformers import BertConfig, BertModel
 
     sizes = {"vocab_size": WORDS, "hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN}

@@ -65,7 +65,7 @@ def test_auc_common_does_not_depend_on_the_order_of_points(points, random):
 
 
 def area_of_budgets(*halves, num_layers, limit=1.0):
-    return A.auc_budget(A.bought(*halves, num_layers), limit)
+    return A.auc_budget(A.budget_values(*halves, num_layers), limit)
 
 
 def test_auc_budget_by_hand():

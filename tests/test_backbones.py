@@ -12,7 +12,7 @@ from transformers import AutoModel, GPT2Config
 from bench.errors import UserError
 from bench.models.loading import load_encoder, load_tokenizer
 from bench.models.tokens import encode
-from bench.sources.checkpoints import Checkpoint, check_folder, resolve
+from bench.sources.checkpoints import Checkpoint, check_folder, find_checkpoint
 from bench.sources.examples import Examples
 
 FAMILIES = ("bert", "roberta", "distilbert", "albert", "electra")
@@ -289,4 +289,4 @@ def test_damaged_weights(folder):
 
 def test_a_folder_that_does_not_exist(tmp_path):
     name = str(tmp_path / "nowhere")
-    assert refused(resolve, name) == f"checkpoint folder '{name}' does not exist"
+    assert refused(find_checkpoint, name) == f"checkpoint folder '{name}' does not exist"

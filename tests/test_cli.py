@@ -14,7 +14,7 @@ import pytest
 from bench.plan.methods import check_suite_methods
 from bench.plan.suite_file import RECIPES, load_suite, with_recipe
 from methods import discover
-from run_all import main
+from run_all import build_parser, main
 
 ROOT = Path(__file__).parents[1]
 TASKS = "all, sst2, mrpc, qnli, rte, qqp, mnli, cola, stsb, wnli"
@@ -239,3 +239,14 @@ def test_help_needs_no_heavy_import():
     code = "import sys, run_all; run_all.build_parser().format_help(); print({'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_command_that_repeats_a_run_says_what_to_run_and_not_where_or_how():
+    from bench.app import command_of
+
+    what = ["--tasks", "sst2,rte", "--seed-list", "1,2", "--glue-dir", "my data", "--precision", "bfloat16"]
+    how = ["--results", "r", "--jobs", "2", "--shard", "1/2", "--retry", "none", "--save-models", "--force", "--plan"]
+    assert command_of(build_parser().parse_args([*how, *what])) == (
+        "python run_all.py --suite embedded --tasks sst2,rte --seed-list 1,2 --glue-dir 'my data' "
+        "--precision bfloat16 --device auto"
+    )

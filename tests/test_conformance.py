@@ -82,7 +82,7 @@ class Sure(nn.Linear):
 
 
 BROKEN = {
-    "name": ({"name": "my--method"}, "must be lower-case letters and digits joined by single '-'"),
+    "slug": ({"name": "my--method"}, "must be lower-case letters and digits joined by single '-'"),
     "variants": ({"variants": ("speed=2",)}, "unknown variant 'speed=2' of mine: its parameters are none"),
     "relations": ({"starts_from": "sttic"}, "starts_from names no method: 'sttic'; did you mean 'static'?"),
     "skip": ({"skip": lambda self, count: ""}, "must return None or a reason"),

@@ -77,10 +77,6 @@ def test_static_costs_one_and_exits_are_not_free(make_model):
         assert full == expected if expected else full > 1
 
 
-def test_records_of_earlier_versions_have_none():
-    assert np.isnan(mac_fraction(None, np.ones((3, 2)), np.ones(2))).all()
-
-
 # --- memory
 
 
@@ -184,7 +180,7 @@ def test_a_device_that_is_full_from_the_start_is_tried_again(work, one_cell, mon
         if len(calls) == 1:
             raise RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`")
 
-    monkeypatch.setattr(cell_module, "forget_peak", full)
+    monkeypatch.setattr(cell_module, "reset_peak_memory", full)
     assert cell_module.run_cell(one_cell, work, False)["accumulation"] == 2
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from bench.errors import UserError
 from bench.sources.examples import Embedded, fingerprint, load_split
-from bench.sources.hub import Hub, revision
+from bench.sources.hub import Hub, data_commit
 from bench.sources.tasks import PAPER_TASKS, TASKS, resolve_tasks
-from bench.sources.tsv import Folder, WithUnlabelled
+from bench.sources.tsv import TsvFolder, WithUnlabelled
 
 FULL_GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
 ROWS = {
@@ -38,7 +38,7 @@ def glue(tmp_path, monkeypatch):
         file = Path("glue") / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return Folder(Path("glue"))
+        return TsvFolder(Path("glue"))
 
     return write
 
@@ -198,7 +198,7 @@ BAD_FILES = [
 
 @pytest.mark.parametrize(("task_id", "content", "message"), BAD_FILES)
 def test_bad_file_is_refused_with_its_line(glue, task_id, content, message):
-    name = f"{TASKS[task_id].folder}/dev.tsv"
+    name = f"{TASKS[task_id].title}/dev.tsv"
     got = error_of(read, glue(name, content), task_id)
     assert got.startswith(f"glue/{name}, {message}")
     assert got.endswith(message) or message.endswith(" ")
@@ -275,7 +275,7 @@ def test_parquet_parts_are_joined_in_order(tmp_path):
     examples = read(Hub(str(tmp_path)), "sst2", "train")
     assert examples.text_a == ["first", "second"]
     assert examples.labels.tolist() == [1, 0]
-    assert revision(Hub(str(tmp_path))) is None
+    assert data_commit(Hub(str(tmp_path)), TASKS["sst2"]) is None
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def offline(tmp_path, monkeypatch):
 def test_hub_from_the_cache_without_network(offline):
     examples = read(Hub(), "sst2", "train")
     assert (examples.text_a, examples.labels.tolist()) == (["good"], [1])
-    assert revision(Hub()) == "a" * 40
+    assert data_commit(Hub(), TASKS["sst2"]) == "a" * 40
     assert error_of(read, Hub(revision="b" * 40), "sst2", "train") == (
         f"the cache holds sst2 of 'nyu-mll/glue' at {'a' * 40}, expected {'b' * 40}"
     )
@@ -378,7 +378,7 @@ def test_fingerprint_is_the_same_for_the_same_rows_from_the_hub(glue, tmp_path):
 def test_real_glue(task_id):
     task = TASKS[task_id]
     for split, rows in zip(task.splits, ROWS[task_id], strict=True):
-        examples = load_split(Folder(FULL_GLUE), task, split)
+        examples = load_split(TsvFolder(FULL_GLUE), task, split)
         assert len(examples) == rows
         assert all(text for text in examples.text_a)
         assert task.regression or set(examples.labels) == set(range(task.num_labels))

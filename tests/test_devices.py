@@ -42,10 +42,10 @@ def test_processes_spread_over_the_devices_and_see_one_each(tmp_path):
         assert [device for _, device in started] == ["2", "5", "2", "5"]
     finally:
         release(started)
-    again = claimants(["2", "5"], 2, 2, tmp_path)  # the places of processes that have ended are free
+    again = claimants(["2", "5"], 2, 2, tmp_path)  # the shares of processes that have ended are free
     try:
         assert [device for _, device in again] == ["2", "5"]
-        beside = claimants(["2", "5"], 2, 1, tmp_path)  # another run finds all places taken and shares
+        beside = claimants(["2", "5"], 2, 1, tmp_path)  # another run finds everything taken and shares
         assert beside[0][1] in ("2", "5")
         release(beside)
     finally:
@@ -54,8 +54,8 @@ def test_processes_spread_over_the_devices_and_see_one_each(tmp_path):
 
 def test_on_a_cpu_there_is_nothing_to_claim(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert claim_device([], 4, tmp_path / "places") is None
-    assert not (tmp_path / "places").exists()
+    assert claim_device([], 4, tmp_path / "locks") is None
+    assert not (tmp_path / "locks").exists()
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_nothing_measured_here(grid, cells, folder, monkeypatch):
     found = forecast(grid, todo, folder, "cpu", 1, 1, False)
     seconds = sum(cell_macs(cell, grid) for cell in cells.values()) / 1e9
     assert found.wall == found.occupied == pytest.approx(seconds)
-    crowded = forecast(grid, todo, folder, "cpu", 8, 2, False)  # eight at a time are no faster than two places
+    crowded = forecast(grid, todo, folder, "cpu", 8, 2, False)  # eight at a time are no faster than two cores
     assert (crowded.wall, crowded.occupied) == pytest.approx((seconds / 2, seconds))
     few = forecast(grid, todo, folder, "cpu", 2, 8, False)
     assert (few.wall, few.occupied) == pytest.approx((seconds / 2, seconds))
@@ -94,7 +94,7 @@ def test_measured_cells_count_only_where_they_ran_on_such_a_machine(grid, cells,
     assert found.source == "from the speed of the cells that have run here, if as many ran at a time"
     work = {method: cell_macs(cell, grid) for method, cell in cells.items()}
     assert found.wall == pytest.approx(2 * (work["deebert"] + work["pabee"]) / work["static"])
-    shared = forecast(grid, todo, folder, "cpu", 4, 2, False)  # two on each place, as it was measured
+    shared = forecast(grid, todo, folder, "cpu", 4, 2, False)  # two on each core, as it was measured
     assert (shared.wall, shared.occupied) == pytest.approx((found.wall / 4, found.wall / 2))
 
 
@@ -134,5 +134,5 @@ def test_the_lines():
 
 
 def test_a_product_is_timed():
-    speed = module.product_speed("cpu", "float32", 64)
+    speed = module.product_speed("cpu", "float32")
     assert np.isfinite(speed) and speed > 0

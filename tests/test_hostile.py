@@ -42,7 +42,7 @@ def test_names_of_tasks(run, name):
     assert status == 2 and line.startswith("run_all.py: unknown task '")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "two--hyphens", "last-"])
 def test_names_of_methods(run, tmp_path, name):
     (tmp_path / "hostile.py").write_text(METHOD.format(name=name))
     status, line = run("--methods", str(tmp_path / "hostile.py"))

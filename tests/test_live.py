@@ -9,7 +9,7 @@ import torch
 from bench.halting.agreement import disagreements, may_differ
 from bench.halting.live import Decisions, run_live
 from bench.halting.replay import Replay, replay
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.speed.leaving import ImposedRule
 from bench.store.trace import Trace
 from methods import discover
@@ -80,7 +80,7 @@ def world(name, family, num_labels, make_model, make_data, examples, precision="
     data = make_data(N, family, num_labels)
     model = spread(make_model(trained_by(method), family, num_labels), data)
     spec = RuleSpec(model.num_layers, num_labels)
-    result = replay(method.halting_rule(spec), record(model, examples(N, num_labels), data, precision=precision))
+    result = replay(method.halting_rule(spec), trace_model(model, examples(N, num_labels), data, precision=precision))
     return model, data, result, method.knob(spec)
 
 

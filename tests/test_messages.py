@@ -12,11 +12,11 @@ import pytest
 
 from bench.errors import LONGEST_LINE, UserError, command, named, one_line, reason, shown
 from bench.plan.methods import entries_of
-from bench.plan.options import pairs
+from bench.plan.options import parse_pairs
 from bench.sources.checkpoints import check_folder
 from bench.sources.tasks import TASKS
-from bench.sources.tsv import Folder, left_out
-from bench.store.consistency import compare
+from bench.sources.tsv import TsvFolder, left_out
+from bench.store.consistency import check_value
 from run_all import main
 
 ROOT = Path(__file__).parents[1]
@@ -124,39 +124,39 @@ def test_lines_that_end_in_carriage_returns_alone(tmp_path):
     for name, ends in (("train", "\r"), ("dev", "\r\n")):
         write(tmp_path / "RTE" / f"{name}.tsv", text.replace("\n", ends))
     for split in ("train", "validation"):
-        rows = Folder(tmp_path).read(TASKS["rte"], split)
+        rows = TsvFolder(tmp_path).read(TASKS["rte"], split)
         assert (rows.text_a, rows.text_b, rows.labels.tolist()) == (["A dog.", "No."], ["An animal.", "Yes."], [0, 1])
 
 
 def test_a_file_without_any_column_is_not_quoted_whole(tmp_path):
     write(tmp_path / "RTE" / "train.tsv", "word " * 100_000)
     with pytest.raises(UserError, match="no column 'sentence1'") as caught:
-        Folder(tmp_path).read(TASKS["rte"], "train")
+        TsvFolder(tmp_path).read(TASKS["rte"], "train")
     assert len(str(caught.value)) < LONGEST_LINE
 
 
 def test_short_lines_of_qqp_are_left_out_and_counted(tmp_path):
     rows = ["1\t1\t2\tWhy?\tHow?\t0", "2\t3\t4\tWhat is", "5\tthis?", "3\t6\t7\tWho?\tWhom?\t1"]
     file = write(tmp_path / "QQP" / "train.tsv", QQP + "\n".join(rows) + "\n")
-    found = Folder(tmp_path).read(TASKS["qqp"], "train")
+    found = TsvFolder(tmp_path).read(TASKS["qqp"], "train")
     assert (found.text_a, found.labels.tolist(), found.index.tolist()) == (["Why?", "Who?"], [0, 1], [0, 1])
     assert left_out() == [f"{file}: 2 lines with too few fields, as the published file has them, are left out"]
 
     write(file, QQP + "\n".join([*rows, "4\t1\t2\tWhy?\tHow?\t7"]) + "\n")
     with pytest.raises(UserError, match=r"train.tsv, line 6: .*'7'"):
-        Folder(tmp_path).read(TASKS["qqp"], "train")
+        TsvFolder(tmp_path).read(TASKS["qqp"], "train")
     write(file, QQP + "\n".join([*rows, "4\t1\t2\tWhy?\tHow?\t0\t"]) + "\n")
     with pytest.raises(UserError, match="line 6: got 7, expected 6 tab-separated fields"):
-        Folder(tmp_path).read(TASKS["qqp"], "train")
+        TsvFolder(tmp_path).read(TASKS["qqp"], "train")
     write(file, QQP + "\n".join([rows[0], rows[3]]) + "\n")
-    Folder(tmp_path).read(TASKS["qqp"], "train")
+    TsvFolder(tmp_path).read(TASKS["qqp"], "train")
     assert left_out() == []
 
 
 def test_all_bad_lines_in_one_message(tmp_path):
     file = write(tmp_path / "RTE" / "train.tsv", "sentence1\tsentence2\tlabel\na\tb\tentailment\na\tb\n\nc\n")
     with pytest.raises(UserError) as caught:
-        Folder(tmp_path).read(TASKS["rte"], "train")
+        TsvFolder(tmp_path).read(TASKS["rte"], "train")
     assert str(caught.value) == (
         f"{file}, line 3: got 2, expected 3 tab-separated fields (sentence1, sentence2, label); so have lines 4, 5 "
         "another number; mend or remove them"
@@ -169,9 +169,9 @@ def test_all_bad_lines_in_one_message(tmp_path):
 def test_a_comma_in_a_path(tmp_path):
     folder = tmp_path / "a,b" / "c,d"
     folder.mkdir(parents=True)
-    assert pairs("--backbones", f"bert={folder},roberta") == {"bert": str(folder), "roberta": ""}
-    assert pairs("--backbones", f"roberta,bert={folder}") == {"roberta": "", "bert": str(folder)}
-    assert pairs("--backbones", "bert=x,brt=y") == {"bert": "x", "brt": "y"}
+    assert parse_pairs("--backbones", f"bert={folder},roberta") == {"bert": str(folder), "roberta": ""}
+    assert parse_pairs("--backbones", f"roberta,bert={folder}") == {"roberta": "", "bert": str(folder)}
+    assert parse_pairs("--backbones", "bert=x,brt=y") == {"bert": "x", "brt": "y"}
     file = write(folder / "mine,2.py", "")
     assert entries_of(f"dact,{file},static") == ["dact", str(file), "static"]
 
@@ -210,17 +210,17 @@ def test_a_decoder_is_called_one(run, checkpoints, tmp_path):
 def test_a_changed_recipe_names_the_number_alone(tmp_path):
     one = {"stage1": {"epochs": 3, "clip": 1.0}, "joint": {"epochs": 5, "clip": 1.0}}
     with pytest.raises(UserError) as caught:
-        compare(tmp_path, "recipes", one, {**one, "joint": {"epochs": 4, "clip": 1.0}})
+        check_value(tmp_path, "recipes", one, {**one, "joint": {"epochs": 4, "clip": 1.0}})
     assert f"'{tmp_path}' was made with recipes joint epochs = 5, not 4; name another folder" in str(caught.value)
     with pytest.raises(UserError, match=r"made with recipes joint warmup = none, not 0\.1"):
-        compare(tmp_path, "recipes", one, {**one, "joint": {**one["joint"], "warmup": 0.1}})
+        check_value(tmp_path, "recipes", one, {**one, "joint": {**one["joint"], "warmup": 0.1}})
     with pytest.raises(UserError, match="made with recipes bert/dact epochs = none, not 2"):
-        compare(tmp_path, "recipes", one, {**one, "bert/dact": {"epochs": 2}})
+        check_value(tmp_path, "recipes", one, {**one, "bert/dact": {"epochs": 2}})
 
 
 def test_an_older_program_is_called_one(tmp_path):
     with pytest.raises(UserError) as caught:
-        compare(tmp_path, "engine", 1, 2)
+        check_value(tmp_path, "engine", 1, 2)
     assert "was made by another version of the program (engine 1, this one has 2), whose numbers differ" in str(
         caught.value
     )

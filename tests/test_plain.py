@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from bench.models.layers import PARTS, PlainLayer
+from bench.models.layers import PARTS, FunctionalLayer
 from bench.models.model import build_model
 from bench.models.training import train
-from bench.models.vector import as_vector
+from bench.models.vector import as_one_vector
 from bench.plan.suite import Recipe
 from methods import discover
 from methods.blocks import layer_losses, prediction_loss
@@ -50,7 +50,7 @@ def test_dropout_falls_where_the_librarys_does(family, fresh_backbone):
     torch.manual_seed(1)
     expected = layer(hidden, None)
     torch.manual_seed(1)
-    ours = PlainLayer(layer, backbone.config)(hidden, None, 7)
+    ours = FunctionalLayer(layer, backbone.config)(hidden, None, 7)
     assert not torch.allclose(expected, layer(hidden, None), atol=1e-3)
     assert torch.allclose(ours, expected, atol=1e-5)
 
@@ -63,7 +63,7 @@ def test_a_backbone_that_is_cut_after_use_stays_right(fresh_backbone, make_data)
 
 
 def test_a_layer_of_another_family_stays_with_the_library(fresh_backbone):
-    assert fresh_backbone("albert").plain is None
+    assert fresh_backbone("albert").functional_layers is None
 
 
 @pytest.mark.parametrize("num_labels", [1, 3])
@@ -79,7 +79,7 @@ def test_a_step_on_the_vector_is_a_step_on_every_parameter():
     ours = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
     theirs = copy.deepcopy(ours)
     identities = [id(parameter) for parameter in ours.parameters()]
-    vector, parameters = as_vector(list(ours.parameters())), list(theirs.parameters())
+    vector, parameters = as_one_vector(list(ours.parameters())), list(theirs.parameters())
     optimizers = [torch.optim.AdamW(some, lr=0.1, weight_decay=0.1) for some in ([vector], parameters)]
     for _ in range(5):
         x = torch.randn(8, 5)
@@ -103,7 +103,7 @@ def test_training_through_plain_layers_is_training_through_the_librarys(fresh_ba
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         if not is_plain:
-            backbone.plain = None
+            backbone.functional_layers = None
         model = build_model(method, backbone, 2, ("bert", "task", 0))
         train(model, method, {}, data, Recipe(epochs=2, learning_rate=1e-4, batch_size=8), ("task", 0))
         trained.append(model.eval()(data.batch(np.arange(24))).logits)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.halting.sweep import Sweep, joined
+from bench.halting.sweep import Sweep, concat_rows
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
 from bench.tables.references import REFERENCES, VERDICTS, dealt, oracle, reference_rows, verdict_table
@@ -23,7 +23,8 @@ def make_sweep(method, layers, task="rte", seed=0, by_layer=BY_LAYER, labels=LAB
     keys |= {"variant": "", "seed": seed, "knob": "speed"}
     values = np.arange(len(layers)) / 10
     predictions = by_layer[np.arange(n), layers - 1]
-    return Sweep(keys, TASKS[task], values, layers, predictions, trace, 3, 1, None, by_layer)
+    counted = (np.ones(len(values)), 1, 100.0)
+    return Sweep(keys, TASKS[task], values, layers, predictions, trace, 3, 1, None, by_layer, *counted)
 
 
 def everybody(layer):
@@ -35,7 +36,7 @@ CHOSEN = [1, 1, 2, 3, 1, 1]  # everyone at the earliest right layer, or at 1: 5/
 
 
 def rows_of(*sweeps):
-    return joined(list(reference_rows(sweeps)), REFERENCES).set_index("reference")
+    return concat_rows(list(reference_rows(sweeps)), REFERENCES).set_index("reference")
 
 
 def test_references_of_a_point_by_hand():

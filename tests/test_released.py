@@ -10,7 +10,7 @@ from bench.conformance import check_method
 from bench.halting.live import run_live
 from bench.halting.replay import exact_curve, replay
 from bench.models.model import build_model
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import train
 from bench.plan.suite import Recipe
 from bench.statistics.metrics import confusion
@@ -118,7 +118,7 @@ def test_live_agrees_with_replay(make_model, make_data, examples):
         pooled = torch.tanh(last.pooler(model.backbone(data.batch(np.arange(30)))[:, 3]))
         last.ramp.classifier.weight.copy_(-40 * last.classifier.weight / last.classifier(pooled).std())
     rule, knob = method.halting_rule(RuleSpec(4, 2)), method.knob(RuleSpec(4, 2))
-    result = replay(rule, record(model, examples(30), data))
+    result = replay(rule, trace_model(model, examples(30), data))
     changed = set()
     for value in knob.values:
         layers, answers = result.decide(knob, (value,))

@@ -8,7 +8,7 @@ from fake_hub import FakeHub
 from bench.errors import UserError
 from bench.models.loading import load_config, load_encoder, load_tokenizer
 from bench.sources import checkpoints as checkpoint_module
-from bench.sources.checkpoints import Checkpoint, resolve
+from bench.sources.checkpoints import Checkpoint, find_checkpoint
 from bench.store.folder import RunFolder
 from bench.store.revisions import read_pins, write_pins
 from run_all import main
@@ -71,17 +71,17 @@ def refused(action, *arguments):
 
 @pytest.mark.parametrize("name", [REPO, f"{REPO}@v1"])
 def test_what_was_fetched_needs_no_network(name, hub, cache, unplug):
-    fetched = resolve(name).pinned()
+    fetched = find_checkpoint(name).pinned()
     assert fetched == Checkpoint(REPO, OLD) and fetched.folder() == cache / "snapshots" / OLD
     unplug()
-    checkpoint = resolve(name).pinned()
+    checkpoint = find_checkpoint(name).pinned()
     assert checkpoint == fetched
     assert load_encoder(checkpoint).num_layers == 4
     assert len(load_tokenizer(checkpoint)) == 35
 
 
 def test_a_config_needs_no_weights(hub, cache):
-    assert load_config(resolve(REPO)).num_hidden_layers == 4
+    assert load_config(find_checkpoint(REPO)).num_hidden_layers == 4
     assert [path.name for path in (cache / "snapshots" / OLD).iterdir()] == ["config.json"]
 
 
@@ -89,9 +89,9 @@ def test_a_results_folder_keeps_to_its_revisions(hub, checkpoints, tmp_path):
     write_pins(tmp_path, {REPO: OLD, f"{REPO}@v1": OLD})
     hub.add(REPO, NEW, checkpoints["bert"], "main", "v1")  # the hub moves on
     pins = read_pins(tmp_path)
-    assert [resolve(name).pinned().revision for name in (REPO, f"{REPO}@v1")] == [NEW, NEW]
-    assert [resolve(name, pins).pinned().revision for name in (REPO, f"{REPO}@v1")] == [OLD, OLD]
-    assert resolve(f"{REPO}@{NEW}", pins).revision == NEW  # asked for by name
+    assert [find_checkpoint(name).pinned().revision for name in (REPO, f"{REPO}@v1")] == [NEW, NEW]
+    assert [find_checkpoint(name, pins).pinned().revision for name in (REPO, f"{REPO}@v1")] == [OLD, OLD]
+    assert find_checkpoint(f"{REPO}@{NEW}", pins).revision == NEW  # asked for by name
     write_pins(tmp_path, {"datasets/nyu-mll/glue": NEW})
     assert read_pins(tmp_path) == {**pins, "datasets/nyu-mll/glue": NEW}
 
@@ -156,12 +156,12 @@ NOWHERE = "checkpoint '{}' is neither a local folder nor to be had from the hub 
 
 def test_what_the_hub_does_not_have(hub, tmp_path):
     unknown = "the hub knows no such repository, or it is private"
-    assert refused(resolve("some/model").pinned) == NOWHERE.format("some/model", unknown)
-    assert refused(resolve(f"{REPO}@v2").pinned) == f"checkpoint '{REPO}' has no revision 'v2' on the hub"
+    assert refused(find_checkpoint("some/model").pinned) == NOWHERE.format("some/model", unknown)
+    assert refused(find_checkpoint(f"{REPO}@v2").pinned) == f"checkpoint '{REPO}' has no revision 'v2' on the hub"
     assert refused(Checkpoint(REPO, NEW).folder) == f"checkpoint '{REPO}' has no revision '{NEW}' on the hub"
     (tmp_path / "empty").mkdir()
     hub.add("some/data", NEW, tmp_path / "empty", "main")
-    assert "'some/data' has no config.json on the hub" in refused(resolve("some/data").pinned)
+    assert "'some/data' has no config.json on the hub" in refused(find_checkpoint("some/data").pinned)
 
 
 def test_a_repository_of_pickles_alone(hub, checkpoints, tmp_path):
@@ -169,9 +169,9 @@ def test_a_repository_of_pickles_alone(hub, checkpoints, tmp_path):
     (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
     hub.add("some/old", NEW, tmp_path / "old", "main")
     hub.add("some/old", OLD, checkpoints["bert"], "refs/pr/1")
-    line = refused(resolve("some/old").folder)
+    line = refused(find_checkpoint("some/old").folder)
     assert f"checkpoint 'some/old' has no weights in safetensors at {NEW[:12]} (found: pytorch_model.bin): name" in line
-    assert load_encoder(resolve("some/old@refs/pr/1")).num_layers == 4
+    assert load_encoder(find_checkpoint("some/old@refs/pr/1")).num_layers == 4
 
 
 @pytest.mark.parametrize("option", ["--plan", "--prepare"])
@@ -185,17 +185,17 @@ def test_a_gated_repository(option, hub, suite, tmp_path, capsys):
 
 
 def test_a_gated_file(hub):
-    checkpoint = resolve(REPO).pinned()
+    checkpoint = find_checkpoint(REPO).pinned()
     hub.gated.add(REPO)
     assert "is gated: accept its terms" in refused(checkpoint.folder)
 
 
 def test_a_hub_out_of_reach_leaves_the_cache(hub):
-    resolve(REPO).folder()
+    find_checkpoint(REPO).folder()
     hub.close()
     forget()
-    assert resolve(REPO).pinned() == Checkpoint(REPO, OLD)
-    line = refused(resolve("some/model").pinned)
+    assert find_checkpoint(REPO).pinned() == Checkpoint(REPO, OLD)
+    line = refused(find_checkpoint("some/model").pinned)
     assert line.startswith(NOWHERE.format("some/model", "*").split("*")[0]) and line.endswith(WAYS)
 
 
@@ -210,14 +210,14 @@ def test_pins_and_an_empty_cache_say_what_to_do(options, cache, unplug, suite, t
 
 
 def test_a_part_of_a_repository_in_the_cache(hub, unplug):
-    load_config(resolve(REPO))  # as --plan does; its weights were never fetched
+    load_config(find_checkpoint(REPO))  # as --plan does; its weights were never fetched
     unplug()
-    line = refused(resolve(REPO).folder)
+    line = refused(find_checkpoint(REPO).folder)
     assert line.startswith(NOWHERE.format(REPO, "*").split("*")[0]) and line.endswith(WAYS)
 
 
 def test_a_pinned_commit_in_the_cache_is_not_asked_for(hub, cache, monkeypatch):
-    checkpoint = resolve(REPO).pinned()
+    checkpoint = find_checkpoint(REPO).pinned()
     forget()
 
     def never(*arguments, **options):
@@ -229,21 +229,21 @@ def test_a_pinned_commit_in_the_cache_is_not_asked_for(hub, cache, monkeypatch):
 
 
 def test_a_proxy_that_refuses_leaves_the_cache(hub, monkeypatch):
-    resolve(REPO).folder()
+    find_checkpoint(REPO).folder()
     forget()
 
     def refuse(*arguments, **options):
         raise OSError("403 Forbidden")  # the client lets such errors through
 
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
-    assert resolve(REPO).pinned() == Checkpoint(REPO, OLD)
+    assert find_checkpoint(REPO).pinned() == Checkpoint(REPO, OLD)
     forget()
-    line = refused(resolve("some/model").pinned)
+    line = refused(find_checkpoint("some/model").pinned)
     assert "(403 Forbidden)" in line and line.endswith(WAYS)
 
 
 def test_a_commit_that_is_not_in_the_cache(hub, unplug):
-    resolve(REPO).folder()
+    find_checkpoint(REPO).folder()
     unplug()
     line = refused(Checkpoint(REPO, NEW).folder)
     assert line.startswith(NOWHERE.format(REPO, "*").split("*")[0]) and line.endswith(WAYS)

@@ -16,6 +16,10 @@ from methods import discover
 
 METHODS = discover()
 NAMES = ("static", "dact", "deebert", "pabee")
+#: What the records of six-layer models say about costs, here one multiply-add a token and layer.
+MACS = {"embedding": 0, "token": 1, "pair": 0, "exits": [[0, 0, 0]] * 6}
+MACS["panel"] = {"embedding": 0, "token": 1, "pair": 0, "layers": 6, "head": [0, 0, 0]}
+COUNTED = {"macs": MACS, "accumulation": 1, "examples_seen": 180}
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def make_panel(make_trace, tmp_path):
                     path = tmp_path / "trace.npz"
                     Trace(**kept).save(path)
                     spec = {"task": task, "backbone": "bert", "variant": variant, "seed": seed, "recipe": {"epochs": 3}}
-                    record = {"key": "k", "spec": spec, "panel_layers": 6, "constant_label": 1}
+                    record = {"key": "k", "spec": spec, "panel_layers": 6, "constant_label": 1, **COUNTED}
                     sweeps.append(sweep(METHODS[name], record, "validation", "tiny", path))
         return sweeps
 

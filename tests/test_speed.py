@@ -12,7 +12,7 @@ from conftest import WORDS
 from bench.halting.agreement import disagreements
 from bench.halting.live import run_full, run_live
 from bench.halting.replay import replay
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
@@ -103,7 +103,7 @@ def test_the_released_procedure_decides_as_the_replay(name, stops, make_model, m
             module.classifier.weight.mul_(60)
     spec = RuleSpec(model.num_layers, 2)
     knob = method.knob(spec)
-    result = replay(method.halting_rule(spec), record(model, examples(N), data))
+    result = replay(method.halting_rule(spec), trace_model(model, examples(N), data))
     layers = set()
     for value in knob.values:
         found = released.one_by_one(model, stops, value, data, range(N))
@@ -136,7 +136,7 @@ def test_imposed_exits_are_taken_and_have_the_share_that_was_asked_for(make_mode
 def test_a_full_pass_says_what_the_trace_says_of_layer_l(make_model, make_data, examples):
     model, data = make_model(METHODS["fastbert"]), make_data(N)
     logits = run_full(model, data.batch(np.arange(N)))
-    assert logits.numpy() == pytest.approx(record(model, examples(N), data).logits[:, -1], abs=1e-5)
+    assert logits.numpy() == pytest.approx(trace_model(model, examples(N), data).logits[:, -1], abs=1e-5)
 
 
 def test_an_invented_folder_is_a_finished_run(tiny_suite, tmp_path):
@@ -211,7 +211,7 @@ def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, che
     """The library hands rows of unequal length back in another order."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, set_seed
 
-    from bench.sources.tsv import Folder
+    from bench.sources.tsv import TsvFolder
     from bench.speed import anchor
 
     rng = np.random.default_rng(0)
@@ -228,5 +228,5 @@ def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, che
         (tmp_path / "SST-2" / name).write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(Trainer, "train", lambda self: None)
     recipe = Recipe(epochs=1, learning_rate=1e-4, batch_size=8)
-    found = anchor.library(TASKS["sst2"], Folder(tmp_path), str(checkpoints["bert"]), recipe, 24, 100, 3)
+    found = anchor.library(TASKS["sst2"], TsvFolder(tmp_path), str(checkpoints["bert"]), recipe, 24, 100, 3)
     assert found == 1.0

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bench.halting.live import run_live
 from bench.halting.replay import replay
 from bench.models.tokens import Encoded
-from bench.models.tracing import record
-from bench.models.training import split_off, train
+from bench.models.tracing import trace_model
+from bench.models.training import hold_out, train
 from bench.plan.suite import Recipe
 from bench.store.trace import Trace
 from methods import DEFAULT, discover, shallow_deep
@@ -170,7 +170,7 @@ def test_live_and_replay_agree_on_the_most_confident_exit(make_model, make_data,
         for layer, module in model.exits.items():  # every layer is less sure than the one before, and disagrees with it
             module.classifier.weight.mul_((-1) ** int(layer) * 20 / int(layer))
     rule, knob = method.halting_rule(RuleSpec(4, 2)), method.knob(RuleSpec(4, 2))
-    result = replay(rule, record(model, examples(30), data))
+    result = replay(rule, trace_model(model, examples(30), data))
     live = run_live(model, rule, knob, 1.0, data.batch(np.arange(30)))
     layers, answers = result.decide(knob, (1.0,))
     assert (layers == 4).all() and (live.layers == 4).all()
@@ -213,7 +213,7 @@ def test_temperatures_are_fitted_on_rows_that_are_not_trained_on(make_model, mak
     plain = make_model(method)
     assert train(plain, method, {"temperature": "none"}, data, recipe, ("task", 0)) == 2 * 40
     assert {module.temperature.item() for module in plain.exits.values()} == {1.0}
-    assert split_off(data, 0.0) == (data, None)
+    assert hold_out(data, 0.0) == (data, None)
 
 
 # --- ACT

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.halting.sweep import Sweep, exit_rows, joined, point_rows
+from bench.halting.sweep import Sweep, concat_rows, exit_rows, point_rows
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
 from bench.tables import difficulty, paired, rules, transfer
@@ -183,11 +183,13 @@ def small_sweep():
     keys |= {"variant": "tau=0.5", "seed": 0, "knob": "eps"}
     layers = np.array([[1, 1, 3, 2], [2, 2, 2, 2]], dtype=np.int8)
     predictions = np.array([[0, 0, 1, 1], [0, 1, 1, 0]], dtype=np.int8)
-    return Sweep(keys, TASKS["rte"], np.array([0.0, 1.0]), layers, predictions, trace, 3, 1, None, BY_LAYER)
+    return Sweep(
+        keys, TASKS["rte"], np.array([0.0, 1.0]), layers, predictions, trace, 3, 1, None, BY_LAYER, np.ones(2), 1, 4.0
+    )
 
 
 def test_exits_by_layer(small_sweep):
-    table = joined([exit_rows(small_sweep)], ["knob_value", "layer", "exit_count", "used_count"])
+    table = concat_rows([exit_rows(small_sweep)], ["knob_value", "layer", "exit_count", "used_count"])
     assert table.to_numpy().tolist() == [
         [0, 1, 2, 4], [0, 2, 1, 2], [0, 3, 1, 1],
         [1, 1, 0, 4], [1, 2, 4, 4], [1, 3, 0, 0],
@@ -199,9 +201,9 @@ def test_models_that_differ_in_tau_are_one_curve(small_sweep):
     for row, variant in enumerate(("tau=0.5", "tau=0.05")):
         one = {"layers": small_sweep.layers[[row]], "predictions": small_sweep.predictions[[row]]}
         keys = {**small_sweep.keys, "variant": variant}
-        one = replace(small_sweep, keys=keys, knob_values=np.zeros(1), **one)
+        one = replace(small_sweep, keys=keys, knob_values=np.zeros(1), mac_fraction=np.ones(1), **one)
         parts.append({**point_rows(one), "panel_layers": one.panel_layers})
-    points = joined(parts, [*parts[0]])
+    points = concat_rows(parts, [*parts[0]])
     assert points["variant"].tolist() == ["tau=0.5", "tau=0.05"] and points["layer_fraction"].tolist() == [
         7 / 12,
         2 / 3,
@@ -212,7 +214,7 @@ def test_models_that_differ_in_tau_are_one_curve(small_sweep):
 
 def test_tables_of_panels_keep_their_texts_as_categories():
     parts = [[{"task": "rte", "value": np.array([1.0, 2.0])}], [{"task": "mrpc", "value": np.array([3.0])}]]
-    tables = [{"points": joined(part, ["task", "value"])} for part in parts]
+    tables = [{"points": concat_rows(part, ["task", "value"])} for part in parts]
     task, value = (concatenated([table["points"][name] for table in tables]) for name in ("task", "value"))
     assert task.tolist() == ["rte", "rte", "mrpc"] and task.cat.categories.tolist() == ["mrpc", "rte"]
     assert value.tolist() == [1, 2, 3]
@@ -230,7 +232,7 @@ def test_rank_correlation_needs_exits_that_differ(small_sweep):
     # ranks of layers 1.5, 1.5, 4, 3 against 1.5, 1.5, 3.5, 3.5
     assert rows["spearman"][0] == pytest.approx(stats.spearmanr([1, 1, 3, 2], [1, 1, 2, 2]).statistic)
     assert np.isnan(rows["spearman"][1])
-    table = difficulty.rank_table(joined([rows], difficulty.RANKS))
+    table = difficulty.rank_table(concat_rows([rows], difficulty.RANKS))
     assert len(table) == 1 and table["seeds"].tolist() == [1] and table["spearman_low"].isna().all()
 
 
@@ -238,7 +240,7 @@ def test_three_examples_by_mean_exit(small_sweep):
     names, mean = rules.chosen_examples([small_sweep])
     assert mean.tolist() == [1.5, 1.5, 2.5, 2.0]
     assert names == {"earliest": 0, "median": 1, "latest": 2}
-    rows = joined(list(rules.layer_rows([small_sweep])), rules.LAYERS)
+    rows = concat_rows(list(rules.layer_rows([small_sweep])), rules.LAYERS)
     assert len(rows) == 3 * 2 * 3 and set(rows["index"]) == {10, 11, 12}
     p = rows[(rows["quantity"] == "p") & (rows["example"] == "latest")]
     assert p["value"].tolist() == [0.5, 0.25, 0.125] and p["layer"].tolist() == [1, 2, 3]
@@ -252,7 +254,7 @@ def test_entropy_by_layer_of_a_trace_without_halting_values(small_sweep):
 
 
 def test_bounds_halt_no_later_the_looser_they_are(small_sweep):
-    table = joined(list(rules.bound_rows(small_sweep)), rules.BOUNDS)
+    table = concat_rows(list(rules.bound_rows(small_sweep)), rules.BOUNDS)
     assert table["bound"].tolist() == ["paper"] + ["exact"] * len(SLACK)
     assert table["eps"].tolist() == [0, *SLACK]
     assert (np.diff(table["layer_fraction"]) <= 0).all()
@@ -261,7 +263,7 @@ def test_bounds_halt_no_later_the_looser_they_are(small_sweep):
 
 def confidence_of(sweep, **changes):
     source = Sweep(**{**vars(sweep), **changes})
-    return joined(list(rules.confidence_rows(source)), rules.CONFIDENCE)
+    return concat_rows(list(rules.confidence_rows(source)), rules.CONFIDENCE)
 
 
 def test_confidence_at_exit(small_sweep):

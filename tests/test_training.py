@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.models import training
 from bench.models.model import derive_seed
 from bench.models.tokens import shuffled_batches, sorted_batches
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import train
 from bench.plan.methods import full_variant
 from bench.plan.suite import Recipe
@@ -251,7 +251,7 @@ def test_mixed_precision_trains_float32_weights(name, precision, make_model, dat
     assert changed(before, after)
     assert {tensor.dtype for tensor in after.values()} == {torch.float32}
     assert all(torch.isfinite(tensor).all() for tensor in after.values())
-    trace = record(model, examples(20), data, precision=precision)
+    trace = trace_model(model, examples(20), data, precision=precision)
     assert trace.logits.dtype == np.float32
     assert np.isfinite(trace.logits[:, -1]).all()
 

@@ -1,4 +1,4 @@
-"""Whether the live engine and a replay decided alike, in the one sense that this project gives to "identical".
+"""Whether live early exit and its replay decided alike, up to rounding: what "identical decisions" means here.
 
 Shape symbols: n examples, L layers, C classes.
 """
@@ -17,7 +17,7 @@ TOLERANCE = 1e-4
 
 
 def disagreements(result: Replay, knob: Knob, value: float, live: Decisions) -> tuple[np.ndarray, int]:
-    """Compare live decisions with replayed ones.
+    """The examples that live early exit and its replay decide differently at one knob value.
 
     Returns:
         Positions of the examples that differ without excuse (in layer, or by more than 1e-4 in their answer), and
@@ -32,7 +32,7 @@ def disagreements(result: Replay, knob: Knob, value: float, live: Decisions) -> 
 
 
 def may_differ(result: Replay, knob: Knob, value: float) -> np.ndarray:
-    """Which examples [n] are too close to a tie for last bits not to matter.
+    """Which examples [n] are so close to a tie that rounding may decide them.
 
     Those with a score within 1e-4 of the threshold; where layer L answers with the exit of the highest score, also
     those that come to it with the two highest within 1e-4; where scores are counts of equal predictions, those with two

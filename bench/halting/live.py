@@ -1,4 +1,4 @@
-"""Live early exit in batches: at every layer finished examples leave, the rest is computed on.
+"""Early exit in batches, live: after each layer the examples that halt leave, and only the others are computed on.
 
 The halting-rule code is the one that replay uses. Shape symbols: n examples, m those still running, T tokens,
 C classes.
@@ -18,7 +18,7 @@ from methods.base import HaltingRule, Knob
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a batch answered, in its own order.
+    """What a batch of examples answered, and at which layers.
 
     Attributes:
         answers: float64 [n, C].
@@ -31,7 +31,7 @@ class Decisions:
 
 @torch.inference_mode()
 def run_full(model: EarlyExitModel, batch: Batch, precision: str = "float32") -> Tensor:
-    """What the last exit alone says about a batch, logits [n, C]: a static model, which `run_live` is to beat."""
+    """The logits [n, C] of layer L's exit, without early exit: the static model whose time `run_live` is to beat."""
     with autocast(batch["input_ids"].device.type, precision):
         *_, hidden = model.backbone.sequences(batch)
         return model.exit(model.num_layers, hidden, batch["attention_mask"]).logits
@@ -56,7 +56,7 @@ def run_live(
 
 
 def run_layers(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: float, batch: Batch) -> Decisions:
-    """See `run_live`."""
+    """The loop of `run_live` over the layers, at whatever precision is set."""
     n, device = len(batch["input_ids"]), batch["input_ids"].device
     answers = torch.empty(n, model.num_labels, dtype=torch.float64, device=device)
     layers = torch.empty(n, dtype=torch.int64, device=device)

@@ -1,4 +1,4 @@
-"""Replay: every operating point of a halting rule from one trace, without running the model again.
+"""Every operating point of a halting rule from one trace, without running the model again.
 
 Shape symbols: n examples, L layers, C classes, K knob values.
 """
@@ -19,7 +19,7 @@ from methods.blocks import prediction
 
 @dataclass(frozen=True)
 class Replay:
-    """A rule's view of a trace.
+    """What a halting rule makes of a trace: enough to decide every example at any knob value.
 
     Attributes:
         predictions: [n, L], the class (or value, for regression) answered if the example halted at each layer.
@@ -36,12 +36,12 @@ class Replay:
     score_kind: str = HaltingRule.score_kind
 
     def take(self, rows: np.ndarray) -> Replay:
-        """The same of some examples."""
+        """The same for some of the examples."""
         ramp = None if self.ramp is None else (self.ramp[0][rows], self.ramp[1][rows])
         return Replay(self.predictions[rows], self.scores[rows], self.answers[rows], ramp, self.score_kind)
 
     def decide(self, knob: Knob, values: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The layer at which every example halts and what it answers there, for each knob value: two of [K, n]."""
+        """Where every example halts at each knob value and what it answers there: layers [K, n], predictions [K, n]."""
         layers = self.exit_layers(knob, values)
         predictions = self.predictions_at(layers)
         if self.ramp is not None:
@@ -54,11 +54,11 @@ class Replay:
         """The layer (1..L) at which every example halts for each knob value, [K, n]."""
         scores = torch.from_numpy(self.scores)
         reached = torch.stack([knob.reached(scores, value) for value in values]).numpy()
-        reached[:, :, -1] = True
+        reached[:, :, -1] = True  # layer L halts whatever its score
         return reached.argmax(axis=2) + 1
 
     def predictions_at(self, layers: np.ndarray) -> np.ndarray:
-        """What the exits of `layers` [K, n] answer: predictions [K, n]."""
+        """What examples answer that halt at `layers` [K, n]: predictions [K, n]."""
         return self.predictions[np.arange(layers.shape[1])[None, :], layers - 1]
 
 
@@ -116,38 +116,37 @@ class ExactCurve:
 
 
 def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCurve:
-    """The curve at every threshold at which some decision changes, by one sort instead of a grid.
+    """The whole curve of a rule on a trace, at every threshold at which a decision changes, by one sort.
 
-    An example halts at the first layer whose score reaches the threshold, hence only layers whose score exceeds all
-    earlier ones can be exits. Lowering the threshold past such a record moves the example from its next record's
-    layer (or L) to this one; sums over the sorted moves give every point. A second exit on layer L is one more
-    place to answer, between the layers before and the head of L, that costs as much as L.
+    An example halts at the first layer whose score reaches the threshold, so it can exit only at layers whose score is
+    above all earlier ones, its peaks, and at L. Lowering the threshold past a peak moves the example there from its
+    next peak (or L); sums over the moves, sorted by threshold, give every point.
+
+    Args:
+        result: the rule over the trace.
+        labels: [n] true classes.
+        num_labels: C.
     """
     n, num_layers = result.scores.shape
     scores, predictions, depth = result.scores, result.predictions, np.arange(1, num_layers + 1)
     if result.ramp is not None:
+        # a second exit on layer L is one more exit between those before and the head of L, as deep as L
         scores = np.insert(scores, num_layers - 1, result.ramp[1], axis=1)
         predictions = np.insert(predictions, num_layers - 1, result.ramp[0], axis=1)
         depth = np.append(depth, num_layers)
-    places = len(depth)
+    last = len(depth) - 1  # the exit, counted from 0, at which everybody halts who has not before
     full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
     np.add.at(full, (0, labels, predictions[:, -1]), 1)
-    if places == 1:  # nobody can leave early
+    if not last:  # of one exit, nobody can leave before it
         return ExactCurve(np.ones(1), full)
-    best = np.maximum.accumulate(scores[:, :-1], axis=1)
-    is_record = np.ones_like(best, dtype=bool)
-    is_record[:, 1:] = best[:, 1:] > best[:, :-1]
-    rows, source, target, thresholds = [], [], [], []
-    later = np.full(n, places - 1)  # the exit that each example would otherwise take, 0-based
-    for layer in range(places - 2, -1, -1):
-        moved = np.flatnonzero(is_record[:, layer])
-        rows.append(moved)
-        source.append(later[moved])
-        target.append(np.full(len(moved), layer))
-        thresholds.append(best[moved, layer])
-        later[moved] = layer
-    rows, source, target = np.concatenate(rows), np.concatenate(source), np.concatenate(target)
-    thresholds = np.concatenate(thresholds)
+    highest = np.maximum.accumulate(scores[:, :last], axis=1)
+    is_peak = np.ones_like(highest, dtype=bool)
+    is_peak[:, 1:] = highest[:, 1:] > highest[:, :-1]
+
+    rows, target = np.nonzero(is_peak)  # row by row, each row's peaks from the first layer to the last
+    row_ends = np.append(rows[1:] != rows[:-1], True)
+    source = np.where(row_ends, last, np.append(target[1:], last))
+    thresholds = highest[rows, target]
     order = np.argsort(-thresholds, kind="stable")
     rows, source, target, thresholds = rows[order], source[order], target[order], thresholds[order]
     last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)

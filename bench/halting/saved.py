@@ -1,4 +1,4 @@
-"""Early-exit models that leave the suite: saved, loaded and used without it; docs/models.md shows how.
+"""Trained early-exit models to save, load and use on texts of your own, outside a benchmark run; see docs/models.md.
 
 A folder holds `model.safetensors` (backbone and exits), `config.json` and the tokenizer as the library writes them,
 `early_exit.json` (method, labels and the curve measured on the validation set) and `README.md`, the model card.
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from transformers import PreTrainedTokenizerBase
 
-from bench.errors import UserError, check_name, one_line
+from bench.errors import UserError, check_choice, one_line
 from bench.halting.live import run_live
 from bench.models.card import ABOUT, check_description, model_card
 from bench.models.loading import empty_encoder, load_config, load_tokenizer
@@ -81,6 +81,7 @@ class EarlyExitClassifier:
     def _save(self, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            # the new folder is moved into place whole; the old one is out of the way until that has worked
             part, before = Path(temporary) / "model", Path(temporary) / "before"
             self.model.backbone.config.save_pretrained(part)
             self.tokenizer.save_pretrained(part)
@@ -105,7 +106,7 @@ class EarlyExitClassifier:
 
         Args:
             folder: where `save_pretrained` wrote it.
-            method: only for a method that is not part of the project: an instance of its class.
+            method: an instance of its class, for a method from outside the project.
             device: "cpu" or "cuda".
 
         Raises:
@@ -120,7 +121,7 @@ class EarlyExitClassifier:
             raise UserError(line) from error
         if method is None:
             known = discover(about["compat"])
-            method = known[check_name(f"method of '{folder}'", about["method"], known)]
+            method = known[check_choice(f"method of '{folder}'", about["method"], known)]
         if (method.name, method.version) != (about["method"], about["version"]):
             wanted, given = f"{about['method']} {about['version']}", f"{method.name} {method.version}"
             raise UserError(f"'{folder}' was saved by method and version {wanted}, not {given}")

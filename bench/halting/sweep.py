@@ -1,4 +1,4 @@
-"""A sweep: all operating points of one method on one trace, and the rows of tables that come from it alone.
+"""All operating points of one method on one trace, and the rows that they give in points.csv and exits.csv.
 
 Shape symbols: K knob values, n examples, L layers of the trace's model.
 """
@@ -19,7 +19,7 @@ from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
 from methods.base import Method
 
-#: Some rows of a table: column -> array, or a scalar that all of them share. Frames of few rows cost too much time.
+#: Some rows of a table: column -> array, or a scalar that all rows share. Thousands of small frames would be slow.
 Rows = dict[str, object]
 
 METRICS = ["accuracy", "f1", "matthews", "pearson", "spearman"]
@@ -43,9 +43,9 @@ class Sweep:
             or the task is a regression.
         by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`; on layer L by
             the head, also where a second exit stands beside it.
-        mac_fraction: [K], multiply-adds over those of the panel's static model; NaN where the record has none.
+        mac_fraction: [K], multiply-adds over those of the panel's static model.
         accumulation: in how many parts a batch was trained.
-        train_rows: rows of one epoch of its training; NaN where the record does not say.
+        train_rows: rows of one epoch of its training.
     """
 
     keys: dict[str, object]
@@ -58,17 +58,27 @@ class Sweep:
     constant: float
     exact: Rows | None
     by_layer: np.ndarray
-    mac_fraction: np.ndarray | float = np.nan
-    accumulation: int = 1
-    train_rows: float = np.nan
+    mac_fraction: np.ndarray
+    accumulation: int
+    train_rows: float
+
+    @property
+    def layer_fraction(self) -> np.ndarray:
+        """Mean share of the panel's layers used at each operating point: x of every curve, [K]."""
+        return mean_layer_fraction(self.layers, self.panel_layers)
 
     def rows(self, **columns: object) -> Rows:
-        """Rows of K points: the keys and the knob values before other columns."""
+        """Rows of the K points in any table: the keys and the knob values before other columns."""
         return {**self.keys, "knob_value": self.knob_values, **columns}
 
 
+def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:
+    """Mean share of the panel's layers that examples use which halt at `layers` [.., n]: [..]."""
+    return layers.mean(axis=-1) / panel_layers
+
+
 def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> Sweep:
-    """Replay a method on the trace of a finished cell.
+    """All operating points of a method on the trace of a finished cell.
 
     Args:
         method: whose rule and knob.
@@ -88,7 +98,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     return Sweep(
         keys={name: named[name] for name in KEYS[:-1]},
         task=task,
-        # one named knob without values to sweep (static models) leaves the column empty
+        # a knob without a name (static models) has one value that means nothing: the column stays empty
         knob_values=np.array(knob.values) if knob.name else np.full(1, np.nan),
         layers=layers.astype(np.int8),
         predictions=predictions if task.regression else predictions.astype(np.int8),
@@ -97,33 +107,32 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         constant=record["constant_label"],
         exact=exact_points(task, trace, result, panel_layers) if many else None,
         by_layer=result.predictions if task.regression else result.predictions.astype(np.int8),
-        mac_fraction=mac_fraction(record.get("macs"), layers, trace.length),
-        accumulation=record.get("accumulation", 1),
-        train_rows=record.get("examples_seen", np.nan) / spec["recipe"]["epochs"],
+        mac_fraction=mac_fraction(record["macs"], layers, trace.length),
+        accumulation=record["accumulation"],
+        train_rows=record["examples_seen"] / spec["recipe"]["epochs"],
     )
 
 
 def exact_points(task: Task, trace: Trace, result: Replay, panel_layers: int) -> Rows:
-    """Cost and drawn metric at all distinct thresholds of one trace."""
+    """The exact curve: layer fraction and drawn metric at every threshold at which a decision changes."""
     curve = exact_curve(result, trace.labels, task.num_labels)
     x = curve.layer_fraction * trace.logits.shape[1] / panel_layers
     return {"layer_fraction": x, "value": values_from_confusion(curve.confusion)[task.metric]}
 
 
 def point_rows(sweep: Sweep) -> Rows:
-    """Rows of points.csv: layer fraction and every metric of each operating point."""
+    """Rows of points.csv: costs and every metric at each knob value."""
     task, trace = sweep.task, sweep.trace
     metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
     columns = {name: metrics.get(name, np.nan) for name in METRICS}
-    x = sweep.layers.mean(axis=1) / sweep.panel_layers
     value = metrics[task.metric]
-    costs = {"layer_fraction": x, "mac_fraction": sweep.mac_fraction}
+    costs = {"layer_fraction": sweep.layer_fraction, "mac_fraction": sweep.mac_fraction}
     size = {"n": sweep.layers.shape[1], "accumulation": sweep.accumulation}
     return sweep.rows(**costs, metric=task.metric, value=value, **columns, **size)
 
 
 def exit_rows(sweep: Sweep) -> Rows:
-    """How many examples exit at each layer, and how many have it computed, for each operating point."""
+    """Rows of exits.csv: how many examples exit at each layer and how many have it computed, at each knob value."""
     layers, each = sweep.layers, np.arange(1, sweep.trace.logits.shape[1] + 1, dtype=np.int32)
     exits = np.stack([(layers == layer).sum(axis=1, dtype=np.int32) for layer in each], axis=1)  # [K, L]
     used = exits[:, ::-1].cumsum(axis=1, dtype=np.int32)[:, ::-1]
@@ -131,14 +140,14 @@ def exit_rows(sweep: Sweep) -> Rows:
     return {**rows, "exit_count": exits.ravel(), "used_count": used.ravel()}
 
 
-def joined(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
-    """Rows below each other as one table with the given columns, also where there are none."""
+def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
+    """One table of many parts, with the given columns even where there is no part."""
     sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
-    return pd.DataFrame({column: below_each_other([part[column] for part in parts], sizes) for column in columns})
+    return pd.DataFrame({column: concat_column([part[column] for part in parts], sizes) for column in columns})
 
 
-def below_each_other(values: list, sizes: list[int]) -> pd.Series:
-    """One column: arrays as they are, scalars repeated; texts as categories, which take a byte or two a row."""
+def concat_column(values: list, sizes: list[int]) -> pd.Series:
+    """One column of `concat_rows`: scalars repeated; texts as categories, which take a byte or two a row."""
     if any(isinstance(value, np.ndarray) for value in values):
         return pd.Series(np.concatenate([np.broadcast_to(*pair) for pair in zip(values, sizes, strict=True)]))
     if any(isinstance(value, str) for value in values):

@@ -1,4 +1,4 @@
-"""One layer-by-layer view of every encoder family: embeddings, then layers 1..L, with the [CLS] state of each.
+"""Any encoder family run one layer at a time: embeddings, then the states after each of layers 1..L.
 
 Shape symbols: n examples, T tokens (padded), H hidden size, L layers.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers.masking_utils import create_bidirectional_mask
 
 from bench.errors import UserError
-from bench.models.layers import PARTS, PlainLayer, tokens_only
+from bench.models.layers import PARTS, FunctionalLayer, padding_mask
 
 #: Where each family of encoders keeps its layers. ALBERT's are groups that several layers share.
 LAYER_PATHS = {
@@ -30,7 +30,7 @@ Batch = dict[str, Tensor]
 
 
 class Layerwise(nn.Module):
-    """A library encoder, run one layer at a time; its hidden states are the library's own."""
+    """A library encoder run one layer at a time, for exits between its layers; its hidden states stay the library's."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -50,12 +50,12 @@ class Layerwise(nn.Module):
 
     @property
     def num_layers(self) -> int:
-        """L."""
+        """L, the number of layers."""
         return self.config.num_hidden_layers
 
     @property
     def hidden_size(self) -> int:
-        """H."""
+        """H, the width of the states."""
         return self.config.hidden_size
 
     @property
@@ -64,7 +64,7 @@ class Layerwise(nn.Module):
         return getattr(self.config, "hidden_dropout_prob", None) or getattr(self.config, "dropout", 0.0)
 
     def parts(self) -> list[tuple[int, nn.Parameter]]:
-        """Every parameter with the layer it belongs to, the first of those that share it; 0 is the embeddings."""
+        """Every parameter with the layer it belongs to: the first of those that share it; 0 is the embeddings."""
         first: dict[nn.Parameter, int] = {}
         for number, layer in enumerate(self.layers, 1):
             for parameter in layer.parameters():
@@ -72,10 +72,10 @@ class Layerwise(nn.Module):
         return [(first.get(parameter, 0), parameter) for parameter in self.encoder.parameters()]
 
     @cached_property
-    def plain(self) -> list[PlainLayer] | None:
-        """The L layers in plain functions; None for a family that has none."""
+    def functional_layers(self) -> list[FunctionalLayer] | None:
+        """The L layers as `FunctionalLayer`; None for a family that stays with the library's modules."""
         known = self.config.model_type in PARTS
-        return [PlainLayer(layer, self.config) for layer in self.layers] if known else None
+        return [FunctionalLayer(layer, self.config) for layer in self.layers] if known else None
 
     def embeddings(self, batch: Batch) -> Tensor:
         """Embeddings [n, T, H] of a batch, as wide as the layers."""
@@ -99,12 +99,12 @@ class Layerwise(nn.Module):
         return self.layers[layer - 1](hidden, mask)
 
     def cut(self, depth: int) -> None:
-        """Keep the first `depth` layers only.
+        """Keep the first `depth` layers only, for a method that trains a shallower model.
 
         Raises:
             UserError: they share weights in a way that a model of that depth cannot have.
         """
-        self.__dict__.pop("plain", None)
+        self.__dict__.pop("functional_layers", None)
         kept, num_layers = self.layers[:depth], self.num_layers
         stored = self.encoder.get_submodule(LAYER_PATHS[self.config.model_type])
         del stored[-(-depth * len(stored) // num_layers) :]
@@ -124,10 +124,10 @@ class Layerwise(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The [CLS] states of all layers, [n, L, H]; nothing else of layer L is computed where the family allows it."""
-        if self.plain is None:
+        if self.functional_layers is None:
             return torch.stack([hidden[:, 0] for hidden in self.sequences(batch)], dim=1)
-        hidden, mask, cls = self.embeddings(batch), tokens_only(batch["attention_mask"]), []
-        for number, layer in enumerate(self.plain, start=1):
+        hidden, mask, cls = self.embeddings(batch), padding_mask(batch["attention_mask"]), []
+        for number, layer in enumerate(self.functional_layers, start=1):
             hidden = layer(hidden, mask, hidden.shape[1] if number < self.num_layers else 1)
             cls.append(hidden[:, 0])
         return torch.stack(cls, dim=1)

@@ -9,8 +9,8 @@ from methods.base import Method
 
 ABOUT = "early_exit.json"
 #: What early_exit.json takes over from the spec of a cell, and all that it holds.
-OF_SPEC = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
-KEYS = ("cell", *OF_SPEC, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
+SPEC_KEYS = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
+KEYS = ("cell", *SPEC_KEYS, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
 
 
 def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) -> dict:
@@ -34,7 +34,7 @@ def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) 
     ]
     return {
         "cell": record["key"],
-        **{name: spec[name] for name in OF_SPEC},
+        **{name: spec[name] for name in SPEC_KEYS},
         "labels": list(TASKS[spec["task"]].labels),
         "suite": shared["suite"],
         "data": shared["title"],

@@ -1,4 +1,4 @@
-"""What a model costs: multiply-adds of an example that leaves at a layer, and the memory that training needs.
+"""What a model costs: multiply-adds of an example that leaves at a layer, and an estimate of training's memory.
 
 Shape symbols: K knob values, n examples, T tokens, L layers, H width, I width of the feed-forward part, C classes.
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def feed_forward_size(config: PreTrainedConfig) -> int:
-    """I, which DistilBERT calls by another name."""
+    """I, the width of a layer's feed-forward part; DistilBERT calls it by another name."""
     return getattr(config, "intermediate_size", None) or config.hidden_dim
 
 
@@ -46,10 +46,11 @@ def backbone_macs(config: PreTrainedConfig) -> dict[str, int]:
 
 
 def exit_macs(module: nn.Module, hidden_size: int) -> list[int]:
-    """Multiply-adds of an exit for one example of T tokens: what stands before 1, T and T^2."""
+    """Multiply-adds of an exit for one example of T tokens, as the coefficients of 1, T and T^2."""
     if not getattr(module, "reads_sequence", False):
         linear = (part for part in module.modules() if isinstance(part, nn.Linear))
         return [sum(part.in_features * part.out_features for part in linear), 0, 0]
+    # a polynomial of degree 2 is known from its values at 1, 2 and 3 tokens
     one, two, three = (sequence_macs(module, hidden_size, tokens) for tokens in (1, 2, 3))
     square = (three - 2 * two + one) // 2
     slope = two - one - 3 * square
@@ -67,7 +68,7 @@ def sequence_macs(module: nn.Module, hidden_size: int, tokens: int) -> int:
 
 
 def model_macs(model: EarlyExitModel, panel: PreTrainedConfig) -> dict:
-    """What the multiply-adds of a model and of its panel's static one are made of; stands in a cell's record.
+    """The counts that `example_macs` and `mac_fraction` compute with, for a model and its panel's static one.
 
     Args:
         model: the model of the cell.
@@ -100,19 +101,17 @@ def example_macs(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndar
     return macs["embedding"] * tokens + layers * (macs["token"] * tokens + macs["pair"] * tokens**2) + heads
 
 
-def mac_fraction(macs: dict | None, layers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def mac_fraction(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Multiply-adds used, over those of the panel's static model at full depth on the same examples: [K].
 
     Both are sums over the examples, each at its own number of tokens without padding, so the fraction does not
     depend on how examples are batched.
 
     Args:
-        macs: of `model_macs`; None (records of earlier versions) gives NaN.
+        macs: of `model_macs`.
         layers: [K, n], the layer at which each example leaves.
         lengths: [n] tokens.
     """
-    if macs is None:
-        return np.full(len(layers), np.nan)
     panel = macs["panel"]
     static = {**panel, "exits": [[0, 0, 0]] * (panel["layers"] - 1) + [panel["head"]]}
     full = example_macs(static, np.full(len(lengths), panel["layers"]), lengths)
@@ -120,7 +119,7 @@ def mac_fraction(macs: dict | None, layers: np.ndarray, lengths: np.ndarray) -> 
 
 
 def training_bytes(backbone: Layerwise, is_trained: bool, rows: int, length: int, precision: str) -> int:
-    """Estimate the memory that training takes.
+    """An estimate of the bytes that training a model takes, for the error when they were not there.
 
     Weights in float32; if trained, gradients and AdamW's two moments beside them and, for every token and layer,
     8 H + 2 I activations that the backward pass needs (of a frozen backbone: those of one layer).

@@ -1,11 +1,12 @@
-"""A layer of the library's encoders in plain functions: the same arithmetic, less around it, for [CLS] alone if asked.
+"""Encoder layers as plain tensor functions, faster than the library's modules; of the last layer [CLS] alone.
 
-In small encoders much of a step goes into modules, argument checks and masks; of the last layer, exits on [CLS] read
-one position, and the rest of it need not be computed. BERT, RoBERTa, ELECTRA and DistilBERT share one arithmetic (A.
-Vaswani et al., "Attention Is All You Need", NIPS 2017, each norm behind its sum) under different names.
+The arithmetic is the library's. In small encoders much of a step goes into modules, argument checks and masks; and
+exits on [CLS] read one position of the last layer, so the others need not be computed. BERT, RoBERTa, ELECTRA and
+DistilBERT share one arithmetic (A. Vaswani et al., "Attention Is All You Need", NIPS 2017, each norm behind its sum)
+under different names.
 
-Shape symbols: n examples, T tokens (padded), Q leading positions that ask (T, or 1 for [CLS]), H hidden size, h heads,
-d = H / h.
+Shape symbols: n examples, T tokens (padded), Q leading positions that are computed (T, or 1 for [CLS]), H hidden size,
+h heads, d = H / h.
 """
 
 from __future__ import annotations
@@ -19,33 +20,33 @@ _BERT = {
     "query": "attention.self.query",
     "key": "attention.self.key",
     "value": "attention.self.value",
-    "mixed": "attention.output.dense",
-    "middle": "attention.output.LayerNorm",
-    "inner": "intermediate.dense",
-    "outer": "output.dense",
-    "end": "output.LayerNorm",
+    "attention_out": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "ffn_in": "intermediate.dense",
+    "ffn_out": "output.dense",
+    "out_norm": "output.LayerNorm",
     "attention_dropout": "attention.self.dropout",
-    "mixed_dropout": "attention.output.dropout",
-    "outer_dropout": "output.dropout",
+    "attention_out_dropout": "attention.output.dropout",
+    "ffn_out_dropout": "output.dropout",
 }
 _DISTILBERT = {
     "query": "attention.q_lin",
     "key": "attention.k_lin",
     "value": "attention.v_lin",
-    "mixed": "attention.out_lin",
-    "middle": "sa_layer_norm",
-    "inner": "ffn.lin1",
-    "outer": "ffn.lin2",
-    "end": "output_layer_norm",
+    "attention_out": "attention.out_lin",
+    "attention_norm": "sa_layer_norm",
+    "ffn_in": "ffn.lin1",
+    "ffn_out": "ffn.lin2",
+    "out_norm": "output_layer_norm",
     "attention_dropout": "attention.dropout",
-    "outer_dropout": "ffn.dropout",
+    "ffn_out_dropout": "ffn.dropout",
 }
 #: What each family calls the parts of a layer. ALBERT's layers come in groups and stay with the library.
 PARTS = {"bert": _BERT, "roberta": _BERT, "electra": _BERT, "distilbert": _DISTILBERT}
 
 
-class PlainLayer:
-    """A view of one layer, on the layer's own parameters and dropout.
+class FunctionalLayer:
+    """One encoder layer in plain functions, on the parameters and dropout rates of the library's module.
 
     Args:
         layer: the library's layer.
@@ -65,14 +66,14 @@ class PlainLayer:
             mask: bool [n, 1, 1, T], true at tokens; None: there is no padding.
             queries: Q.
         """
-        asking = hidden[:, :queries]  # [n, Q, H]
-        query, key, value = self._heads("query", asking), self._heads("key", hidden), self._heads("value", hidden)
+        inputs = hidden[:, :queries]  # [n, Q, H]
+        query, key, value = self._heads("query", inputs), self._heads("key", hidden), self._heads("value", hidden)
         dropout = self._rate("attention_dropout")
-        mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout)  # [n, h, Q, d]
-        mixed = self._linear("mixed", mixed.transpose(1, 2).flatten(2))  # [n, Q, H]
-        middle = self._norm("middle", F.dropout(mixed, self._rate("mixed_dropout")) + asking)
-        outer = self._linear("outer", self.activation(self._linear("inner", middle)))
-        return self._norm("end", F.dropout(outer, self._rate("outer_dropout")) + middle)
+        context = F.scaled_dot_product_attention(query, key, value, mask, dropout)  # [n, h, Q, d]
+        attention = self._linear("attention_out", context.transpose(1, 2).flatten(2))  # [n, Q, H]
+        attention = self._norm("attention_norm", F.dropout(attention, self._rate("attention_out_dropout")) + inputs)
+        ffn = self._linear("ffn_out", self.activation(self._linear("ffn_in", attention)))
+        return self._norm("out_norm", F.dropout(ffn, self._rate("ffn_out_dropout")) + attention)
 
     def _linear(self, part: str, inputs: Tensor) -> Tensor:
         return F.linear(inputs, *self.weights[part])
@@ -95,6 +96,6 @@ def activation_name(config: PreTrainedConfig) -> str:
     return getattr(config, "hidden_act", None) or config.activation
 
 
-def tokens_only(attention: Tensor) -> Tensor | None:
-    """The mask of a batch with attention mask [n, T]: bool [n, 1, 1, T]; None where there is no padding."""
+def padding_mask(attention: Tensor) -> Tensor | None:
+    """The mask that attention takes, bool [n, 1, 1, T], from a batch's attention mask [n, T]; None without padding."""
     return None if attention.all() else attention.bool()[:, None, None]

@@ -1,4 +1,4 @@
-"""Encoders, configurations and tokenizers of checkpoints, loaded and checked; what neighbouring cells share is kept."""
+"""Encoders, configurations, tokenizers and tokenised splits, loaded and checked; cells of one worker share them."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
 
 
 def empty_encoder(config: PreTrainedConfig) -> Layerwise:
-    """An encoder of a configuration with weights that somebody else will fill in."""
+    """An untrained encoder of a configuration, whose weights are to be loaded over it."""
     return without_pooler(AutoModel.from_config(config, attn_implementation="sdpa", dtype=torch.float32))
 
 
 def without_pooler(encoder: nn.Module) -> Layerwise:
-    """The layerwise view of a library encoder, whose pooler goes: every exit brings its own."""
+    """A library encoder as `Layerwise`, without its pooler: every exit brings its own."""
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     return Layerwise(encoder)
@@ -122,7 +122,7 @@ def check_length(checkpoint: Checkpoint, max_length: int) -> None:
 def encoded(
     source: Source, task: str, split: str, limit: int | None, checkpoint: Checkpoint, max_length: int
 ) -> tuple[Examples, Encoded]:
-    """A split and its tokens."""
+    """The examples of a split and their tokens, kept for the next cell of this worker."""
     examples = load_split(source, TASKS[task], split, limit)
     if not len(examples):
         raise UserError(f"{task}/{split} has no rows")
@@ -131,15 +131,16 @@ def encoded(
 
 @lru_cache(maxsize=4)
 def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint."""
+    """The tokenizer of a checkpoint, kept for the next cell of this worker."""
     return load_tokenizer(checkpoint)
 
 
 @lru_cache(maxsize=2)
-def _pretrained(checkpoint: Checkpoint) -> Layerwise:
+def pretrained(checkpoint: Checkpoint) -> Layerwise:
+    """The encoder of a checkpoint to look at, not to train: it is kept for the next cell of this worker."""
     return load_encoder(checkpoint)
 
 
 def fresh_backbone(checkpoint: Checkpoint) -> Layerwise:
     """A copy of the pre-trained encoder, for one training to change."""
-    return copy.deepcopy(_pretrained(checkpoint))
+    return copy.deepcopy(pretrained(checkpoint))

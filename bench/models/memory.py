@@ -1,4 +1,4 @@
-"""Running out of memory: recognised, made room after, and reported with what was needed."""
+"""Running out of memory: told from other errors, cleaned up after, and reported with what would have been needed."""
 
 from __future__ import annotations
 
@@ -10,32 +10,38 @@ import torch
 from bench.errors import UserError
 
 GIB = 2**30
-#: The CPU's allocator, the CUDA driver and cuBLAS raise plain errors; only their words tell. cuBLAS says that it is not
-#: initialized where its workspace finds no room.
-SAID_BY = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory")
-SAID_BY += ("CUBLAS_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED")
+#: The CPU's allocator, the CUDA driver and cuBLAS raise plain RuntimeErrors, which only their texts tell apart; cuBLAS
+#: "is not initialized" where its workspace finds no memory.
+OUT_OF_MEMORY_TEXTS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device's or the machine's memory was not enough."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in str(error) for words in SAID_BY)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        text in str(error) for text in OUT_OF_MEMORY_TEXTS
+    )
 
 
-def make_room() -> None:
-    """Give back what a failed attempt held."""
+def release_memory() -> None:
+    """Free the memory of a failed attempt, before another one."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def total_bytes(device: str) -> int:
-    """Memory of the device that this process computes on."""
+    """All memory of the GPU, or of the machine, in bytes."""
     if device == "cuda":
         return torch.cuda.get_device_properties(0).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def too_little(device: str, needed: int, rows: int, parts: int) -> UserError:
+def out_of_memory_error(device: str, needed: int, rows: int, parts: int) -> UserError:
     """The error of a cell that does not fit: how much it needs, what is there, and the smallest batch tried.
 
     Args:
@@ -51,12 +57,12 @@ def too_little(device: str, needed: int, rows: int, parts: int) -> UserError:
     )
 
 
-def peak_mb(device: str) -> int | None:
-    """The most memory that this process has held on a GPU since `forget_peak`, in MiB; None on a CPU."""
+def peak_gpu_memory_mb(device: str) -> int | None:
+    """The most memory that this process has held on a GPU since `reset_peak_memory`, in MiB; None on a CPU."""
     return torch.cuda.max_memory_allocated() // 2**20 if device == "cuda" else None
 
 
-def forget_peak(device: str) -> None:
-    """Start measuring the peak anew."""
+def reset_peak_memory(device: str) -> None:
+    """Forget the GPU memory used so far, so that `peak_gpu_memory_mb` is that of the next cell alone."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()

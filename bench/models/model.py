@@ -17,7 +17,7 @@ from methods.blocks import exit_of
 
 
 class EarlyExitModel(nn.Module):
-    """A layerwise backbone and one exit per layer (layer L only where the method has no others)."""
+    """A backbone with an exit on every layer, or on layer L alone where the method has no others."""
 
     def __init__(self, backbone: Layerwise, exits: dict[int, nn.Module], num_labels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class EarlyExitModel(nn.Module):
 
     @property
     def num_layers(self) -> int:
-        """L."""
+        """L, the number of layers."""
         return self.backbone.num_layers
 
     @property
@@ -51,21 +51,21 @@ class EarlyExitModel(nn.Module):
     def read(self, cls: Tensor) -> ExitOutputs:
         """Outputs of all exits, logits [n, L, C], for the [CLS] states [n, L, H] of all layers."""
         layers = range(1, self.num_layers + 1)
-        return join([self.exit(layer, cls[:, layer - 1 : layer]) for layer in layers], cls)
+        return stack_layers([self.exit(layer, cls[:, layer - 1 : layer]) for layer in layers], cls)
 
     def forward(self, batch: Batch) -> ExitOutputs:
-        """Outputs of all exits for a batch, computed to full depth."""
+        """Outputs of all exits for a batch, logits [n, L, C]; nobody halts early."""
         if not self.reads_sequence:
             return self.read(self.backbone(batch))
         outputs, cls = [], []
         for layer, hidden in enumerate(self.backbone.sequences(batch), start=1):
             outputs.append(self.exit(layer, hidden, batch["attention_mask"]))
             cls.append(hidden[:, 0])
-        return join(outputs, torch.stack(cls, dim=1))
+        return stack_layers(outputs, torch.stack(cls, dim=1))
 
 
-def join(outputs: list[ExitOutputs], cls: Tensor) -> ExitOutputs:
-    """The outputs of layers 1..L as one record, with the [CLS] states [n, L, H] that they stand on."""
+def stack_layers(outputs: list[ExitOutputs], cls: Tensor) -> ExitOutputs:
+    """The outputs of layers 1..L stacked, with the [CLS] states [n, L, H] that they were computed from."""
     logits = torch.stack([output.logits for output in outputs], dim=1)
     has_halting = outputs[-1].halting is not None
     halting = torch.stack([output.halting for output in outputs], dim=1) if has_halting else None
@@ -80,7 +80,7 @@ def build_model(
     start: dict[str, Tensor] | None = None,
     variant: dict[str, float | str] | None = None,
 ) -> EarlyExitModel:
-    """A model ready to be trained by a method.
+    """A model ready for training: exits made, starting weights loaded, and frozen what the method does not train.
 
     The initial weights of an exit depend on `seed_parts` (backbone, task, seed) and its layer, never on the method.
 
@@ -95,7 +95,7 @@ def build_model(
     backbone.cut(method.depth(backbone.num_layers, variant or {}))
     model = with_exits(method, backbone, num_labels, seed_parts)
     if start is not None:
-        load_start(model, start)
+        load_stage1(model, start)
     for layer, parameter in backbone.parts():
         parameter.requires_grad_(method.trains("backbone", layer, model.num_layers))
     for layer, module in model.exits.items():
@@ -104,12 +104,12 @@ def build_model(
 
 
 def with_exits(method: Method, backbone: Layerwise, num_labels: int, seed_parts: tuple) -> EarlyExitModel:
-    """A method's new exits on all layers of a backbone that has its depth already; see `build_model`."""
+    """An untrained model: a backbone of the method's depth with the method's exits on it; see `build_model`."""
     num_layers = backbone.num_layers
     std = getattr(backbone.config, "initializer_range", 0.02)
     exits = {}
     for layer in range(1 if method.every_layer else num_layers, num_layers + 1):
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):  # an exit's weights must not depend on what was drawn before
             torch.manual_seed(derive_seed("exit", *seed_parts, layer))
             spec = ExitSpec(backbone.hidden_size, num_labels, backbone.dropout, std, layer, num_layers)
             exits[layer] = exit_of(method, spec)
@@ -117,15 +117,16 @@ def with_exits(method: Method, backbone: Layerwise, num_labels: int, seed_parts:
     return EarlyExitModel(backbone, exits, num_labels)
 
 
-def load_start(model: EarlyExitModel, start: dict[str, Tensor]) -> None:
-    """Load a stage-1 model: the whole backbone must be among its weights, and all of them must find their place.
+def load_stage1(model: EarlyExitModel, start: dict[str, Tensor]) -> None:
+    """Give a model the weights of a trained stage-1 model: its whole backbone, and its head for layer L.
 
     A model that was cut takes the layers that it has kept, and starts with a head of its own.
 
     Raises:
-        ValueError: a weight that fits nowhere, or a part of the backbone that is missing.
+        ValueError: the model has no place for a weight, or a weight of the backbone is missing.
     """
     own = model.state_dict()
+    # a model that was cut has another layer L, and no head of stage 1 fits it
     if not any(name.startswith(f"exits.{model.num_layers}.") for name in start):
         start = {name: tensor for name, tensor in start.items() if name in own and name.startswith("backbone.")}
     missing, unexpected = model.load_state_dict(start, strict=False)
@@ -140,6 +141,6 @@ def autocast(device: str, precision: str) -> AbstractContextManager:
 
 
 def derive_seed(*parts: object) -> int:
-    """A 63-bit seed from what it may depend on; equal parts give equal seeds on every machine."""
+    """A seed (63 bits) for a random generator from what the numbers may depend on; the same on every machine."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode("utf8")).digest()[:8], "big") >> 1

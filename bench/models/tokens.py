@@ -1,4 +1,4 @@
-"""From texts to batches of token ids: tokenisation, length-grouped order, dynamic padding.
+"""Batches of token ids from texts: tokenised once, grouped by length, padded to the longest of each batch.
 
 Shape symbols: n examples, T tokens of the longest example of a batch.
 """
@@ -18,13 +18,13 @@ from bench.sources.examples import Examples
 #: An epoch is cut into at least this many groups that are sorted by length, of at most so many batches each: enough
 #: for little padding, few enough to stay random (the library's LengthGroupedSampler takes the same two).
 GROUPS, BATCHES_PER_GROUP = 4, 50
-#: Texts that are given to the tokenizer at once; it keeps a kilobyte and more of each until it is done.
+#: Texts per call of the tokenizer, which holds more than a kilobyte of each until the call ends.
 AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A tokenised split, without padding: a list of token ids for each of MNLI's rows would take ten times the memory.
+    """A tokenised split without padding, all rows in one array: lists would take ten times the memory on MNLI.
 
     Attributes:
         columns: input_ids, and token_type_ids where the family has them: int32, all rows one after the other.
@@ -51,21 +51,21 @@ class Encoded:
         width = length or int(self.lengths[rows].max())
         attention = np.arange(width)[None, :] < self.lengths[rows][:, None]
         tensors = {"attention_mask": torch.from_numpy(attention.astype(np.int64))}
-        places = self.places(rows)
+        positions = self.positions(rows)
         for name, values in self.columns.items():
             padded = np.full((len(rows), width), self.padding[name], dtype=np.int64)
-            padded[attention] = values[places]
+            padded[attention] = values[positions]
             tensors[name] = torch.from_numpy(padded)
         return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
 
-    def places(self, rows: np.ndarray) -> np.ndarray:
-        """Where the tokens of rows are in the columns, one row after the other."""
+    def positions(self, rows: np.ndarray) -> np.ndarray:
+        """Positions in the columns of all tokens of some rows, one row after the other."""
         lengths = self.lengths[rows]
         return np.arange(lengths.sum()) + np.repeat(self.starts[rows] - (np.cumsum(lengths) - lengths), lengths)
 
     def take(self, rows: np.ndarray) -> Encoded:
-        """Some of the rows, in the order given."""
-        columns = {name: values[self.places(rows)] for name, values in self.columns.items()}
+        """The same split with some of its rows, in the order given."""
+        columns = {name: values[self.positions(rows)] for name, values in self.columns.items()}
         return Encoded(columns, self.labels[rows], self.lengths[rows], self.padding)
 
     def targets(self, rows: np.ndarray, device: str = "cpu") -> torch.Tensor:
@@ -74,7 +74,7 @@ class Encoded:
 
 
 def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
-    """Tokenise a split, pairs as the tokenizer joins them, longer inputs cut to `max_length` tokens."""
+    """The tokens of a split: pairs as the tokenizer joins them, longer inputs cut to `max_length` tokens."""
     padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     columns: dict[str, list[np.ndarray]] = {}
     lengths: list[int] = []
@@ -84,22 +84,23 @@ def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
         encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
         lengths += map(len, encoded["input_ids"])
         for name in padding.keys() & encoded.keys():
-            columns.setdefault(name, []).append(flat(encoded[name]))
-    joined = {name: np.concatenate(columns[name]) for name in padding if name in columns}
-    return Encoded(joined, examples.labels, np.array(lengths, dtype=np.int64), padding)
+            columns.setdefault(name, []).append(one_after_another(encoded[name]))
+    whole = {name: np.concatenate(columns[name]) for name in padding if name in columns}
+    return Encoded(whole, examples.labels, np.array(lengths, dtype=np.int64), padding)
 
 
-def flat(rows: Iterable[Sequence[int]]) -> np.ndarray:
-    """The numbers of all rows one after the other, int32."""
+def one_after_another(rows: Iterable[Sequence[int]]) -> np.ndarray:
+    """The token ids of all rows one after the other, int32."""
     return np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32)
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """One epoch of row numbers in random batches of similar length; the last batch may be smaller."""
+    """The batches of one training epoch, as row numbers: random, each of rows of similar length."""
     order = rng.permutation(len(lengths))
     group = batch_size * max(1, min(BATCHES_PER_GROUP, len(lengths) // (batch_size * GROUPS)))
     batches = []
     for start in range(0, len(order), group):
+        # sorting the whole epoch would give the same batches every time: only groups are sorted
         rows = order[start : start + group]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
@@ -107,6 +108,6 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Genera
 
 
 def sorted_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """All row numbers once in batches of similar length, for inference."""
+    """The batches of one inference pass, as row numbers, of similar length."""
     order = np.argsort(lengths, kind="stable")
     return (order[i : i + batch_size] for i in range(0, len(order), batch_size))

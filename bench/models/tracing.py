@@ -1,4 +1,4 @@
-"""Making a trace: one pass of a trained model to full depth over a split."""
+"""A trace, made from a trained model: what every exit says about every example of a split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.sources.examples import Examples
 from bench.store.trace import Trace
 
 
-def record(
+def trace_model(
     model: EarlyExitModel,
     examples: Examples,
     data: Encoded,
@@ -20,8 +20,8 @@ def record(
     precision: str = "float32",
     batch_size: int = INFERENCE_BATCH,
 ) -> Trace:
-    """Run every example through all layers and keep what each exit says, in the order of the split."""
-    found: dict[str, np.ndarray] = {}
+    """The trace of a trained model on a split, whose rows are in the order of the split."""
+    found: dict[str, np.ndarray] = {}  # each [n, ..], made when the first batch has shown its shape
     with torch.inference_mode(), autocast(device, precision):
         for rows in sorted_batches(data.lengths, batch_size):
             outputs = model(data.batch(rows, device))

@@ -1,4 +1,4 @@
-"""One plain training loop for every method and scale.
+"""The training loop of every method: fine-tunes a model with exits in place.
 
 `transformers.Trainer` costs a fixed share of a short cell (`python -m bench.speed --only trainer` measures it), so the
 loop is ours: AdamW, linear decay to zero (after a linear rise, where a recipe warms up), gradient clipping,
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench.models.model import EarlyExitModel, autocast, derive_seed
 from bench.models.tokens import Encoded, shuffled_batches, sorted_batches
-from bench.models.vector import as_vector, set_apart
+from bench.models.vector import as_one_vector, detach_from_vector
 from bench.plan.suite import Recipe
 from methods.base import ExitOutputs, Method, TrainingBatch
 
@@ -67,38 +67,40 @@ def train(
     torch.manual_seed(derive_seed("dropout", *seed_parts))
     rng = np.random.default_rng(derive_seed("order", *seed_parts))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    vector = as_vector(parameters)
+    vector = as_one_vector(parameters)
     optimizer = torch.optim.AdamW(
         [vector], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
     )
-    data, held_out = split_off(data, method.held_out(variant))
+    data, held_out = hold_out(data, method.held_out(variant))
     per_epoch = math.ceil(len(data) / recipe.batch_size)
     steps, scheduled = recipe.epochs * per_epoch, (recipe.schedule_epochs or recipe.epochs) * per_epoch
     rate = learning_rate(scheduled, round(recipe.warmup * scheduled))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
     how = (data, device, precision, recipe.accumulation)
-    read = reader(model, *how, keep_dropout=compat == "released")
-    taught = None if teacher is None else frozen_reader(teacher.eval().requires_grad_(False), *how)
+    forward = training_forward(model, *how, keep_dropout=compat == "released")
+    teach = None if teacher is None else frozen_forward(teacher.eval().requires_grad_(False), *how)
     for step, rows in enumerate(epochs(data, recipe, rng)):
         for part in np.array_split(rows, min(recipe.accumulation, len(rows))):
             with autocast(device, precision):
-                lesson = taught(part) if taught else None
+                lesson = teach(part) if teach else None
                 batch = TrainingBatch(data.targets(part, device), variant, step, steps, lesson)
-                loss = method.loss(read(part), batch)
+                loss = method.loss(forward(part), batch)
+            # reading the loss makes a GPU wait, hence not at every step
             if step % CHECK_EVERY == 0 or step == steps - 1:
                 check_finite(loss, step)
+            # a part counts by its rows, so that the gradients add up to those of the batch's mean loss
             scaler.scale(loss * (len(part) / len(rows))).backward()
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_([vector], recipe.clip)
         scaler.step(optimizer)
         scaler.update()
         schedule.step()
-        optimizer.zero_grad(set_to_none=False)
+        optimizer.zero_grad(set_to_none=False)  # None would cut the parameters off the vector
     model.eval().zero_grad(set_to_none=True)
-    set_apart(parameters)
+    detach_from_vector(parameters)
     if held_out is not None:
-        logits, labels = answers(model, held_out, device, precision, recipe.accumulation)
+        logits, labels = logits_and_labels(model, held_out, device, precision, recipe.accumulation)
         method.calibrate(list(model.exits.values()), logits, labels)
     return recipe.epochs * len(data)
 
@@ -112,12 +114,14 @@ def learning_rate(steps: int, warmup: int) -> Callable[[int], float]:
 
 
 def inference_batch(parts: int) -> int:
-    """Rows computed at once without gradients, where a batch of training is computed in so many parts."""
+    """Rows per batch without gradients: fewer where a training batch needs several parts."""
     return -(-INFERENCE_BATCH // parts)
 
 
-def answers(model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int) -> tuple[Tensor, Tensor]:
-    """Logits float32 [n, L, C] of a trained model and labels [n], both in the order of its batches."""
+def logits_and_labels(
+    model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int
+) -> tuple[Tensor, Tensor]:
+    """Logits [n, L, C] of a trained model, float32, and labels [n] in the same order, for `Method.calibrate`."""
     logits, order = [], list(sorted_batches(data.lengths, inference_batch(parts)))
     with torch.no_grad(), autocast(device, precision):
         for rows in order:
@@ -125,8 +129,8 @@ def answers(model: EarlyExitModel, data: Encoded, device: str, precision: str, p
     return torch.cat(logits), data.targets(np.concatenate(order), device)
 
 
-def split_off(data: Encoded, share: float) -> tuple[Encoded, Encoded | None]:
-    """The rows to train on, and every 1/share-th row, which is not trained on (None for a share of 0)."""
+def hold_out(data: Encoded, share: float) -> tuple[Encoded, Encoded | None]:
+    """The training rows in two parts: to train on, and a share held out for calibration (None for a share of 0)."""
     if not share:
         return data, None
     held_out = np.arange(len(data)) % round(1 / share) == 0
@@ -134,15 +138,15 @@ def split_off(data: Encoded, share: float) -> tuple[Encoded, Encoded | None]:
 
 
 def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """The row numbers of every batch of every epoch."""
+    """The batches of all epochs, as row numbers."""
     for _ in range(recipe.epochs):
         yield from shuffled_batches(data.lengths, recipe.batch_size, rng)
 
 
-def reader(
-    model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int, keep_dropout: bool = False
+def training_forward(
+    model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int, keep_dropout: bool
 ) -> Callable[[np.ndarray], ExitOutputs]:
-    """How training reads a batch: through the whole model, or, where the backbone is frozen, from its features.
+    """The forward pass of training, rows -> outputs of the exits; a frozen backbone is computed only once.
 
     With `keep_dropout` a frozen backbone's dropout stays on, as in released code, and every step computes it anew.
     """
@@ -150,34 +154,34 @@ def reader(
     if keep_dropout or any(parameter.requires_grad for parameter in model.backbone.parameters()):
         return lambda rows: model(data.batch(rows, device))
     model.backbone.eval()
-    return frozen_reader(model, data, device, precision, parts)
+    return frozen_forward(model, data, device, precision, parts)
 
 
-def frozen_reader(
+def frozen_forward(
     model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int
 ) -> Callable[[np.ndarray], ExitOutputs]:
-    """How batches are read through a backbone that does not change.
+    """The forward pass of a model whose backbone does not change, rows -> outputs of the exits.
 
-    It runs without dropout, so its [CLS] states are the same in every epoch: computed once, unless they are too many or
-    an exit reads the whole sequence. Where memory is short (batches in parts) a GPU does not keep them.
+    The backbone runs without dropout, so its [CLS] states are the same in every epoch: computed once, unless they are
+    too many or an exit reads the whole sequence. Where memory is short (batches in parts) a GPU does not keep them.
     """
     if model.reads_sequence or not keeps_features(len(data), model.num_layers, model.backbone.hidden_size):
         return lambda rows: model(data.batch(rows, device))
-    place = device if parts == 1 else "cpu"
-    features = torch.empty(len(data), model.num_layers, model.backbone.hidden_size, device=place)
+    kept_on = device if parts == 1 else "cpu"
+    features = torch.empty(len(data), model.num_layers, model.backbone.hidden_size, device=kept_on)
     with torch.no_grad(), autocast(device, precision):
         for rows in sorted_batches(data.lengths, inference_batch(parts)):
-            features[torch.from_numpy(rows)] = model.backbone(data.batch(rows, device)).float().to(place)
+            features[torch.from_numpy(rows)] = model.backbone(data.batch(rows, device)).float().to(kept_on)
     return lambda rows: model.read(features[torch.from_numpy(rows)].to(device))
 
 
 def keeps_features(rows: int, num_layers: int, width: int) -> bool:
-    """Whether the [CLS] states of so many rows, float32 [rows, num_layers, width], are kept for all epochs."""
+    """Whether a frozen backbone's [CLS] states, float32 [rows, num_layers, width], can be kept for all epochs."""
     return 4 * rows * num_layers * width <= FEATURE_BYTES
 
 
 def check_finite(loss: Tensor, step: int) -> None:
-    """Stop a training that has diverged.
+    """Stop a training whose loss is not finite any more.
 
     Raises:
         FloatingPointError: the loss is NaN or infinite.

@@ -1,1 +1,1 @@
-"""From a suite and a command line to cells."""
+"""What a command asks for, as a list of cells: suites, options and methods resolved, every wrong name refused."""

@@ -1,4 +1,7 @@
-"""A cell and where it is worked on; imported by every process that has to do with cells, so it stays light."""
+"""A cell, the unit of work: one model to train and trace, with the key that its files are named after.
+
+Every process that has to do with cells imports this module, so it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,20 @@ CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii
 
 @dataclass(frozen=True)
 class Cell:
-    """One unit of work that succeeds or fails on its own: a trained model and its traces.
+    """One model to train on one task, with the traces it leaves: it succeeds or fails on its own.
 
     Attributes:
-        spec: everything that changes its numbers, plain JSON values.
+        spec: everything that changes its numbers, in plain JSON values.
         checkpoint: the encoder to train; None where the suite names none.
-        panel_checkpoint: the panel's backbone, whose depth the layer fraction divides by.
-        start: key of the cell whose model this one starts from, or None.
-        skip: why there is nothing to do, or None.
+        family_checkpoint: the full backbone of the family, whose depth layer fractions are relative to; it differs from
+            `checkpoint` where a student is trained. None where the suite names none.
+        start: key of the cell whose trained model this one starts from; None: it starts from the checkpoint.
+        skip: why there is nothing to do; None: there is something.
     """
 
     spec: dict
     checkpoint: Checkpoint | None
-    panel_checkpoint: Checkpoint | None
+    family_checkpoint: Checkpoint | None
     start: str | None = None
     skip: str | None = None
 
@@ -39,7 +43,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """What people call the cell."""
+        """The cell's name in messages and lists: `bert/sst2 dact tau=0.005 seed 0`."""
         spec = self.spec
         variant = f" {spec['variant']}" if spec["variant"] else ""
         return f"{spec['backbone']}/{spec['task']} {spec['method']}{variant} seed {spec['seed']}"

@@ -1,17 +1,18 @@
-"""From a suite and a command line to cells: what is to be trained, each piece with a key of all that changes it."""
+"""The cells of a run: every backbone, task, method, variant and seed that a command asks for, as one list."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from bench.plan.cell import Cell
 from bench.plan.methods import known_methods, parse_variant, trained_methods, variant_name
 from bench.plan.suite import KINDS, Suite
-from bench.sources.checkpoints import Checkpoint, lost_segments, resolve
+from bench.sources.checkpoints import Checkpoint, find_checkpoint, lost_segments
 from bench.sources.examples import Source, fingerprint
-from bench.sources.hub import revision
+from bench.sources.hub import data_commit
 from bench.sources.tasks import Task
 from bench.sources.tsv import WithUnlabelled
 from methods.base import Method
@@ -24,7 +25,19 @@ MENDED = "0 and 1"
 
 @dataclass(frozen=True)
 class Grid:
-    """What a command asks for, resolved: the axes of the plan."""
+    """What a command asks for, with every name resolved: the axes along which `cells` multiplies out.
+
+    Attributes:
+        suite: with the command line's checkpoints, recipe and precision in place.
+        tasks: to train on.
+        backbones: names of families of the suite.
+        methods: to report, by name; `trained_methods` says which must be trained for them.
+        seeds: of every method and variant.
+        source: where the rows come from.
+        limit: at most this many rows of every split.
+        pins: commits of hub repositories that the results folder keeps to, by name.
+        unlabelled: the folder with rows without labels.
+    """
 
     suite: Suite
     tasks: Sequence[Task]
@@ -37,11 +50,11 @@ class Grid:
     unlabelled: Path | None = None
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """A checkpoint of the suite, at the commit that `pins` or else the hub says."""
-        return resolve(name, self.pins).pinned()
+        """A checkpoint by the suite's name for it, at the commit that `pins` or else the hub says."""
+        return find_checkpoint(name, self.pins).pinned()
 
     def paths(self) -> dict[str, str]:
-        """What the suite calls the checkpoints of the families that run, by their names in run.json: `bert student`."""
+        """The suite's names of the checkpoints that may be trained, by their keys in run.json (`bert student`)."""
         return {
             entry_name(family, kind): path
             for family in self.backbones
@@ -50,22 +63,25 @@ class Grid:
         }
 
     def checkpoints(self) -> dict[str, Checkpoint]:
-        """The same checkpoints themselves."""
+        """The checkpoints that may be trained, by their keys in run.json."""
         return {entry: self.checkpoint(path) for entry, path in self.paths().items()}
 
     def revisions(self) -> dict[str, str]:
         """The commits of everything that comes from the hub, by its name; data as "datasets/REPOSITORY"."""
         found = {path: commit for path in self.paths().values() if (commit := self.checkpoint(path).revision)}
-        commit = revision(self.source, self.tasks[0])
-        return {**found, f"datasets/{self.source.repo}": commit} if commit else found
+        return {**found, f"datasets/{self.source.repo}": self.commit} if self.commit else found
+
+    @cached_property
+    def commit(self) -> str | None:
+        """The commit of the hub's data set that this run reads; None for data from elsewhere."""
+        return data_commit(self.source, self.tasks[0])
 
     def pinned_source(self) -> Source:
-        """Where the rows come from, at the very commit that was fingerprinted."""
-        commit = revision(self.source, self.tasks[0])
-        return replace(self.source, revision=commit) if commit else self.source
+        """Where the rows come from, at the very commit that was fingerprinted: what workers read."""
+        return replace(self.source, revision=self.commit) if self.commit else self.source
 
     def shared(self) -> dict:
-        """What all cells of a results folder share, and what may only grow: the content of run.json.
+        """The content of run.json: settings that all cells of a results folder share, and fingerprints of their inputs.
 
         Raises:
             UserError: a task's data or a checkpoint cannot be read.
@@ -89,11 +105,11 @@ class Grid:
         }
 
     def unlabelled_fingerprint(self, task: Task) -> str:
-        """What the rows with and without labels of a task are, for the methods that learn without; or "none"."""
+        """The hash of a task's rows with the unlabelled ones behind them; "none" where the run has no such rows."""
         return fingerprint(WithUnlabelled(self.source, self.unlabelled), task) if self.unlabelled else "none"
 
     def cells(self, shared: dict) -> list[Cell]:
-        """All cells, each once, a starting model right before the cells that need it.
+        """All cells of the run, each once; a cell that others start from stands before them.
 
         Args:
             shared: what `shared` returned.
@@ -103,11 +119,11 @@ class Grid:
         cells: dict[str, Cell] = {}
         for backbone in self.backbones:
             for task in self.tasks:
-                panel = Panel(self, backbone, task, shared, known)
+                of_task = TaskCells(self, backbone, task, shared, known)
                 for seed in self.seeds:
                     for method, variants in trained:
                         for variant in variants:
-                            cell = panel.cell(method, variant, seed)
+                            cell = of_task.cell(method, variant, seed)
                             cells[cell.key] = cell
         return list(cells.values())
 
@@ -117,15 +133,15 @@ class Grid:
         return [variant_name(parse_variant(method, name)) for name in names]
 
 
-class Panel:
-    """The cells of one task and backbone. What does not depend on the seed is worked out once.
+class TaskCells:
+    """The cells of one task on one backbone, made on demand; what does not depend on the seed is worked out once.
 
     Args:
-        grid: the plan.
+        grid: what the command asks for.
         backbone: the family.
         task: the task.
         shared: what `Grid.shared` returned.
-        known: of `known_methods`.
+        known: every method there is, by name: a method of the grid may start from one that is not in it.
     """
 
     def __init__(self, grid: Grid, backbone: str, task: Task, shared: dict, known: dict[str, Method]) -> None:
@@ -135,20 +151,21 @@ class Panel:
         self.made: dict[tuple[str, str, int], Cell] = {}
 
     def cell(self, method: Method, variant: str, seed: int) -> Cell:
-        """The cell of one method and seed."""
+        """The cell of a method, variant and seed; the same object when asked again."""
+        # Scope "heads": only exits vary with the seed, so all seeds start from one model, that of seed 0.
         if self.grid.suite.seed_scope == "heads" and method.name in self.starting:
             seed = 0
         if (method.name, variant, seed) not in self.made:
             if (method.name, variant) not in self.templates:
                 self.templates[method.name, variant] = self.template(method, variant)
-            like = self.templates[method.name, variant]
+            template = self.templates[method.name, variant]
             start = self.cell(self.known[method.starts_from], "", seed).key if method.starts_from else None
-            spec = {**like.spec, "seed": seed, "start": start}
-            self.made[method.name, variant, seed] = Cell(spec, like.checkpoint, like.panel_checkpoint, start, like.skip)
+            spec = {**template.spec, "seed": seed, "start": start}
+            self.made[method.name, variant, seed] = replace(template, spec=spec, start=start)
         return self.made[method.name, variant, seed]
 
     def template(self, method: Method, variant: str) -> Cell:
-        """The cell of no seed, which starts from nothing."""
+        """A cell with the seed and the starting model left open, for `cell` to fill in."""
         grid, suite, backbone, task, shared = self.grid, self.grid.suite, self.backbone, self.task, self.shared
         family = suite.backbones[backbone]
         path = family.path(method.checkpoint)
@@ -169,6 +186,7 @@ class Panel:
             "compat": suite.compat,
             "start": None,
         }
+        # Only where it changes numbers: a key more in every spec would make every cell a new one.
         if mended := shared["segments"].get(entry_name(backbone, method.checkpoint)):
             spec["segments"] = mended
         if method.content:
@@ -176,17 +194,16 @@ class Panel:
         if grid.unlabelled and not method.reads_labels:
             spec["unlabelled"] = shared["unlabelled"][task.id]
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
-        checkpoint = grid.checkpoint(path) if path else None
-        panel = grid.checkpoint(family.checkpoint) if family.checkpoint else None
-        return Cell(spec, checkpoint, panel, None, skip)
+        checkpoint, of_family = (grid.checkpoint(name) if name else None for name in (path, family.checkpoint))
+        return Cell(spec, checkpoint, of_family, None, skip)
 
 
 def entry_name(family: str, kind: str) -> str:
-    """Under which name run.json holds a checkpoint of one of `KINDS`: `bert`, `bert student`."""
+    """The key in run.json of a family's checkpoint of one of `KINDS`: `bert`, `bert student`."""
     return family if kind == "backbone" else f"{family} {kind}"
 
 
 def no_checkpoint(kind: str, family: str) -> str:
-    """Why a method whose checkpoint the suite does not name is skipped, and how to name one."""
+    """The reason for skipping a method whose checkpoint the suite does not name, with the option that names one."""
     flag = {"backbone": "--backbones", "student": "--students", "tinybert": "--tinybert"}[kind]
     return f"no {kind} checkpoint: name one with {flag} {family}=DIR"

@@ -1,33 +1,46 @@
-"""Which methods run, from their names or files, and which variants of each are trained."""
+"""Methods by name, by file or in a run: which are reported, which must be trained, and in which variants."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from bench.errors import UserError, check_name, cut, named, nearest
+from bench.errors import UserError, check_choice, cut, named, nearest
 from bench.plan.suite import STAGES, Suite
 from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
 from methods.base import Method, RuleSpec
 
 
 def trained_methods(methods: dict[str, Method]) -> list[Method]:
-    """The methods that must be trained for a selection: those it names, those they replay, those they start from."""
-    everything = known_methods(methods)
+    """The methods that must be trained for those to report, starting models first.
+
+    A method that only replays another's traces (`trained_by`) stands for that other one, and a method that starts from
+    another's model (`starts_from`) brings it along.
+    """
+    known = known_methods(methods)
     needed: dict[str, Method] = {}
     for method in methods.values():
-        trained = everything[method.trained_by] if method.trained_by else method
+        trained = known[method.trained_by] if method.trained_by else method
         for wanted in (trained.starts_from, trained.name):
             if wanted:
-                needed[wanted] = everything[wanted]
-    # starting models first
+                needed[wanted] = known[wanted]
     return sorted(needed.values(), key=lambda method: method.starts_from is not None)
 
 
-def known_methods(methods: dict[str, Method]) -> dict[str, Method]:
-    """The methods of the project with those of a selection, which may come from outside it."""
-    return {**discover(), **methods}
+def known_methods(others: dict[str, Method], compat: str = "equal") -> dict[str, Method]:
+    """The methods of the project together with others, by name; `compat` as for `methods.discover`."""
+    return {**discover(compat), **others}
+
+
+def methods_with_files(files: Iterable[str], compat: str) -> dict[str, Method]:
+    """The methods of the project together with those of files outside it, by name.
+
+    Raises:
+        UserError: see `load_method_file`.
+    """
+    return known_methods({method.name: method for file in files for method in load_method_file(file, compat)}, compat)
 
 
 def parse_variant(method: Method, text: str) -> dict[str, float | str]:
@@ -53,7 +66,7 @@ def parse_variant(method: Method, text: str) -> dict[str, float | str]:
 
 
 def parse_value(method: Method, text: str, name: str, value: str) -> float | str:
-    """One value of a variant: a number, or one of the words that the parameter allows."""
+    """One value of a variant: a number or, where the parameter lists words (a tuple as its default), one of them."""
     default = method.parameters[name]
     if isinstance(default, tuple):
         if value not in default:
@@ -63,7 +76,7 @@ def parse_value(method: Method, text: str, name: str, value: str) -> float | str
         number = float(value)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
+    if not math.isfinite(number):  # "inf" and "nan" are floats to Python
         raise UserError(f"variant '{cut(text)}' of {method.name}: {name} must be a number, got '{cut(value)}'")
     return number
 
@@ -89,17 +102,17 @@ def variant_name(values: dict[str, float | str]) -> str:
 
 
 def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
-    """Refuse variants and recipes for methods that do not exist."""
+    """Refuse variants and recipes of a suite that are for methods that do not exist."""
     for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
         choices = [*known, *STAGES] if table == "recipes" else list(known)
-        for name in (name.rpartition("/")[2] for name in names):
+        for name in (name.rpartition("/")[2] for name in names):  # a family's recipe is named FAMILY/NAME
             if name not in choices:
                 hint = nearest(name, choices)
                 raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
 
 
 def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]]:
-    """The methods to report, and the files of those from outside the project.
+    """The methods that `--methods` asks to report, and the files of those from outside the project, both by name.
 
     Raises:
         UserError: an unknown name, or a file that defines no method.
@@ -115,7 +128,7 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
         elif entry in ("default", "all"):
             chosen |= known if entry == "all" else {name: known[name] for name in DEFAULT}
         else:
-            check_name("method", entry, ["default", "all", *known])
+            check_choice("method", entry, ["default", "all", *known])
             chosen[entry] = known[entry]
     if not chosen:
         raise UserError("--methods: expected at least one name")
@@ -145,13 +158,17 @@ def exists(entry: str) -> bool:
 
 
 def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
-    """The methods of a file named on the command line; `compat` as for `methods.discover`."""
+    """The methods that a user's file defines; `compat` as for `methods.discover`.
+
+    Raises:
+        UserError: it does not exist, cannot be imported, defines none, or one with a name that cannot name a file.
+    """
     path = Path(entry)
     if not path.is_file():
         raise UserError(f"method file '{entry}' does not exist")
     try:
         found = from_file(path, compat)
-    except Exception as error:
+    except Exception as error:  # a user's code may raise anything
         raise UserError(f"method file '{entry}' cannot be imported: {named(error)}") from error
     for method in found:
         if not is_legal_name(method.name):

@@ -1,4 +1,4 @@
-"""From the words of a command line to what they mean; every wrong name is refused here, before anything runs."""
+"""The options of a command line, resolved to a `Grid`; every wrong name is refused here, before anything runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import UserError, check_name, cut
+from bench.errors import UserError, check_choice, cut
 from bench.plan.grid import Grid
 from bench.plan.methods import check_suite_methods, entries_of, known_methods, resolve_methods
 from bench.plan.suite import COMPATS, PRECISIONS, Suite
@@ -14,13 +14,13 @@ from bench.plan.suite_file import load_suite, with_recipe
 from bench.sources.examples import Embedded, Source
 from bench.sources.hub import Hub
 from bench.sources.tasks import resolve_tasks
-from bench.sources.tsv import Folder
+from bench.sources.tsv import TsvFolder
 from methods import discover
 from methods.base import Method
 
 
 def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[str, str]]:
-    """The axes of the plan that a command line asks for, and the files of methods from outside the project.
+    """What a command line asks for, and the files of methods from outside the project, by the methods' names.
 
     Args:
         options: the command line.
@@ -49,27 +49,31 @@ def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[s
 
 
 def resolve_suite(options: Namespace) -> Suite:
-    """The suite with what the command line changes in it."""
+    """The suite, with the checkpoints, precision, compat and recipe of the command line in place of its own."""
     suite = load_suite(options.suite)
-    named = {"backbone": {name: path for name, path in pairs("--backbones", options.backbones).items() if path}}
+    named = {"backbone": {name: path for name, path in parse_pairs("--backbones", options.backbones).items() if path}}
     for kind, flag, text in (("student", "--students", options.students), ("tinybert", "--tinybert", options.tinybert)):
-        named[kind] = pairs(flag, text)
+        named[kind] = parse_pairs(flag, text)
         for name, path in named[kind].items():
             if not path:
                 raise UserError(f"{flag} {name}: expected NAME=DIR")
+    # Of --backbones only NAME=DIR changes the suite; a NAME alone selects a family, see `resolve_backbones`.
     for name in (name for names in named.values() for name in names):
-        check_name("backbone", name, suite.backbones)
-    if options.precision:
-        suite = replace(suite, precision=check_name("precision", options.precision, PRECISIONS))
-    if options.compat:
-        suite = replace(suite, compat=check_name("compat", options.compat, COMPATS))
+        check_choice("backbone", name, suite.backbones)
+    for key, choices in (("precision", PRECISIONS), ("compat", COMPATS)):
+        if value := getattr(options, key):
+            suite = replace(suite, **{key: check_choice(key, value, choices)})
     if options.recipe:
         suite = with_recipe(suite, options.recipe)
     return suite.with_checkpoints(named)
 
 
-def pairs(flag: str, text: str | None) -> dict[str, str]:
-    """NAME or NAME=DIR, separated by commas."""
+def parse_pairs(flag: str, text: str | None) -> dict[str, str]:
+    """Read NAME or NAME=DIR, separated by commas; the folder is empty where none is given.
+
+    Raises:
+        UserError: there is nothing but commas.
+    """
     entries = [entry.partition("=") for entry in entries_of(text or "")]
     if text is not None and not entries:
         raise UserError(f"{flag}: expected at least one name")
@@ -82,9 +86,11 @@ def resolve_backbones(text: str | None, suite: Suite) -> list[str]:
     Raises:
         UserError: an unknown name, or a family without a checkpoint.
     """
-    named = list(pairs("--backbones", text)) or [name for name, family in suite.backbones.items() if family.checkpoint]
+    named = list(parse_pairs("--backbones", text)) or [
+        name for name, family in suite.backbones.items() if family.checkpoint
+    ]
     for name in named:
-        check_name("backbone", name, suite.backbones)
+        check_choice("backbone", name, suite.backbones)
         if not suite.backbones[name].checkpoint:
             raise UserError(
                 f"suite '{suite.name}' names no checkpoint for '{name}': give one with --backbones {name}=DIR"
@@ -96,7 +102,11 @@ def resolve_backbones(text: str | None, suite: Suite) -> list[str]:
 
 
 def resolve_seeds(options: Namespace) -> list[int]:
-    """Seeds 0..N-1, or the list given, without repeats."""
+    """The seeds of `--seeds` (0..N-1) or `--seed-list`, without repeats.
+
+    Raises:
+        UserError: none, negative, or more or larger ones than numpy takes.
+    """
     if options.seed_list is None:
         seeds = range(3 if options.seeds is None else options.seeds)
     else:
@@ -113,7 +123,11 @@ def resolve_seeds(options: Namespace) -> list[int]:
 
 
 def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> Source:
-    """Where the suite's data comes from; the hub's at the commit that was pinned."""
+    """The source of the suite's rows; the hub's at the commit that the results folder keeps to.
+
+    Raises:
+        UserError: `--glue-dir` is missing, no folder, or of no use to this suite.
+    """
     if glue_dir is not None and suite.source != "folder":
         raise UserError(f"--glue-dir: suite '{suite.name}' reads {suite.source} data; use --suite glue-local")
     if suite.source == "folder":
@@ -121,12 +135,16 @@ def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> 
             raise UserError(f"suite '{suite.name}' reads GLUE from a folder: name it with --glue-dir DIR")
         if not Path(glue_dir).is_dir():
             raise UserError(f"--glue-dir: '{glue_dir}' is not a folder")
-        return Folder(Path(glue_dir))
+        return TsvFolder(Path(glue_dir))
     return Embedded() if suite.source == "embedded" else Hub(revision=pins.get(f"datasets/{Hub.repo}"))
 
 
 def resolve_unlabelled(folder: str | None, methods: dict[str, Method]) -> Path | None:
-    """The folder of rows without labels, where a method is named that learns from them."""
+    """The folder of rows without labels, if one is given.
+
+    Raises:
+        UserError: no method of the run would learn from it, or it is no folder.
+    """
     if folder is None:
         return None
     if all(method.reads_labels for method in methods.values()):

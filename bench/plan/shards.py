@@ -1,4 +1,4 @@
-"""--shard i/n: one of n parts of a plan, for machines that share no folder."""
+"""`--shard I/N`: one of N parts of the plan, for machines that share no folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.plan.cell import Cell
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` (1..`count`) of a plan."""
+    """Part `index` (1..`count`) of the plan."""
 
     index: int
     count: int
@@ -29,12 +29,12 @@ class Shard:
         parts: list[list[Cell]] = [[] for _ in range(self.count)]
         for group in sorted(groups.values(), key=len, reverse=True):
             min(parts, key=len).extend(group)
-        mine = {cell.key for cell in parts[self.index - 1]}
+        mine = {cell.key for cell in parts[self.index - 1]}  # filtered, not returned: dealing has changed the order
         return [cell for cell in cells if cell.key in mine]
 
 
 def resolve_shard(text: str | None) -> Shard:
-    """Read "i/n"; None is the whole plan.
+    """The part that "I/N" names; None is the whole plan.
 
     Raises:
         UserError: anything else.

@@ -1,4 +1,4 @@
-"""Suites: backbones, recipes and the data source of a comparison, in one TOML file each."""
+"""A suite: the backbones, recipes and data of one comparison, as values; `suite_file` reads them from TOML."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from bench.errors import UserError, cut
 if TYPE_CHECKING:
     from methods.base import Method
 
-SOURCES = ("embedded", "folder", "hub")
+DATA_SOURCES = ("embedded", "folder", "hub")
 PRECISIONS = ("float32", "bfloat16", "float16")
 SEED_SCOPES = ("full", "heads")
 COMPATS = ("equal", "released")
-#: What numbers of a recipe may be at most; neither infinity nor "not a number" is.
+#: The largest number that a recipe may hold; comparing with it also refuses infinity and nan.
 LARGEST = 10**9
 STAGES = ("stage1", "stage2", "joint")
-#: What a method may train (`Method.checkpoint`) -> the key of a family's table that names it.
+#: Kind of checkpoint that a method trains (`Method.checkpoint`) -> the key of `[backbones.FAMILY]` that names it.
 KINDS = {"backbone": "checkpoint", "student": "student", "tinybert": "tinybert"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a stage is trained: one table `[recipes.NAME]`, where NAME is a stage or a method.
+    """Hyper-parameters of one training: a table `[recipes.NAME]`, where NAME is a stage or a method.
 
     `accumulation` is the number of parts that a batch is computed in, one after the other, to save memory; `warmup`
     the share of the steps over which the learning rate rises, before it falls; `schedule_epochs` the number of epochs
@@ -50,27 +50,31 @@ class Recipe:
             raise UserError(f"warmup must be a share of the steps, from 0 to below 1, got {cut(self.warmup)}")
 
     def spec(self) -> dict:
-        """What of it stands in keys: everything but what is as usual in the keys that most recipes leave out."""
+        """The recipe as it stands in the specs of cells, and so in their keys.
+
+        Without what most recipes leave out, where it has its default, so that cells trained before there were these
+        options keep their keys.
+        """
         usual = (("accumulation", 1), ("warmup", 0), ("schedule_epochs", 0))
         return {name: value for name, value in asdict(self).items() if (name, value) not in usual}
 
 
 @dataclass(frozen=True)
 class Family:
-    """A backbone family of a suite: its checkpoint, and the smaller models that stand beside it."""
+    """The checkpoints of one backbone family: the full encoder, and smaller ones that some methods train instead."""
 
     checkpoint: str = ""
     student: str = ""
     tinybert: str = ""
 
     def path(self, kind: str) -> str:
-        """The checkpoint of one of `KINDS`; empty where the suite names none."""
+        """The suite's name for the checkpoint of one of `KINDS`; empty where it has none."""
         return getattr(self, KINDS[kind])
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One comparison. `source` is where the data comes from; see DESIGN for the other keys.
+    """One comparison: what stands in a suite's TOML file.
 
     Attributes:
         name: the file's name without `.toml`; stands in every row.
@@ -99,21 +103,22 @@ class Suite:
     recipe: str = ""
 
     def recipe_of(self, method: Method, family: str) -> Recipe:
-        """The recipe of a method on a backbone family.
+        """The hyper-parameters of a method on a backbone family.
 
-        Its own where the suite has one, else that of the method that it trains like, else its stage's.
+        The first that the suite has: the method's own, those of the method that it trains like, those of its stage;
+        of each, the family's before the general one.
         """
         owners = (method.name, method.trains_like, method.recipe)
         names = [name for owner in owners for name in (f"{family}/{owner}", owner)]
         return next(self.recipes[name] for name in names if name in self.recipes)
 
     def with_checkpoints(self, checkpoints: dict[str, dict[str, str]]) -> Suite:
-        """The suite with checkpoints named on the command line, by kind and family.
+        """The suite with other checkpoints, given by kind (of `KINDS`) and family.
 
-        Another backbone comes without the smaller models that the suite names beside its own.
+        Another backbone drops the smaller models that the suite names beside its own: they were made from that one.
         """
         families = dict(self.backbones)
-        for kind in KINDS:
+        for kind in KINDS:  # the backbone first, because it clears the rest
             for name, path in checkpoints.get(kind, {}).items():
                 base = Family() if kind == "backbone" else families[name]
                 families[name] = replace(base, **{KINDS[kind]: path})

@@ -1,4 +1,4 @@
-"""Suite files: one comparison in TOML, read by name or path, every key and value checked."""
+"""Read a suite from its TOML file, by name or path, with every key and value checked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
-from bench.errors import UserError, check_name, cut, nearest, one_line
-from bench.plan.suite import COMPATS, LARGEST, PRECISIONS, SEED_SCOPES, SOURCES, STAGES, Family, Recipe, Suite
+from bench.errors import UserError, check_choice, cut, nearest, one_line
+from bench.plan.suite import COMPATS, DATA_SOURCES, LARGEST, PRECISIONS, SEED_SCOPES, STAGES, Family, Recipe, Suite
 
 SUITES = Path(__file__).parents[1] / "suites"
 RECIPES = Path(__file__).parents[1] / "recipes.toml"
@@ -27,19 +27,23 @@ def load_suite(name: str) -> Suite:
     Raises:
         UserError: no such suite, no valid TOML, an unknown or missing key, or a value out of range.
     """
-    path = Path(name) if name.endswith(".toml") else SUITES / f"{check_name('suite', name, available())}.toml"
-    table = read_table(path)
+    path = Path(name) if name.endswith(".toml") else SUITES / f"{check_choice('suite', name, available())}.toml"
+    table = read_toml(path)
     try:
-        if "extends" in table:
-            base = check_name("suite to extend", table.pop("extends"), available())
-            table = merged(read_table(SUITES / f"{base}.toml"), table)
-        return parse(path.stem, table)
+        if "extends" in table:  # one level: a suite that extends another cannot be extended itself
+            base = check_choice("suite to extend", table.pop("extends"), available())
+            table = merged(read_toml(SUITES / f"{base}.toml"), table)
+        return parse_suite(path.stem, table)
     except UserError as error:
         raise UserError(f"suite '{path.stem}': {error}") from error
 
 
-def read_table(path: Path) -> dict:
-    """The content of a suite file."""
+def read_toml(path: Path) -> dict:
+    """The content of a suite file, unchecked.
+
+    Raises:
+        UserError: it cannot be read, or is no TOML.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
         return tomllib.loads(text)
@@ -50,28 +54,34 @@ def read_table(path: Path) -> dict:
 
 
 def merged(base: dict, change: dict) -> dict:
-    """A suite's table with what another changes in it, table by table and key by key."""
-    both = {key: merged(base[key], value) for key, value in change.items() if is_table(base.get(key), value)}
+    """A suite's table with another's keys over its own (`extends`); tables inside are merged the same way."""
+    both = {
+        key: merged(base[key], value)
+        for key, value in change.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
     return {**base, **change, **both}
 
 
-def is_table(*values: object) -> bool:
-    """Whether all of these are tables."""
-    return all(isinstance(value, dict) for value in values)
+def parse_suite(name: str, table: dict) -> Suite:
+    """The suite that a TOML table describes, every key and value checked.
 
-
-def parse(name: str, table: dict) -> Suite:
-    """Build a suite from its TOML table, checking every key and value."""
+    Raises:
+        UserError: naming the first key or value that is wrong, and the nearest valid one.
+    """
     if not name.replace("-", "").replace("_", "").isalnum():
         raise UserError("a suite's file name may hold letters, digits, '-' and '_' only")
     check_keys(table, Suite, "key", leave_out=("name",))
-    families = {family: build(Family, f"backbones.{family}", value) for family, value in tables(table, "backbones")}
+    families = {
+        family: build_entry(Family, f"backbones.{family}", value) for family, value in subtables(table, "backbones")
+    }
     recipes = parse_recipes(table, families)
     variants = table.get("variants", {})
     if not isinstance(variants, dict) or not all(is_list_of_text(names) for names in variants.values()):
         raise UserError('[variants] must hold lists of text, such as dact = ["tau=0.005"]')
     variants = {method: tuple(names) for method, names in variants.items()}
     suite = Suite(**{**table, "name": name, "backbones": families, "recipes": recipes, "variants": variants})
+    # All types first: the checks of values below would fail on a wrong type in Python's words.
     check_types(suite)
     if not suite.title.isprintable() or not 0 < len(suite.title) <= 200:
         raise UserError(f"'title' must be one line of at most 200 characters, got {cut(repr(suite.title))}")
@@ -81,21 +91,22 @@ def parse(name: str, table: dict) -> Suite:
         if not FAMILY.fullmatch(family):
             got = cut(repr(family))
             raise UserError(f"[backbones] names a family with letters, digits, '-' and '_', at most 40, got {got}")
-    check_name("source", suite.source, SOURCES)
+    check_choice("source", suite.source, DATA_SOURCES)
     if suite.source == "embedded" and not name.startswith("embedded"):
+        # the suite's name stands in every row of every table
         raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
-    check_name("precision", suite.precision, PRECISIONS)
-    check_name("seed_scope", suite.seed_scope, SEED_SCOPES)
-    check_name("compat", suite.compat, COMPATS)
+    check_choice("precision", suite.precision, PRECISIONS)
+    check_choice("seed_scope", suite.seed_scope, SEED_SCOPES)
+    check_choice("compat", suite.compat, COMPATS)
     if missing := [stage for stage in STAGES if stage not in recipes]:
         raise UserError(f"no recipe for stage '{missing[0]}': expected a table [recipes.{missing[0]}]")
     return with_recipe(suite, suite.recipe) if suite.recipe else suite
 
 
 def with_recipe(suite: Suite, name: str) -> Suite:
-    """The suite with the tables of a named set of recipes over its own."""
+    """The suite with a set of recipes.toml (`--recipe`) in place of its own recipes of the same names."""
     sets = tomllib.loads(RECIPES.read_text(encoding="utf8"))
-    check_name("recipe", name, sets)
+    check_choice("recipe", name, sets)
     recipes = parse_recipes({"recipes": sets[name]}, suite.backbones)
     return replace(suite, recipe=name, recipes=suite.recipes | recipes)
 
@@ -103,12 +114,12 @@ def with_recipe(suite: Suite, name: str) -> Suite:
 def parse_recipes(table: dict, families: dict[str, Family]) -> dict[str, Recipe]:
     """The recipes of a table: `[recipes.NAME]` for every family, `[recipes.FAMILY.NAME]` for one."""
     recipes = {}
-    for name, value in tables(table, "recipes"):
+    for name, value in subtables(table, "recipes"):
         if name in families:
-            parts = tables({f"recipes.{name}": value}, f"recipes.{name}")
-            recipes |= {f"{name}/{part}": build(Recipe, f"recipes.{name}.{part}", entry) for part, entry in parts}
+            parts = subtables({f"recipes.{name}": value}, f"recipes.{name}")
+            recipes |= {f"{name}/{part}": build_entry(Recipe, f"recipes.{name}.{part}", entry) for part, entry in parts}
         else:
-            recipes[name] = build(Recipe, f"recipes.{name}", value)
+            recipes[name] = build_entry(Recipe, f"recipes.{name}", value)
     return recipes
 
 
@@ -117,16 +128,16 @@ def is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(entry, str) for entry in value)
 
 
-def tables(table: dict, key: str) -> Iterable[tuple[str, dict]]:
-    """The named sub-tables of a key."""
+def subtables(table: dict, key: str) -> Iterable[tuple[str, dict]]:
+    """The tables `[KEY.NAME]` of a key, by name."""
     value = table[key]
     if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
         raise UserError(f"'{key}' must hold tables [{key}.NAME]")
     return value.items()
 
 
-def build(kind: type, where: str, table: dict) -> object:
-    """An instance of a dataclass from a TOML table."""
+def build_entry(kind: type, where: str, table: dict) -> object:
+    """A `Family` or `Recipe` from its TOML table; errors start with `where` in brackets."""
     check_keys(table, kind, f"key in [{where}]")
     try:
         value = kind(**table)
@@ -137,7 +148,7 @@ def build(kind: type, where: str, table: dict) -> object:
 
 
 def check_keys(table: dict, kind: type, what: str, leave_out: tuple[str, ...] = ()) -> None:
-    """Refuse unknown keys with the nearest valid one, and missing ones by name."""
+    """Refuse keys that a dataclass has no field for, with the nearest that it has, and missing fields by name."""
     known = {f.name: f for f in fields(kind) if f.name not in leave_out}
     for key in table:
         if key not in known:
@@ -148,10 +159,11 @@ def check_keys(table: dict, kind: type, what: str, leave_out: tuple[str, ...] = 
 
 
 def check_types(value: object) -> None:
-    """Refuse plain fields of the wrong type, naming the field."""
+    """Refuse text and numbers of the wrong type in a dataclass, naming the field."""
+    # Annotations are text here (`from __future__ import annotations`); TOML writes 1.0 as 1, so a float may be an int.
     expected = {"str": str, "int": int, "float": (int, float)}
     for entry in fields(value):
         wanted = expected.get(entry.type)
         got = getattr(value, entry.name)
-        if wanted and (not isinstance(got, wanted) or isinstance(got, bool)):
+        if wanted and (not isinstance(got, wanted) or isinstance(got, bool)):  # to Python, True is a number
             raise UserError(f"'{entry.name}' must be of type {entry.type}, got {cut(repr(got))}")

@@ -82,7 +82,7 @@ def latency_rows(
 ) -> Iterator[dict[str, object]]:
     """Rows of latency.csv of one method on one saved model: every batch size at some settings of the knob."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
-    split = next(name for name in task.splits if name != "train")
+    split = task.validation_splits[0]
     saved = EarlyExitClassifier.from_pretrained(folder.model_path(spec), trained, device)
     model, examples = saved.model, load_split(grid.source, task, split, grid.limit)
     data = encode(saved.tokenizer, examples, spec["max_length"])

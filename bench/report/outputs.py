@@ -10,7 +10,7 @@ from bench.errors import UserError
 from bench.report.uptodate import stamp
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
-from bench.store.locks import alone
+from bench.store.locks import exclusive
 from bench.tables.collect import methods_of
 
 
@@ -24,7 +24,7 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
     if not folder.shared():
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
     known = methods_of(folder)
-    with alone(folder, "tables"):  # of two runs that end together, the second sees everything
+    with exclusive(folder, "tables"):  # of two runs that end together, the second sees everything
         tables = collect(folder, known)
         write_latex(folder.path / "latex", tables)
         make_writable(figures, "figures")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.store.code_hash import code, hash_of
-from bench.store.files import write_json
+from bench.store.files import read_json, write_json
 from bench.store.folder import RunFolder
 
 
@@ -27,9 +26,8 @@ def stamp(folder: RunFolder, figures: Path, made: Iterable[Path]) -> None:
 
 def is_collected(folder: RunFolder, figures: Path) -> bool:
     """Whether everything is there and made from what is in the folder now."""
-    try:
-        entry = json.loads((folder.path / "collected.json").read_text(encoding="utf8"))
-    except (OSError, ValueError):
+    entry = read_json(folder.path / "collected.json")
+    if entry is None:
         return False
     same = entry["inputs"] == inputs_of(folder) and entry["figures"] == str(figures.resolve())
     return same and all(Path(file).is_file() for file in entry["files"])

@@ -1,7 +1,8 @@
-"""One GPU for every worker: a process claims a place on a device before it looks at any, and then sees that one alone.
+"""Which device cells compute on, how many run at a time, and one GPU for every worker process.
 
-A place is a locked file: it is free again when its process ends, however it ends, and two runs on one machine see each
-other's. On a CPU there is nothing to claim.
+A worker claims a share of a GPU before it uses any, and then sees that GPU alone. A share is a locked file: it is free
+again when its process ends, however it ends, and two runs on one machine see each other's. On a CPU there is nothing
+to claim.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import UserError, cut
 
-#: No machine or cluster runs more cells at a time.
+#: No machine or cluster runs more cells at a time: a larger --jobs is a slip.
 MOST_JOBS = 10_000
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -33,7 +34,7 @@ def visible_devices() -> list[str]:
     return named[:count] if named else [str(number) for number in range(count)]
 
 
-def claim_device(devices: Sequence[str], jobs: int, places: Path | None = None) -> str | None:
+def claim_device(devices: Sequence[str], jobs: int, folder: Path | None = None) -> str | None:
     """Make one GPU the only one that this process sees; call it before anything uses CUDA.
 
     The devices fill up evenly: every device gets its first process before any gets a second.
@@ -41,20 +42,20 @@ def claim_device(devices: Sequence[str], jobs: int, places: Path | None = None) 
     Args:
         devices: names of the GPUs, as `visible_devices` gives them; none on a CPU.
         jobs: how many processes share them.
-        places: folder of the locks; one for each user of the machine by default.
+        folder: where the locks are; one for each user of the machine by default.
 
     Returns:
         The device's name; None on a CPU.
     """
     if not devices:
         return None
-    places = places or Path(tempfile.gettempdir()) / f"early-exit-bench-{os.getuid()}"
-    places.mkdir(parents=True, exist_ok=True)
+    folder = folder or Path(tempfile.gettempdir()) / f"early-exit-bench-{os.getuid()}"
+    folder.mkdir(parents=True, exist_ok=True)
     for turn in range(-(-jobs // len(devices))):
         for device in devices:
-            if _lock(places / f"{device.replace('/', '-')}.{turn}"):
+            if _lock(folder / f"{device.replace('/', '-')}.{turn}"):
                 return _see_only(device)
-    # another run holds places, too: share a device with it rather than wait
+    # other runs hold shares, too: share a device with them rather than wait
     return _see_only(devices[os.getpid() % len(devices)])
 
 
@@ -76,7 +77,7 @@ def _see_only(device: str) -> str:
 
 
 def check_backend(options: Namespace) -> None:
-    """Refuse what no backend can do, before anything is read.
+    """Refuse options of workers and backends that make no sense, before anything is read.
 
     Raises:
         UserError: naming the option.
@@ -94,7 +95,7 @@ def check_backend(options: Namespace) -> None:
 
 
 def resolve_devices(options: Namespace) -> list[str]:
-    """The devices to measure on: the one that is named, or for `auto` all kinds that this machine has."""
+    """The devices that `--measure-latency` measures on: the one named, or for `auto` all that this machine has."""
     _, device = resolve_workers(options)
     return ["cpu", "cuda"] if options.device == "auto" and device == "cuda" else [device]
 
@@ -108,11 +109,11 @@ def resolve_workers(options: Namespace) -> tuple[int, str]:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return options.jobs or places_of(device), device
+    return options.jobs or count_processors(device), device
 
 
-def places_of(device: str) -> int:
-    """How many GPUs, or cores, this process may use."""
+def count_processors(device: str) -> int:
+    """How many GPUs, or CPU cores, this process may use: cells at a time unless --jobs says otherwise."""
     import torch
 
     if device == "cuda":

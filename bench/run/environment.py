@@ -1,4 +1,4 @@
-"""What a cell ran on: machine, packages, commit. Rows carry its id, the description is a file of its own."""
+"""The environment that a cell ran in: machine, packages and commit, as a description and its hash."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout that this code runs from, marked where it was changed since; empty outside one."""
+    """The git commit that this code was checked out from, marked `-dirty` if changed since; empty without git."""
     folder = Path(__file__).parents[2]
     try:
         described = subprocess.run(

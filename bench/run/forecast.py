@@ -1,9 +1,8 @@
-"""What a plan will cost before it runs: hours, disk and the time it ends, measured where possible, else counted."""
+"""What `--plan` says a plan will cost: hours, disk space and the time it ends, from measured cells or FLOP counts."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ import torch
 from transformers import AutoModel, PreTrainedConfig
 
 from bench.errors import UserError
-from bench.models.costs import backbone_macs
+from bench.models.costs import backbone_macs, example_macs
 from bench.models.loading import load_config
 from bench.models.training import keeps_features
 from bench.plan.cell import Cell
@@ -22,6 +21,7 @@ from bench.plan.grid import Grid
 from bench.plan.methods import full_variant, known_methods
 from bench.plan.suite import Recipe
 from bench.run.environment import processor
+from bench.run.estimator import Estimator
 from bench.run.progress import clock_time
 from bench.run.todo import Todo
 from bench.sources.checkpoints import Checkpoint
@@ -31,19 +31,19 @@ from bench.store.folder import RunFolder
 from methods.base import ExitSpec, Method
 from methods.blocks import exit_of
 
-#: Lengths are not tokenised for a forecast: English has about this many characters a token.
+#: Characters of English per token: tokenising for a forecast would take too long.
 CHARACTERS = 4
-#: A backward pass costs two forward passes.
+#: Forward passes that a training step costs: the backward pass counts as two.
 TRAINED = 3
 #: The share of a matrix product's speed that training reaches, where nothing has been measured here.
 REACHED = 0.4
-#: Nobody waits for a hundred years, and no calendar has ten thousand.
+#: Longer forecasts than a hundred years are cut: `datetime` ends with the year 9999.
 LONGEST = 100 * 365 * 86400.0
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The cost of what is left of a plan.
+    """What the rest of a plan will cost.
 
     Attributes:
         wall: seconds until the last cell ends.
@@ -71,12 +71,12 @@ class Forecast:
 
 
 def forecast(
-    grid: Grid, todo: Todo, folder: RunFolder, device: str, jobs: int, places: int, save_models: bool
+    grid: Grid, todo: Todo, folder: RunFolder, device: str, jobs: int, processors: int, save_models: bool
 ) -> Forecast:
-    """Predict what is left of a plan.
+    """What the rest of a plan will cost on this machine.
 
-    Time is predicted from cells in the folder that have run on a processor and device like this one, method by method
-    where there are some of the method; if none has, from the multiply-adds and a matrix product timed now.
+    Time is predicted from cells in the folder that have run on a processor and device like this one; if none has,
+    from the multiply-adds and a matrix product timed now.
 
     Args:
         grid: the plan.
@@ -84,43 +84,43 @@ def forecast(
         folder: where it runs.
         device: "cpu" or "cuda".
         jobs: cells at a time.
-        places: GPUs or cores that they share.
+        processors: GPUs or cores that they share.
         save_models: whether all models are kept.
     """
     cells = [cell for cell in todo.pending if not cell.skip]
-    macs = Alike(cell_macs, grid)
+    macs = PerKind(cell_macs, grid)
     known = {cell.spec["checkpoint"]: cell.checkpoint for cell in (*todo.pending, *todo.finished) if cell.checkpoint}
-    speeds = measured_speeds(grid, known, folder, device)
-    if speeds:
-        # what shares a device was slower when it was measured, too
-        wall = sum(macs.of(cell) / speeds.get(cell.spec["method"], speeds[""]) for cell in cells) / jobs
+    estimator = measured_cells(grid, known, folder, device)
+    if estimator.seconds:
+        # cells that share a device shared it when they were measured, too: no need to count processors
+        wall = sum(estimator.predict(cell.spec, macs.of(cell)) for cell in cells) / jobs
         source = "from the speed of the cells that have run here, if as many ran at a time"
     else:
         speed = REACHED * product_speed(device, grid.suite.precision)
-        wall = sum(map(macs.of, cells)) / speed / min(jobs, places)
+        wall = sum(map(macs.of, cells)) / speed / min(jobs, processors)
         rate = 2 * speed / REACHED / 1e9
         source = f"from the FLOP count, at {REACHED:g} of the {rate:.0f} GFLOP/s of a matrix product"
     models = [4 * parameters(cell.checkpoint) for cell in cells]
     kept = sum(models) if save_models else (jobs + 1) * max(models, default=0)
-    return Forecast(wall, wall * min(jobs, places), source, sum(map(Alike(trace_bytes, grid).of, cells)), kept)
+    return Forecast(wall, wall * min(jobs, processors), source, sum(map(PerKind(trace_bytes, grid).of, cells)), kept)
 
 
-class Alike:
-    """A number of cells of one plan that is the same for all seeds, computed once."""
+class PerKind:
+    """A number of each cell of a plan, computed once for all seeds, which have it in common."""
 
     def __init__(self, function: Callable[[Cell, Grid], float], grid: Grid) -> None:
         self.function, self.grid, self.known = function, grid, {}
 
     def of(self, cell: Cell) -> float:
-        """The number of a cell."""
+        """The number of a cell, from the first cell of its kind that was asked about."""
         kind = tuple(cell.spec[name] for name in ("backbone", "task", "method", "variant"))
         if kind not in self.known:
             self.known[kind] = self.function(cell, self.grid)
         return self.known[kind]
 
 
-def measured_speeds(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolder, device: str) -> dict[str, float]:
-    """Multiply-adds per second of the cells in a folder by method, and of all ("" as their name); empty without any.
+def measured_cells(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolder, device: str) -> Estimator:
+    """Seconds per multiply-add, learnt from the cells in a folder that have run on a machine like this one.
 
     Those of the plan's tasks; where it has none, those of other tasks whose data are at hand.
 
@@ -130,25 +130,23 @@ def measured_speeds(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunF
         folder: where cells have run.
         device: "cpu" or "cuda".
     """
-    counted, macs, seconds, lost = Alike(cell_macs, grid), defaultdict(float), defaultdict(float), set()
+    macs, estimator, without_data = PerKind(cell_macs, grid), Estimator(), set()
     ran, tasks = ran_here(grid, checkpoints, folder, device), {task.id for task in grid.tasks}
     for record in [record for record in ran if record["spec"]["task"] in tasks] or ran:
         spec = record["spec"]
-        if spec["task"] in lost:
+        if spec["task"] in without_data:
             continue
         try:
-            amount = counted.of(Cell(spec, checkpoints[spec["checkpoint"]], None))
+            amount = macs.of(Cell(spec, checkpoints[spec["checkpoint"]], None))
         except UserError:
-            lost.add(spec["task"])
-            continue
-        for name in (spec["method"], ""):
-            macs[name] += amount
-            seconds[name] += record["seconds"]["all"]
-    return {name: macs[name] / seconds[name] for name in macs if seconds[name] > 0}
+            without_data.add(spec["task"])
+        else:
+            estimator.learn(spec, record["seconds"]["all"], amount)
+    return estimator
 
 
 def ran_here(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolder, device: str) -> list[dict]:
-    """The records of cells that have run on a processor, or GPU, like this one; see `measured_speeds`."""
+    """The records of cells that have run on a processor, or GPU, like this one; see `measured_cells`."""
     here = processor() if device == "cpu" else torch.cuda.get_device_name(0)
     methods = known_methods(grid.methods)
     return [
@@ -170,7 +168,7 @@ def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
 
 
 def cell_macs(cell: Cell, grid: Grid) -> float:
-    """Multiply-adds of training and tracing a cell."""
+    """Multiply-adds of training and tracing a cell, for a forecast."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
     config, recipe = load_config(cell.checkpoint), Recipe(**spec["recipe"])
     forward = {
@@ -187,7 +185,7 @@ def cell_macs(cell: Cell, grid: Grid) -> float:
         passes = recipe.epochs  # dropout makes every pass another one, or exits read more than what is kept
     else:
         passes = read
-    traced = sum(value for split, value in forward.items() if split != "train")
+    traced = sum(forward[split] for split in task.validation_splits)
     return kept / layers * (passes * forward["train"] + traced) + method.has_teacher * taught * forward["train"]
 
 
@@ -199,14 +197,14 @@ def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) ->
 
 def forward_macs(config: PreTrainedConfig, tokens: np.ndarray) -> float:
     """Multiply-adds of one pass over examples of so many tokens [n], without exits."""
-    macs = backbone_macs(config)
-    layer = macs["token"] * tokens.sum() + macs["pair"] * (tokens**2).sum()
-    return float(macs["embedding"] * tokens.sum() + config.num_hidden_layers * layer)
+    layers = config.num_hidden_layers
+    macs = {**backbone_macs(config), "exits": [[0, 0, 0]] * layers}
+    return float(example_macs(macs, np.full(len(tokens), layers), tokens).sum())
 
 
 @cache
 def token_counts(source: Source, task: str, split: str, limit: int | None, max_length: int) -> np.ndarray:
-    """About how many tokens each example of a split has, float64 [n]."""
+    """Tokens of each example of a split, estimated from its characters: float64 [n]."""
     rows = load_split(source, TASKS[task], split, limit)
     characters = np.array([len(text) for text in rows.text_a], dtype=np.float64)
     if rows.text_b is not None:
@@ -215,9 +213,9 @@ def token_counts(source: Source, task: str, split: str, limit: int | None, max_l
 
 
 @cache
-def product_speed(device: str, precision: str, size: int | None = None) -> float:
+def product_speed(device: str, precision: str) -> float:
     """Multiply-adds per second of a product of square matrices on one thread, or on the GPU."""
-    size = size or (4096 if device == "cuda" else 1024)
+    size = 4096 if device == "cuda" else 1024
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     matrix = torch.ones(size, size, device=device, dtype=getattr(torch, precision))
@@ -240,6 +238,7 @@ def parameters(checkpoint: Checkpoint) -> int:
 def trace_bytes(cell: Cell, grid: Grid) -> int:
     """Size of the traces of a cell: logits and halting values of every layer in float32, and three numbers a row."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
-    splits = [split for split in task.splits if split != "train"]
-    rows = sum(len(token_counts(grid.source, task.id, s, spec["limit"], spec["max_length"])) for s in splits)
+    rows = sum(
+        len(token_counts(grid.source, task.id, s, spec["limit"], spec["max_length"])) for s in task.validation_splits
+    )
     return rows * (4 * load_config(cell.checkpoint).num_hidden_layers * (task.num_labels + 1) + 24)

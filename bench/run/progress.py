@@ -1,43 +1,19 @@
-"""A progress display that tells the truth: what runs, what is done, what failed, and when it ends."""
+"""The progress display of a run: what is running, done and failed, and how long the rest will take."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import defaultdict
 
 from tqdm import tqdm
 
 from bench.plan.cell import Cell
+from bench.run.estimator import Estimator
 
 #: Seconds between two lines where the output is no terminal.
 LINE_EVERY = 30.0
-#: Seconds between two looks at the state, where it is one.
-LOOK_EVERY = 0.5
-
-
-class Estimator:
-    """Predicts the time that is left from measured cell times: cells of one panel and method take about as long."""
-
-    def __init__(self) -> None:
-        self.totals: dict[tuple, float] = defaultdict(float)
-        self.counts: dict[tuple, int] = defaultdict(int)
-
-    def learn(self, spec: dict, seconds: float) -> None:
-        """Take in the measured time of a cell, as evidence for its method here, on other tasks, and for any cell."""
-        for group in self._groups(spec):
-            self.totals[group] += seconds
-            self.counts[group] += 1
-
-    def predict(self, spec: dict) -> float | None:
-        """Seconds that a cell will take, from the closest group that was measured; None before anything was."""
-        known = (group for group in self._groups(spec) if group in self.counts)
-        return next((self.totals[group] / self.counts[group] for group in known), None)
-
-    @staticmethod
-    def _groups(spec: dict) -> list[tuple]:
-        panel = (spec["method"], spec["backbone"], spec["task"])
-        return [panel, panel[:2], panel[:1], ()]
+#: Seconds between two updates of the line on a terminal.
+UPDATE_EVERY = 0.5
 
 
 class Progress:
@@ -56,28 +32,28 @@ class Progress:
         self.running: dict[str, tuple[Cell, float]] = {}
         self.failed = 0
         self.total, self.done = len(pending) + finished, finished
-        self.started = self.last_line = self.last_look = time.monotonic()
+        self.started = self.last_line = self.last_update = time.monotonic()
         self.bar = None
         if sys.stderr.isatty():
             style = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed} {postfix}"
             self.bar = tqdm(total=self.total, initial=finished, bar_format=style, dynamic_ncols=True)
 
-    def add(self, cell: Cell) -> None:
-        """A finished cell has to be run again: somebody needs its model."""
+    def reopen(self, cell: Cell) -> None:
+        """Count a finished cell as waiting again: another cell needs its model."""
         self.waiting[cell.key] = cell
         self.done -= 1
 
     def start(self, cell: Cell) -> None:
-        """A cell was handed to a worker."""
+        """Count a cell as running: a worker has it."""
         self.running[cell.key] = (self.waiting.pop(cell.key, cell), time.monotonic())
 
-    def back(self, cell: Cell) -> None:
-        """A running cell has to be run again."""
+    def requeue(self, cell: Cell) -> None:
+        """Count a running cell as waiting again: it has to be run once more."""
         self.running.pop(cell.key)
         self.waiting[cell.key] = cell
 
     def finish(self, cell: Cell, record: dict) -> None:
-        """A cell has its record."""
+        """Count a cell as done, and learn from the time it took."""
         self.running.pop(cell.key, None)
         self.waiting.pop(cell.key, None)
         self.done += 1
@@ -91,6 +67,7 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Predicted seconds until the last cell ends; None as long as nothing is known."""
+        # as if the work left were shared evenly: near the end fewer cells are left than could run
         now, left = time.monotonic(), 0.0
         for cell in self.waiting.values():
             predicted = self.estimator.predict(cell.spec)
@@ -108,9 +85,9 @@ class Progress:
             elsewhere: how many cells other runs are working on.
         """
         now = time.monotonic()
-        if now - self.last_look < LOOK_EVERY:
+        if now - self.last_update < UPDATE_EVERY:
             return
-        self.last_look = now
+        self.last_update = now
         state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
         if elsewhere:
             state += f"; {elsewhere} in another run"
@@ -122,12 +99,12 @@ class Progress:
             print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}", file=sys.stderr, flush=True)
 
     def running_now(self) -> str:
-        """The cells in the workers' hands with their ages."""
+        """The running cells and for how long each has run, in words."""
         now = time.monotonic()
         return "; ".join(f"{cell.label} ({now - start:.0f} s)" for cell, start in self.running.values()) or "nothing"
 
     def remaining(self) -> str:
-        """The predicted rest of the run in words."""
+        """The predicted time until the run ends, in words."""
         left = self.seconds_left()
         return "time left: not measured yet" if left is None else f"about {clock_time(left)} left"
 
@@ -139,7 +116,7 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the terminal in order."""
+        """End the bar, so that what is printed next has a line of its own."""
         if self.bar is not None:
             self.bar.close()
 

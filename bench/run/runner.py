@@ -1,11 +1,12 @@
-"""What is left of a plan, and running it: failures recorded, finished work never repeated."""
+"""Running what is left of a plan, from start to end: failures are recorded, finished work is never repeated."""
 
 from __future__ import annotations
 
 import sys
 
 from bench.run.backends import Backend
-from bench.run.progress import Estimator, Progress
+from bench.run.estimator import Estimator
+from bench.run.progress import Progress
 from bench.run.scheduler import Scheduler
 from bench.run.todo import Todo, is_open
 from bench.run.work import Work
@@ -28,7 +29,7 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
         How many cells of the plan have failed.
     """
     locks = Locks(work.folder)
-    clear(todo, work, locks, force)
+    clear_unfinished(todo, work, locks, force)
     estimator = Estimator()
     for record in work.folder.records():
         if record["status"] == "ok":
@@ -46,7 +47,7 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
 
 
 def tidy(todo: Todo, folder: RunFolder) -> None:
-    """Record why the cells are not run that have a reason, and drop models that a killed run has left behind."""
+    """Before a run: write records of skipped cells, and delete models that a killed run has left behind."""
     for cell in todo.finished:
         if cell.skip:
             record = record_of(cell, "skipped", cell.skip)
@@ -56,8 +57,8 @@ def tidy(todo: Todo, folder: RunFolder) -> None:
             remove(folder.checkpoint_path(cell.start))
 
 
-def clear(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
-    """Take away what unfinished cells have left, so that a record which appears from now on is news from another run.
+def clear_unfinished(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
+    """Before a run: delete the records of its unfinished cells, so that any record seen later is another run's result.
 
     What another run works on, or has finished by now, is left alone. Damaged files are kept, in a folder where nothing
     reads them.
@@ -66,8 +67,8 @@ def clear(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
     for cell in todo.pending:
         if locks.take(cell.key):
             for path in folder.damaged_of(cell.key):
-                place = folder.set_aside(path)
-                print(f"not as it was written, set aside as {place}: {cell.label}", file=sys.stderr)
+                moved = folder.set_aside(path)
+                print(f"not as it was written, set aside as {moved}: {cell.label}", file=sys.stderr)
             if force or is_open(cell, folder, True, work.save_models):
-                folder.clear(cell.key)
+                folder.remove_record(cell.key)
             locks.drop(cell.key)

@@ -1,4 +1,4 @@
-"""Which cell runs next: in the order of the plan, after the model that it starts from, and in no other run as well."""
+"""Which cell runs next: in the order of the plan, after the cell whose model it starts from, and in one run only."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LOOK_EVERY = 0.5
 
 
 class Scheduler:
-    """Hands ready cells to a backend.
+    """Hands cells to a backend as soon as they can start, until none is left.
 
-    A cell whose worker was killed is tried once more, last and alone, since its neighbours may have taken the memory.
+    A cell whose worker was killed is tried once more, with no other beside it: they may have taken the memory.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class Scheduler:
             if self.in_flight:
                 done, _ = wait(self.in_flight, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
                 for future in done:
-                    self.take(future)
-            elif self.elsewhere or self.ready:  # other runs have the rest, or no place for cells is there
+                    self.conclude(future)
+            elif self.elsewhere or self.ready:  # other runs have the rest, or there are no workers now
                 time.sleep(LOOK_EVERY)
             self.progress.refresh(len(self.elsewhere))
             if self.fail_fast and self.progress.failed:
                 return
 
     def fill(self) -> None:
-        """Give every idle place a cell."""
+        """Give the backend as many cells as it can run at a time."""
         if time.monotonic() - self.looked > LOOK_EVERY:
             self.looked = time.monotonic()
             self.progress.jobs = self.backend.capacity()
@@ -93,15 +93,15 @@ class Scheduler:
             self.in_flight[self.backend.submit(cell, self.work, needed)] = cell
 
     def train_again(self, cell: Cell) -> None:
-        """Put the model that a cell starts from before it: another run, which did not need it, has dropped it."""
+        """Queue the cell whose model a cell needs, before it: another run, which did not need it, has deleted it."""
         self.blocked.setdefault(cell.start, []).append(cell)
         if cell.start not in self.unsettled:
             self.unsettled.add(cell.start)
-            self.progress.add(self.models[cell.start])
+            self.progress.reopen(self.models[cell.start])
             self.ready.appendleft(self.models[cell.start])
 
-    def take(self, future: Future) -> None:
-        """Deal with a cell that has ended, one way or another."""
+    def conclude(self, future: Future) -> None:
+        """Deal with a cell that has ended: take its record, try it again, or record its failure."""
         cell = self.in_flight.pop(future)
         try:
             record = self.backend.result(future)
@@ -119,24 +119,24 @@ class Scheduler:
         else:
             if self.lost_its_start(cell, record):
                 self.tried_twice.add(cell.key)
-                self.work.folder.clear(cell.key)
+                self.work.folder.remove_record(cell.key)
                 self.put_back(cell)
                 self.train_again(cell)
             else:
                 self.finish(cell, record)
 
     def put_back(self, cell: Cell) -> None:
-        """Let go of a cell that has to be run again."""
-        self.progress.back(cell)
+        """Unlock a cell that has to be run again."""
+        self.progress.requeue(cell)
         self.locks.drop(cell.key)
 
     def lost_its_start(self, cell: Cell, record: dict) -> bool:
-        """Whether a cell failed because another run, which did not need it, dropped the model just then."""
+        """Whether a cell failed because another run, which did not need its starting model, deleted that just then."""
         failed = record["status"] == "failed" and cell.key not in self.tried_twice
         return failed and cell.start is not None and not self.work.folder.has_model(cell.start)
 
     def finish(self, cell: Cell, record: dict) -> None:
-        """Note a result, release the cells that waited for it, and drop the model that nobody needs any more."""
+        """Count a cell as done, queue the cells that waited for it, and delete the model that none needs any more."""
         self.locks.drop(cell.key)
         self.unsettled.discard(cell.key)
         self.progress.finish(cell, record)
@@ -155,7 +155,7 @@ class Scheduler:
                 remove(self.work.folder.checkpoint_path(cell.start))
 
     def fail(self, cell: Cell, reason: str) -> None:
-        """Record the failure of a cell that could not say so itself."""
+        """Write the record of a cell that failed before it could write one."""
         record = record_of(cell, "failed", reason)
         self.work.folder.write_record(record)
         self.finish(cell, record)

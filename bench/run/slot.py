@@ -1,4 +1,4 @@
-"""A place for one cell at a time: a worker process that stays warm, is ended when a cell hangs, and replaced."""
+"""A worker process that runs one cell at a time: kept warm between cells, ended and replaced when one hangs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CellHung(Exception):
 
 
 class CellRefused(Exception):
-    """A worker lacks what a cell needs; its backend knows now, and sends it the next time."""
+    """A worker lacks the model that a cell starts from; the backend sends it along the next time."""
 
 
 class Slot:
@@ -84,7 +84,7 @@ class Slot:
         return record
 
     def warm(self) -> ProcessPoolExecutor:
-        """The worker process, started and ready."""
+        """The worker process, started if there is none; everything that a cell needs is imported."""
         with self.lock:
             if self.stopped:
                 raise CellDied("the run was stopped")
@@ -114,7 +114,7 @@ class Slot:
 
 
 def call(function: str, cell: Cell, work: Work, keep_model: bool) -> dict:
-    """Run a cell in this process."""
+    """Run a cell in this process, by the name of the function that does."""
     return pkgutil.resolve_name(function)(cell, work, keep_model)
 
 

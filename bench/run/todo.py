@@ -1,4 +1,4 @@
-"""What is left of a plan: the cells that have not ended, and the models that they start from."""
+"""Which cells of a plan are still to be run, and which models they start from."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Todo:
 def find_todo(
     cells: Sequence[Cell], folder: RunFolder, force: bool = False, retry: bool = True, save_models: bool = False
 ) -> Todo:
-    """Which cells of a plan must run: unfinished ones, and starting models that are needed and no longer kept.
+    """The cells of a plan to run: unfinished ones, and those whose models are needed again and no longer kept.
 
     Args:
         cells: the plan.
@@ -39,7 +39,7 @@ def find_todo(
         save_models: a finished cell whose model was not saved is unfinished.
     """
     todo = Todo()
-    written = folder.written()  # to look for a file that is not there, for every cell, would take most of the time
+    written = folder.recorded()  # listed once: asking for every cell's file would take most of the time of a plan
     unfinished = {
         cell.key
         for cell in cells

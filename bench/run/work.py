@@ -1,4 +1,4 @@
-"""Where cells are worked on; nothing in it changes a number, and every process that has to do with cells imports it."""
+"""Where cells run: what a worker gets beside the cell itself. Every process that handles cells imports this file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """Where and on what cells run; nothing here changes a number.
+    """What a worker needs to know to run any cell of a run; nothing here changes a number.
 
     Attributes:
         folder: where records and traces go.

@@ -1,4 +1,4 @@
-"""Running one cell: load, train, trace, record. Imported in worker processes only; all it knows is in the spec."""
+"""What a worker does for a cell: load, train, trace, and write the record. Too heavy to import anywhere else."""
 
 from __future__ import annotations
 
@@ -20,19 +20,25 @@ from bench.halting.sweep import point_rows, sweep
 from bench.models.card import describe
 from bench.models.costs import model_macs, training_bytes
 from bench.models.loading import (
-    _pretrained,
     encoded,
     fresh_backbone,
     load_config,
+    pretrained,
     tokenizer,
 )
-from bench.models.memory import forget_peak, is_out_of_memory, make_room, peak_mb, too_little
+from bench.models.memory import (
+    is_out_of_memory,
+    out_of_memory_error,
+    peak_gpu_memory_mb,
+    release_memory,
+    reset_peak_memory,
+)
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import inference_batch, train
 from bench.plan.cell import Cell
-from bench.plan.methods import full_variant, rule_spec
+from bench.plan.methods import full_variant, methods_with_files, rule_spec
 from bench.plan.suite import Recipe
 from bench.run.environment import environment
 from bench.run.work import Work
@@ -44,7 +50,6 @@ from bench.statistics.metrics import evaluate_predictions
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
-from methods import discover, from_file
 from methods.base import Method
 
 
@@ -72,18 +77,18 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
         entry = record_of(cell, "failed", why) | {"traceback": traceback.format_exc()}
     entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    entry["environment"] = environment_of(work)
+    entry["environment"] = environment_id(work)
     work.folder.write_record(entry)
     return entry
 
 
 def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
-    """The work of a cell; what it returns goes into the record.
+    """Train and trace a cell, with smaller parts of batches if memory runs out; gives the results for its record.
 
-    Where memory does not suffice it is tried once more, every batch in twice as many parts.
+    The second attempt computes every batch in twice as many parts.
 
     Raises:
-        UserError: that does not suffice either.
+        UserError: memory runs out again.
     """
     if work.device == "cpu":
         torch.set_num_threads(1)  # sums in another order would change the numbers
@@ -94,20 +99,21 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-    make_room()  # only here: the error holds on to everything that the attempt had made
+    # not inside the except block: the error's traceback keeps all tensors of the failed attempt alive
+    release_memory()
     try:
         return attempt(cell, work, keep_model, smaller)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         rows, needed = needed_memory(cell, work, smaller)
-        raise too_little(work.device, needed, rows, smaller.accumulation) from error
+        raise out_of_memory_error(work.device, needed, rows, smaller.accumulation) from error
 
 
 def needed_memory(cell: Cell, work: Work, recipe: Recipe) -> tuple[int, int]:
-    """How many rows a cell's training computes at once with a recipe, and an estimate of the bytes that this takes."""
+    """Rows that a cell's training computes at once with a recipe, and an estimate of the bytes that they take."""
     method = all_methods(work.method_files, cell.spec["compat"])[cell.spec["method"]]
-    backbone, precision = _pretrained(cell.checkpoint), cell.spec["precision"]
+    backbone, precision = pretrained(cell.checkpoint), cell.spec["precision"]
     is_trained = method.trains("backbone", backbone.num_layers, backbone.num_layers)
     length = int(rows_of(cell, work, "train")[1].lengths.max())
     reading = inference_batch(recipe.accumulation)
@@ -117,8 +123,8 @@ def needed_memory(cell: Cell, work: Work, recipe: Recipe) -> tuple[int, int]:
 
 
 def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
-    """Train and trace a cell with a recipe."""
-    forget_peak(work.device)
+    """Train and trace a cell with one recipe; gives the results for its record."""
+    reset_peak_memory(work.device)
     spec, task = cell.spec, TASKS[cell.spec["task"]]
     method = all_methods(work.method_files, spec["compat"])[spec["method"]]
     if method.content != spec.get("content", ""):
@@ -140,10 +146,9 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     seen = train(model, method, variant, data, recipe, order, *how, teacher)
     trained = time.perf_counter()
 
-    splits = [split for split in task.splits if split != "train"]
-    traced = {split: trace_split(cell, work, model, method, split, recipe.accumulation) for split in splits}
+    traced = {s: trace_split(cell, work, model, method, s, recipe.accumulation) for s in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
-    panel = load_config(cell.panel_checkpoint)
+    panel = load_config(cell.family_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
     found = {
         "traces": {split: digest for split, (digest, _) in traced.items()},
@@ -152,7 +157,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
         "panel_layers": panel.num_hidden_layers,
         "macs": model_macs(model, panel),
         "accumulation": recipe.accumulation,
-        "peak_gpu_memory_mb": peak_mb(work.device),
+        "peak_gpu_memory_mb": peak_gpu_memory_mb(work.device),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "examples_seen": seen,
         "examples_per_second": round(seen / seconds["train"], 1),
@@ -185,7 +190,7 @@ def trace_split(
         The sha256 of the trace, and the GLUE metrics without early exit, by the `evaluate` library.
     """
     examples, data = rows_of(cell, work, split)
-    trace = record(model, examples, data, work.device, cell.spec["precision"], inference_batch(parts))
+    trace = trace_model(model, examples, data, work.device, cell.spec["precision"], inference_batch(parts))
     if not np.isfinite(trace.logits[:, -1]).all():
         raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
     digest = trace.save(work.folder.trace_path(cell.key, split))
@@ -213,7 +218,7 @@ def constant_label(task: Task, labels: np.ndarray) -> float:
 
 
 def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
-    """A split of a cell's task and its tokens."""
+    """The examples and tokens of a split of a cell's task."""
     spec = cell.spec
     source = WithUnlabelled(work.source, work.unlabelled) if "unlabelled" in spec else work.source
     return encoded(source, spec["task"], split, spec["limit"], cell.checkpoint, spec["max_length"])
@@ -224,12 +229,12 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
 
 @cache
 def all_methods(files: tuple[str, ...], compat: str) -> dict[str, Method]:
-    """The methods of the project and of files outside it."""
-    return {**discover(compat), **{method.name: method for file in files for method in from_file(Path(file), compat)}}
+    """The methods of the project and of files outside it, imported once per process."""
+    return methods_with_files(files, compat)
 
 
 @cache
-def environment_of(work: Work) -> str:
+def environment_id(work: Work) -> str:
     """The id of this process's environment, whose description is in environments/."""
     name, description = environment(work.device)
     path = work.folder.environment_path(name)

@@ -1,4 +1,4 @@
-"""Which pre-trained checkpoint is meant, checked and identified without loading it."""
+"""Find a pre-trained checkpoint by name, check it and identify it by a hash or commit, without loading it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")
 #: What of a hub repository is fetched: config, tokenizer and weights in safetensors, nothing that could hold code.
 COUNTED = (".json", ".txt", ".model", ".safetensors", ".codes", ".bpe", ".vocab", ".tiktoken")
 HUB_FILES = [f"*{suffix}" for suffix in COUNTED]
-WAYS = (
-    "--prepare on a machine with network fills the cache",
-    "name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)",
-)
+FILL_CACHE = "--prepare on a machine with network fills the cache"
+NAME_FOLDER = "name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)"
+#: Weight files that can run code when loaded.
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -38,7 +37,7 @@ class Checkpoint:
         return Path(self.path).is_dir()
 
     def fingerprint(self) -> str:
-        """What identifies the weights, config and tokenizer: a hash of a folder's files, or the hub's commit.
+        """The identity of weights, config and tokenizer: a hash of a folder's files, or the hub's commit.
 
         Raises:
             UserError: see `check_folder`; or neither a folder nor known to the hub or its cache.
@@ -49,11 +48,11 @@ class Checkpoint:
         return hub_commit(self.path, self.revision)
 
     def pinned(self) -> Checkpoint:
-        """The same at the very commit that its revision means now; a folder is what it is."""
+        """The checkpoint at the commit that its revision names now, so that it stays the same; a folder as it is."""
         return self if self.is_local else replace(self, revision=self.fingerprint())
 
     def folder(self) -> Path:
-        """Where its files are on this machine, downloaded if need be.
+        """The folder with its files on this machine, downloaded if need be.
 
         Raises:
             UserError: they cannot be had, or see `check_folder`.
@@ -65,7 +64,7 @@ class Checkpoint:
         return self.is_local or is_cached(self.path, self.revision)
 
     def config_folder(self) -> Path:
-        """Where its config.json is on this machine; nothing else of it need be there.
+        """A folder with its config.json on this machine, without downloading the weights.
 
         Raises:
             UserError: it cannot be had.
@@ -73,12 +72,15 @@ class Checkpoint:
         return Path(self.path) if self.is_local else hub_config(self.path, self.revision)
 
 
-def resolve(name: str, pins: dict[str, str] | None = None) -> Checkpoint:
+def find_checkpoint(name: str, pins: dict[str, str] | None = None) -> Checkpoint:
     """The checkpoint that a suite or the command line names: embedded, a folder, or a hub repository.
 
     Args:
         name: a name of the embedded suite, a folder, REPOSITORY or REPOSITORY@REVISION.
-        pins: name -> commit, of those that a results folder keeps to.
+        pins: name -> commit that a results folder keeps to.
+
+    Raises:
+        UserError: the name is that of a folder, and there is none.
     """
     if name in embedded.CHECKPOINTS:
         return Checkpoint(str(embedded.checkpoint(name)))
@@ -109,7 +111,7 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{where}: config.json is not valid JSON ({error})") from error
     if not isinstance(config, dict):
         raise UserError(f"{where}: config.json holds no object")
-    if config.get("auto_map"):
+    if config.get("auto_map"):  # names Python files of the checkpoint that the library would import
         raise UserError(f"{where}: config.json asks for code of its own, which is never run")
     kind = config.get("model_type")
     if config.get("is_decoder"):
@@ -152,8 +154,9 @@ def read_object(file: Path) -> dict:
 
 
 def folder_hash(folder: Path) -> str:
-    """sha256 over the names and bytes of a folder's config, tokenizer and weights, whatever these are called."""
+    """A sha256 over the names and bytes of a checkpoint's JSON, text, tokenizer and safetensors files."""
     digest = hashlib.sha256()
+    # Only what a model is built from: a README or a cache file beside it must not make every cell a new one.
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in COUNTED:
             with path.open("rb") as file:
@@ -162,7 +165,7 @@ def folder_hash(folder: Path) -> str:
 
 
 def hub_commit(repo: str, revision: str | None) -> str:
-    """The commit of a hub repository, asked from the hub or, without network, from its cache.
+    """The commit that a revision of a hub repository means, from the hub or, without network, from its cache.
 
     Raises:
         UserError: neither knows it; the line says which flag takes a folder instead.
@@ -179,15 +182,15 @@ def is_cached(repo: str, commit: str | None) -> bool:
 
 
 def is_commit(revision: str | None) -> bool:
-    """Whether a revision is a commit, which never changes, and not a name."""
+    """Whether a revision is a commit, which never changes, and not a branch or tag."""
     return re.fullmatch("[0-9a-f]{40}", revision or "") is not None
 
 
 @cache
 def hub_config(repo: str, revision: str | None) -> Path:
-    """The folder of the hub's cache with the config.json of a repository; its name is the commit.
+    """The folder in the hub's cache with the config.json of a repository, downloaded; its name is the commit.
 
-    Asked for by the name of the revision, which the cache then knows without network, too.
+    Asking by branch or tag makes the cache remember which commit that is, for when there is no network.
 
     Raises:
         UserError: the hub has no such thing, or is out of reach and its cache has not.
@@ -216,7 +219,7 @@ def hub_config(repo: str, revision: str | None) -> Path:
 
 @cache
 def hub_folder(repo: str, commit: str) -> Path:
-    """The folder of the hub's cache with the files of a repository at a commit, downloaded if need be.
+    """The folder in the hub's cache with the files of a repository at a commit, downloaded if need be.
 
     Raises:
         UserError: they cannot be had, or see `check_folder`.
@@ -234,14 +237,14 @@ def hub_folder(repo: str, commit: str) -> Path:
         pickled = next((name for name in published if Path(name).suffix in PICKLES), "none")
         raise UserError(
             f"checkpoint '{repo}' has no weights in safetensors at {commit[:12]} (found: {pickled}): name a revision "
-            f"that has, with --backbones FAMILY={repo}@REVISION (often refs/pr/1), or {WAYS[1]}"
+            f"that has, with --backbones FAMILY={repo}@REVISION (often refs/pr/1), or {NAME_FOLDER}"
         )
     check_folder(folder)
     return folder
 
 
 def no_checkpoint(repo: str, revision: str | None, failure: Exception) -> UserError:
-    """The error of a hub checkpoint that cannot be had: which one, why, and the ways out."""
+    """The error for a hub checkpoint that cannot be had: which one, why, and what the user can do."""
     from huggingface_hub.errors import (
         GatedRepoError,
         LocalEntryNotFoundError,
@@ -253,7 +256,7 @@ def no_checkpoint(repo: str, revision: str | None, failure: Exception) -> UserEr
     if isinstance(failure, LocalEntryNotFoundError):
         failure = failure.__cause__ or failure  # what the hub said, or why it said nothing
     if isinstance(failure, GatedRepoError):
-        return UserError(f"checkpoint '{repo}' is gated: accept its terms on the hub and log in, or {WAYS[1]}")
+        return UserError(f"checkpoint '{repo}' is gated: accept its terms on the hub and log in, or {NAME_FOLDER}")
     if isinstance(failure, RevisionNotFoundError):
         return UserError(f"checkpoint '{repo}' has no revision '{revision}' on the hub")
     if isinstance(failure, RemoteEntryNotFoundError):
@@ -263,5 +266,5 @@ def no_checkpoint(repo: str, revision: str | None, failure: Exception) -> UserEr
         reason = "the hub knows no such repository, or it is private"
     return UserError(
         f"checkpoint '{repo}' is neither a local folder nor to be had from the hub or its cache ({reason}): "
-        f"{WAYS[0]}, or {WAYS[1]}"
+        f"{FILL_CACHE}, or {NAME_FOLDER}"
     )

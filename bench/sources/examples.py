@@ -1,6 +1,6 @@
-"""GLUE's splits from three sources behind one function, `load_split`: the generator, a folder of TSV files, the hub.
+"""Load a split of a task (`load_split`), whether it is generated, read from a folder of TSV files, or from the hub.
 
-Every source gives the same `Examples`: texts stripped of surrounding white space (SST-2's sentences end in a space,
+Every source gives `Examples`: texts stripped of surrounding white space (SST-2's sentences end in a space,
 which RoBERTa's tokenizer would see), labels mapped by *name* to the class ids of `bench.sources.tasks`, never by the
 order that a source happens to have.
 """
@@ -16,20 +16,20 @@ from typing import Protocol
 
 import numpy as np
 
-from bench.errors import UserError, check_name, nearest
+from bench.errors import UserError, check_choice, nearest
 from bench.sources.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Rows of one split; n is their number.
+    """The rows of one split; n is their number.
 
     Attributes:
         text_a: n sentences.
         text_b: n second sentences; None for single-sentence tasks.
         labels: [n] int64 class ids, or float32 scores for regression.
         index: [n] int64 row numbers in the full split.
-        difficulty: [n] int64, known for generated data only.
+        difficulty: [n] int64 of generated data, which is made with a known difficulty; else None.
     """
 
     text_a: list[str]
@@ -52,8 +52,8 @@ class Embedded:
 
         rows = generate(task.id, split)
         columns = [rows["text_a"]] if rows["text_b"] is None else [rows["text_a"], rows["text_b"]]
-        place = f"generated {task.id}/{split}, row {{}}".format
-        return make_examples(task, columns, rows["labels"], place, rows["difficulty"])
+        locate = f"generated {task.id}/{split}, row {{}}".format
+        return make_examples(task, columns, rows["labels"], locate, rows["difficulty"])
 
 
 class Source(Protocol):
@@ -64,7 +64,7 @@ class Source(Protocol):
 
 
 def load_split(source: Source, task: Task, split: str, limit: int | None = None) -> Examples:
-    """Load one split of a task.
+    """The rows of one split of a task, or a random part of them that is the same for every seed and method.
 
     Args:
         source: where the rows come from.
@@ -77,24 +77,26 @@ def load_split(source: Source, task: Task, split: str, limit: int | None = None)
     Raises:
         UserError: no such split, a limit below 1, or rows that cannot be read (see the sources).
     """
-    check_name(f"split of {task.id}", split, task.splits)
+    check_choice(f"split of {task.id}", split, task.splits)
     if limit is not None and limit < 1:
         raise UserError(f"invalid limit {limit}: expected at least 1 row")
     examples = source.read(task, split)
     if limit is None or limit >= len(examples):
         return examples
+    # Seeded by the task and not by the run's seed, or every seed would train on other rows.
     shuffle = np.random.default_rng(zlib.crc32(task.id.encode())).permutation(len(examples))
     return _take(examples, np.sort(shuffle[:limit]))
 
 
 def fingerprint(source: Source, task: Task) -> str:
-    """Hash every row of every split of a task as loaded: sha256, 64 hexadecimal digits.
+    """A hash of every row of every split of a task: sha256, 64 hexadecimal digits.
 
-    Equal rows from two sources have equal fingerprints.
+    It stands in the keys of cells. Equal rows from two sources have equal fingerprints.
 
     Raises:
         UserError: a split cannot be read.
     """
+    # Labels are hashed as class ids, so the names that they stand for belong to the identity, too.
     digest = hashlib.sha256(json.dumps(task.labels).encode())
     for split in task.splits:
         rows = source.read(task, split)
@@ -108,40 +110,44 @@ def make_examples(
     task: Task,
     texts: Sequence[Sequence[str]],
     labels: Sequence,
-    place: Callable[[int], str],
+    locate: Callable[[int], str],
     difficulty: Sequence[int] | None = None,
 ) -> Examples:
-    """Strip the texts and map the labels.
+    """The rows of a split from the columns of a source: texts stripped, labels mapped to class ids or scores.
 
     Args:
         task: names the labels.
         texts: one or two columns of n sentences.
         labels: n labels as the source spells them.
-        place: says where row 0..n-1 is, for error messages.
+        locate: says where row 0..n-1 is, for error messages.
         difficulty: n known difficulties of generated data.
 
     Raises:
         UserError: a text that is missing, or an unknown label.
     """
-    columns = stripped(texts, place)
+    columns = stripped(texts, locate)
     return Examples(
         text_a=columns[0],
         text_b=columns[1] if len(columns) == 2 else None,
-        labels=_labels(task, labels, place),
+        labels=_labels(task, labels, locate),
         index=np.arange(len(columns[0]), dtype=np.int64),
         difficulty=None if difficulty is None else np.asarray(difficulty, dtype=np.int64),
     )
 
 
-def stripped(texts: Sequence[Sequence[str]], place: Callable[[int], str]) -> list[list[str]]:
-    """Columns of texts without white space around them; see `make_examples`."""
+def stripped(texts: Sequence[Sequence[str]], locate: Callable[[int], str]) -> list[list[str]]:
+    """Columns of texts without white space around them.
+
+    Raises:
+        UserError: a text is missing.
+    """
     for column in texts:
         if None in column:
-            raise UserError(f"{place(list(column).index(None))}: expected a text, got nothing")
+            raise UserError(f"{locate(list(column).index(None))}: expected a text, got nothing")
     return [[text.strip() for text in column] for column in texts]
 
 
-def _labels(task: Task, spelled: Sequence, place: Callable[[int], str]) -> np.ndarray:
+def _labels(task: Task, spelled: Sequence, locate: Callable[[int], str]) -> np.ndarray:
     """Map labels as spelled by a source to class ids or scores, [n]."""
     parse = _score if task.regression else task.class_ids.__getitem__
     values = []
@@ -151,7 +157,7 @@ def _labels(task: Task, spelled: Sequence, place: Callable[[int], str]) -> np.nd
         except (KeyError, ValueError, TypeError):
             expected = "a score from 0 to 5" if task.regression else f"one of {', '.join(task.class_ids)}"
             hint = nearest(label, task.class_ids)
-            raise UserError(f"{place(row)}: unknown label '{label}', expected {expected}{hint}") from None
+            raise UserError(f"{locate(row)}: unknown label '{label}', expected {expected}{hint}") from None
     return np.array(values, dtype=np.float32 if task.regression else np.int64)
 
 
@@ -163,7 +169,7 @@ def _score(label: str | float) -> float:
 
 
 def _take(examples: Examples, rows: np.ndarray) -> Examples:
-    """Keep the given rows, [k]."""
+    """The given rows [k] of a split."""
     return Examples(
         text_a=[examples.text_a[row] for row in rows],
         text_b=None if examples.text_b is None else [examples.text_b[row] for row in rows],

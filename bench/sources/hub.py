@@ -1,16 +1,16 @@
-"""GLUE from the hub, from the library's cache, or from a local folder in the hub's parquet layout."""
+"""Read GLUE from the hub, from the hub library's cache, or from a local folder in the hub's parquet layout."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from bench.errors import UserError, one_line
+from bench.sources.checkpoints import is_commit
 from bench.sources.examples import Examples, Source, make_examples
-from bench.sources.tasks import TASKS, Task
+from bench.sources.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,18 @@ class Hub:
                 found = ", ".join(data.column_names)
                 raise UserError(f"{self.repo} {task.id}/{split}: no column '{name}', found {found}")
         *texts, labels = (data[name][:] for name in columns)
-        place = f"{self.repo} {task.id}/{split}, row {{}}".format
+        locate = f"{self.repo} {task.id}/{split}, row {{}}".format
         if not task.regression:
-            labels = _class_names(data.features["label"], labels, task, place)
-        return make_examples(task, texts, labels, place)
+            labels = _class_names(data.features["label"], labels, task, locate)
+        return make_examples(task, texts, labels, locate)
 
 
-def revision(source: Source, task: Task = TASKS["sst2"]) -> str | None:
-    """Name the commit of the hub's data set that is in use; None for sources that have none.
+def data_commit(source: Source, task: Task) -> str | None:
+    """The commit of the hub's data set that is in use; None for sources that have none.
 
     Args:
         source: where the rows come from.
-        task: any task that is used. All tasks of a repository share its commit; without network only those in the
-            cache can be asked.
+        task: any task that is used: all share the commit, but without network only those in the cache know it.
 
     Raises:
         UserError: the data set cannot be had.
@@ -60,7 +59,10 @@ def revision(source: Source, task: Task = TASKS["sst2"]) -> str | None:
 
 
 def _parquet(folder: Path, task: Task, split: str):
-    """Read a split of a local folder in the hub's layout, with nothing written to the library's cache."""
+    """Read a split of a local folder in the hub's layout.
+
+    Not with the library's own loader: that would copy every file into its cache.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets import Dataset
@@ -77,7 +79,7 @@ def _parquet(folder: Path, task: Task, split: str):
 
 @cache
 def _builder(source: Hub, config: str):
-    """Resolve one task and download it if need be; once per process, because every time asks the network."""
+    """The hub library's builder of one task, its data downloaded; kept, because every call would ask the network."""
     from datasets import load_dataset_builder
 
     try:
@@ -88,14 +90,14 @@ def _builder(source: Hub, config: str):
         ways = "--suite glue-local --glue-dir DIR reads a folder, --prepare on a machine with network fills the cache"
         raise UserError(f"{reason} ({one_line(error)}): {ways}") from None
     # Without network the library serves its newest copy, whatever revision was asked for.
-    if re.fullmatch("[0-9a-f]{40}", source.revision or "") and builder.hash != source.revision:
+    if is_commit(source.revision) and builder.hash != source.revision:
         raise UserError(f"the cache holds {config} of '{source.repo}' at {builder.hash}, expected {source.revision}")
     return builder
 
 
-def _class_names(feature, ids: Sequence, task: Task, place: Callable[[int], str]) -> list:
-    """Turn a source's own class ids into names; ids without a name (-1: unlabelled) are left to be refused."""
+def _class_names(feature, ids: Sequence, task: Task, locate: Callable[[int], str]) -> list:
+    """The names of a hub column's class ids; an id without one (-1: unlabelled) stays, to be refused later."""
     names = getattr(feature, "names", None)
     if names is None:
-        raise UserError(f"{place(0)}: column 'label' carries no class names, expected {', '.join(task.labels)}")
+        raise UserError(f"{locate(0)}: column 'label' carries no class names, expected {', '.join(task.labels)}")
     return [names[i] if i is not None and 0 <= i < len(names) else i for i in ids]

@@ -1,4 +1,4 @@
-"""The nine GLUE tasks: columns, labels, splits and metrics (Wang et al. 2019, "GLUE", table 1).
+"""The nine GLUE tasks: names, columns, labels, splits and metrics of each (Wang et al. 2019, "GLUE", table 1).
 
 A class id is a position in `Task.labels`, whatever order a source has. The order is that of the hub's `nyu-mll/glue`.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.errors import check_name
+from bench.errors import check_choice
 
+#: Splits of a task -> their TSV files.
 ONE_SPLIT = {"train": "train.tsv", "validation": "dev.tsv"}
 TWO_SPLITS = {
     "train": "train.tsv",
@@ -22,11 +23,11 @@ ENTAILMENT = ("entailment", "not_entailment")
 
 @dataclass(frozen=True)
 class Task:
-    """One GLUE task.
+    """What the benchmark knows about one GLUE task.
 
     Attributes:
         id: the name used on the command line and in every file; also the hub's configuration name.
-        title: GLUE's own spelling, which is the name of the task's folder too.
+        title: GLUE's own spelling, which is the name of the task's folder in its TSV layout too.
         texts: the one or two text columns of the TSV files.
         label: the label column of the TSV files (the hub always calls it `label`).
         labels: names of the classes, class id = position; empty for regression (scores from 0 to 5).
@@ -54,9 +55,9 @@ class Task:
     short_lines: bool = False
 
     @property
-    def folder(self) -> str:
-        """Name of the task's folder in GLUE's TSV layout."""
-        return self.title
+    def validation_splits(self) -> list[str]:
+        """The splits that are traced and scored: all but `train`; MNLI has two."""
+        return [split for split in self.splits if split != "train"]
 
     @property
     def regression(self) -> bool:
@@ -130,7 +131,7 @@ PAPER_TASKS = ("sst2", "mrpc", "qnli", "rte", "qqp", "mnli")
 
 
 def resolve_tasks(names: str) -> list[Task]:
-    """Turn a command line's task list into tasks, each once, in the order given.
+    """The tasks that `--tasks` names, each once, in the order given.
 
     Args:
         names: ids separated by commas; `all` stands for the paper's six.
@@ -140,6 +141,6 @@ def resolve_tasks(names: str) -> list[Task]:
     """
     wanted: list[str] = []
     for name in names.split(","):
-        check_name("task", name.strip(), ("all", *TASKS))
+        check_choice("task", name.strip(), ("all", *TASKS))
         wanted += PAPER_TASKS if name.strip() == "all" else [name.strip()]
     return [TASKS[name] for name in dict.fromkeys(wanted)]

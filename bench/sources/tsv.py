@@ -1,4 +1,4 @@
-"""GLUE in its own layout: a folder of TSV files, read line by line, with the file and line of whatever is wrong."""
+"""Read GLUE from a folder of TSV files, as GLUE itself publishes it; errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench.sources.tasks import Task
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A folder in the benchmark's own layout, such as `path`/SST-2/train.tsv: one row a line, tabs between fields.
+class TsvFolder:
+    """A folder in GLUE's own layout, such as `path`/SST-2/train.tsv: one row a line, tabs between fields.
 
     Columns are found by header name, so files with fewer or more columns than the official ones will do. Quotes are
     plain characters, a byte-order mark is ignored, and lines end in LF, CR LF or, where there is neither, CR.
@@ -29,14 +29,14 @@ class Folder:
         Raises:
             UserError: the file is missing, empty, not UTF-8, lacks a column, or has a malformed line.
         """
-        file = Path(self.path) / task.folder / task.splits[split]
+        file = Path(self.path) / task.title / task.splits[split]
         (*texts, labels), lines = _columns(file, (*task.texts, task.label), task.headerless, task.short_lines)
-        return make_examples(task, texts, labels, _place(file, lines))
+        return make_examples(task, texts, labels, _locator(file, lines))
 
 
 @dataclass(frozen=True)
 class WithUnlabelled:
-    """The rows of another source, and behind its training rows those of a file without labels.
+    """Another source with more training rows behind its own, from a file without labels (`--unlabelled`).
 
     The file is `folder`/SST-2/unlabelled.tsv, with a header line and the task's text columns (`Task.texts`). Its rows
     have the label -1, for regression NaN.
@@ -46,13 +46,13 @@ class WithUnlabelled:
     folder: Path
 
     def read(self, task: Task, split: str) -> Examples:
-        """Read every row of a split, as `Folder.read` does."""
+        """Read every row of a split, as `TsvFolder.read` does."""
         rows = self.labelled.read(task, split)
         if split != "train":
             return rows
-        file = self.folder / task.folder / "unlabelled.tsv"
+        file = self.folder / task.title / "unlabelled.tsv"
         texts, lines = _columns(file, task.texts, short_lines=task.short_lines)
-        columns = stripped(texts, _place(file, lines))
+        columns = stripped(texts, _locator(file, lines))
         none = np.full(len(columns[0]), np.nan if task.regression else -1, dtype=rows.labels.dtype)
         labels = np.concatenate([rows.labels, none])
         return Examples(
@@ -73,8 +73,8 @@ def left_out() -> list[str]:
     return [f"{file}: {count} lines {why}" for file, count in LEFT_OUT.items() if count]
 
 
-def _place(file: Path, lines: Sequence[int]) -> Callable[[int], str]:
-    """What says where row 0.. of a file is."""
+def _locator(file: Path, lines: Sequence[int]) -> Callable[[int], str]:
+    """A function from row number (0..) to "FILE, line N", for rows on these lines."""
     return lambda row: f"{file}, line {lines[row]}"
 
 
@@ -84,12 +84,12 @@ def _columns(
     """The wanted columns of a file, and the line number of each row."""
     lines = _lines(file)
     names, first = _header(file, wanted, headerless, lines[0])
-    places = [names.index(name) for name in wanted]
+    positions = [names.index(name) for name in wanted]
     rows, numbers, odd = [], [], {}
     for number, line in enumerate(lines[first:], first + 1):
         fields = line.split("\t")
         if len(fields) == len(names):
-            rows.append([fields[place] for place in places])
+            rows.append([fields[position] for position in positions])
             numbers.append(number)
         else:
             odd[number] = len(fields)
@@ -132,7 +132,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _header(file: Path, wanted: Sequence[str], headerless: Sequence[str], line: str) -> tuple[Sequence[str], int]:
-    """Return a file's column names and the number of header lines, 1 or (CoLA) 0."""
+    """The column names of a file and its number of header lines: 1 or, where the task allows it (CoLA), 0."""
     found = line.split("\t")
     missing = [name for name in wanted if name not in found]
     if not missing:

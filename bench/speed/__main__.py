@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bench import speed
-from bench.errors import check_name, command
+from bench.errors import check_choice, command
 from bench.speed.table import NotMeasured, Row, Settings, table, write
 
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure_and_print(options: argparse.Namespace) -> int:
     """Measure what a command line names and print the table."""
-    chosen = names() if options.only is None else [check_name("row", name, names()) for name in split(options.only)]
+    chosen = names() if options.only is None else [check_choice("row", name, names()) for name in split(options.only)]
     rows = measured(chosen, Settings(options.glue_dir, options.backbone, options.results))
     print(table(rows))
     if options.out:

@@ -37,7 +37,7 @@ from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.examples import Examples, load_split
 from bench.sources.tasks import Task, resolve_tasks
-from bench.sources.tsv import Folder
+from bench.sources.tsv import TsvFolder
 from bench.statistics.metrics import evaluate_predictions
 from bench.store.csv_files import read_table
 
@@ -55,7 +55,9 @@ def rows_of(tokenizer, examples: Examples, max_length: int) -> list[dict]:
     ]
 
 
-def library(task: Task, source: Folder, backbone: str, recipe: Recipe, max_length: int, limit: int, seed: int) -> float:
+def library(
+    task: Task, source: TsvFolder, backbone: str, recipe: Recipe, max_length: int, limit: int, seed: int
+) -> float:
     """The drawn metric of a classifier that the library's Trainer fine-tuned."""
     set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(backbone)
@@ -106,7 +108,7 @@ def static_values(points: pd.DataFrame, task: Task, seeds: list[int]) -> np.ndar
     Raises:
         UserError: rows of points.csv that have other seeds.
     """
-    split = next(name for name in task.splits if name != "train")
+    split = task.validation_splits[0]
     rows = points[(points["method"] == "static") & (points["task"] == task.id) & (points["split"] == split)]
     if sorted(rows["seed"]) != seeds:
         raise UserError(f"points of static on {task.id}: expected seeds {seeds}, got {sorted(rows['seed'])}")
@@ -134,7 +136,7 @@ def compare(options: argparse.Namespace) -> int:
     """What `main` does with its options; our side comes first, which finds what may be wrong with them."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as our cells compute
-    suite, source, seeds = load_suite(SUITE), Folder(Path(options.glue_dir)), list(range(options.seeds))
+    suite, source, seeds = load_suite(SUITE), TsvFolder(Path(options.glue_dir)), list(range(options.seeds))
     tasks, recipe, apart = resolve_tasks(options.tasks), suite.recipes["stage1"], 0
     how = (options.backbone, recipe, suite.max_length, options.limit)
     for task, (mine, took) in zip(tasks, [timed(ours, task, options, seeds) for task in tasks], strict=True):

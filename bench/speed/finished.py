@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.models.costs import backbone_macs
 from bench.models.loading import load_config
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
@@ -40,16 +41,19 @@ def finish(grid: Grid, folder: RunFolder, rows: int = ROWS) -> int:
 def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int) -> dict:
     """What a worker would have written into the record of a cell, with its traces in their places."""
     task = TASKS[cell.spec["task"]]
-    panel, layers = (load_config(c).num_hidden_layers for c in (cell.panel_checkpoint, cell.checkpoint))
+    panel, config = load_config(cell.family_checkpoint), load_config(cell.checkpoint)
+    layers = config.num_hidden_layers
     traces = {}
-    for split in (name for name in task.splits if name != "train"):
+    for split in task.validation_splits:
         trace = random_trace(rng, rows, layers, task.num_labels, cell.spec["method"] == "dact")
         traces[split] = trace.save(folder.trace_path(cell.key, split))
+    of_panel = {**backbone_macs(panel), "layers": panel.num_hidden_layers, "head": [0, 0, 0]}
     return {
         "traces": traces,
         "model": None,
         "layers": layers,
-        "panel_layers": panel,
+        "panel_layers": panel.num_hidden_layers,
+        "macs": {**backbone_macs(config), "exits": [[0, 0, 0]] * layers, "panel": of_panel},
         "constant_label": 0,
         "accumulation": 1,
         "examples_seen": rows,

@@ -16,7 +16,7 @@ from bench.models.backbones import Batch
 from bench.models.loading import empty_encoder
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import sorted_batches
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.speed.real import deebert, problem
 from bench.speed.released import entropy_is_low, one_by_one
 from bench.speed.table import Row, Settings
@@ -98,7 +98,7 @@ def against_batch_one(settings: Settings) -> Iterator[Row]:
     method, data = DeeBert(), given.data
     asked = RuleSpec(model.num_layers, model.num_labels)
     rule, knob = method.halting_rule(asked), method.knob(asked)
-    result = replay(rule, record(model, given.examples, data))
+    result = replay(rule, trace_model(model, given.examples, data))
     shares = result.exit_layers(knob, knob.values).mean(axis=1) / model.num_layers  # [K]
     setting = int(np.abs(shares - 0.5).argmin())
     value, few = knob.values[setting], np.random.default_rng(0).permutation(len(data))[:FEW]

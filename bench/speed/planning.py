@@ -35,5 +35,5 @@ def measure(settings: Settings) -> Iterator[Row]:
 def plan(grid: Grid, folder: RunFolder) -> int:
     """Fingerprints, cells, what is left of them and what it will cost; the number of cells."""
     cells = grid.cells(grid.shared())
-    forecast(grid, find_todo(cells, folder), folder, "cpu", jobs=2, places=2, save_models=False)
+    forecast(grid, find_todo(cells, folder), folder, "cpu", jobs=2, processors=2, save_models=False)
     return len(cells)

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from bench.models.model import EarlyExitModel
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import train
 from bench.plan.suite import Recipe
 from bench.speed.real import Problem, problem, stage1
@@ -45,5 +45,5 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 def accuracy(model: EarlyExitModel, given: Problem) -> np.ndarray:
     """Validation accuracy [L - 1] of the ramps."""
-    logits = record(model.eval(), given.examples, given.data).logits[:, :-1]
+    logits = trace_model(model.eval(), given.examples, given.data).logits[:, :-1]
     return (logits.argmax(axis=2) == given.examples.labels[:, None]).mean(axis=0)

@@ -13,10 +13,10 @@ from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded
 from bench.models.training import train
 from bench.plan.suite import Recipe
-from bench.sources.checkpoints import Checkpoint, resolve
+from bench.sources.checkpoints import Checkpoint, find_checkpoint
 from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS, Task
-from bench.sources.tsv import Folder
+from bench.sources.tsv import TsvFolder
 from bench.speed.table import Settings
 from methods.base import Method
 from methods.deebert import DeeBert
@@ -65,7 +65,7 @@ def problem(settings: Settings, task: str) -> Problem:
     """
     settings.need("glue_dir", "backbone")
     torch.set_num_threads(1)
-    source, checkpoint = Folder(Path(settings.glue_dir)), resolve(settings.backbone)
+    source, checkpoint = TsvFolder(Path(settings.glue_dir)), find_checkpoint(settings.backbone)
     _, rows = encoded(source, task, "train", ROWS, checkpoint, MAX_LENGTH)
     examples, data = encoded(source, task, "validation", EXAMPLES, checkpoint, MAX_LENGTH)
     return Problem(TASKS[task], checkpoint, rows, examples, data)

@@ -20,13 +20,13 @@ from transformers import BertConfig
 from bench.models.backbones import Layerwise
 from bench.models.costs import feed_forward_size
 from bench.models.loading import empty_encoder, encoded, fresh_backbone
-from bench.models.model import EarlyExitModel, build_model, join
+from bench.models.model import EarlyExitModel, build_model, stack_layers
 from bench.models.tokens import Encoded
 from bench.models.training import epochs, train
 from bench.plan.methods import full_variant
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
-from bench.sources.checkpoints import resolve
+from bench.sources.checkpoints import find_checkpoint
 from bench.sources.examples import Embedded
 from bench.speed.table import Row, Settings
 from methods import discover
@@ -46,7 +46,7 @@ def bare_loop(model: EarlyExitModel, method: Method, variant: dict, data: Encode
     for step, (batch, labels) in enumerate(batches):
         states = list(model.backbone.sequences(batch))
         outputs = [model.exit(layer, hidden) for layer, hidden in enumerate(states, start=1)]
-        said = join(outputs, torch.stack([hidden[:, 0] for hidden in states], dim=1))
+        said = stack_layers(outputs, torch.stack([hidden[:, 0] for hidden in states], dim=1))
         method.loss(said, TrainingBatch(labels, variant, step, len(batches))).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()
@@ -59,7 +59,7 @@ def against_bare_loop(name: str) -> float:
     """Seconds of the bare loop over ours for a method on an embedded task."""
     suite, method = load_suite("embedded"), discover()[name]
     variant = full_variant(method, method.variants[0])
-    checkpoint = resolve(suite.backbones["bert"].checkpoint)
+    checkpoint = find_checkpoint(suite.backbones["bert"].checkpoint)
     _, data = encoded(Embedded(), TASK, "train", ROWS, checkpoint, suite.max_length)
     recipe = Recipe(epochs=1, learning_rate=2e-4, batch_size=suite.recipe_of(method, "bert").batch_size)
     bare, ours = [], []
@@ -114,7 +114,7 @@ def share_of_matmul_rate() -> tuple[float, float]:
 def embedded_rate() -> float:
     """Multiply-adds per second of training `static` on an embedded task."""
     suite, method = load_suite("embedded"), discover()["static"]
-    checkpoint = resolve(suite.backbones["bert"].checkpoint)
+    checkpoint = find_checkpoint(suite.backbones["bert"].checkpoint)
     _, data = encoded(Embedded(), TASK, "train", None, checkpoint, suite.max_length)
     recipe, backbone = replace(suite.recipe_of(method, "bert"), epochs=1), fresh_backbone(checkpoint)
     batches = epochs(data, recipe, np.random.default_rng(0))

@@ -17,9 +17,9 @@ from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.loading import encoded, fresh_backbone
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded, sorted_batches
-from bench.models.tracing import record
+from bench.models.tracing import trace_model
 from bench.models.training import INFERENCE_BATCH
-from bench.sources.checkpoints import resolve
+from bench.sources.checkpoints import find_checkpoint
 from bench.sources.examples import Embedded, Examples
 from bench.sources.tasks import TASKS
 from bench.speed.real import deebert, problem
@@ -42,7 +42,7 @@ RULES: dict[Method, Stops] = {DeeBert(): entropy_is_low, PabeeFrozen(): patience
 def measure(settings: Settings) -> Iterator[Row]:
     """Rows on generated data, then on real data."""
     torch.set_num_threads(1)
-    checkpoint = resolve("bert-nano")
+    checkpoint = find_checkpoint("bert-nano")
     examples, data = encoded(Embedded(), "qnli", "validation", None, checkpoint, max_length=48)
     model = build_model(DeeBert(), fresh_backbone(checkpoint), TASKS["qnli"].num_labels, ("speed",)).eval()
     yield from against_plain_pass("embedded QNLI", model, examples, data)
@@ -54,9 +54,9 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 def against_plain_pass(where: str, model: EarlyExitModel, examples: Examples, data: Encoded) -> Iterator[Row]:
     """What a sweep costs beside one pass of the static model over the same batches."""
-    trace = record(model, examples, data)
+    trace = trace_model(model, examples, data)
     rounds = in_turn(
-        lambda: sweep_all(record(model, examples, data)), lambda: plain_pass(model, data), lambda: sweep_all(trace)
+        lambda: sweep_all(trace_model(model, examples, data)), lambda: plain_pass(model, data), lambda: sweep_all(trace)
     )
     yield Row(f"whole sweep / plain full-depth pass, {where}", ratio(rounds, 0, 1), "times", "<= 1.10")
     yield Row(f"replay alone / plain full-depth pass, {where}", ratio(rounds, 2, 1), "times", "<= 0.02")
@@ -91,7 +91,7 @@ def against_released(
     swept, answered = {}, {}
 
     def ours() -> None:
-        swept.update(sweep_all(record(model, examples, data)))
+        swept.update(sweep_all(trace_model(model, examples, data)))
 
     def theirs() -> None:
         for method, stops in RULES.items():

@@ -29,9 +29,9 @@ from bench.models.tokens import Encoded
 from bench.models.training import train
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
-from bench.sources.checkpoints import Checkpoint, resolve
+from bench.sources.checkpoints import Checkpoint, find_checkpoint
 from bench.sources.examples import Embedded
-from bench.sources.tsv import Folder
+from bench.sources.tsv import TsvFolder
 from bench.speed.table import Row, Settings
 from bench.timing import seconds
 from methods.blocks import prediction_loss
@@ -89,7 +89,7 @@ def with_trainer(model: torch.nn.Module, data: Encoded, recipe: Recipe, collator
 def ratio_on_embedded() -> float:
     """The Trainer's time over ours for stage 1 of an embedded task; the Trainer groups by length, too."""
     suite, ratios = load_suite("embedded"), []
-    checkpoint, recipe = resolve(suite.backbones["bert"].checkpoint), suite.recipes["stage1"]
+    checkpoint, recipe = find_checkpoint(suite.backbones["bert"].checkpoint), suite.recipes["stage1"]
     _, data = encoded(Embedded(), TASK, "train", None, checkpoint, suite.max_length)
     for _ in range(PAIRS):
         model = build_model(Static(), fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
@@ -105,7 +105,7 @@ def ratios_on_glue(glue: Path, backbone: str, task: str) -> dict[str, float]:
     """The plain Trainer's time over ours for one epoch of stage 1 on real data, by how the Trainer pads."""
     suite, checkpoint = load_suite("glue-local"), Checkpoint(backbone)
     recipe = replace(suite.recipes["stage1"], epochs=1)
-    _, data = encoded(Folder(glue), task, "train", LIMIT, checkpoint, suite.max_length)
+    _, data = encoded(TsvFolder(glue), task, "train", LIMIT, checkpoint, suite.max_length)
     model = build_model(Static(), fresh_backbone(checkpoint), 2, ("bert", task, 0))
     ours = seconds(lambda: train(model, Static(), {}, data, recipe, (task, 0)))
     found = {}

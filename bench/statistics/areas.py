@@ -1,7 +1,7 @@
-"""Areas under curves, over a common range and under held-out budgets: arrays in, arrays out.
+"""One number for a whole efficiency-performance curve: its mean height over a range of x, or over budgets of layers.
 
 Shapes: K points of one run, B budgets, L layers, n examples; `...` stands for any number of runs, such as the resamples
-of a bootstrap. A run is as in `bench.statistics.intervals`.
+of a bootstrap. A run is as in `bench.statistics.curves`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarr
         [...]; NaN for an empty range and for a run that does not cover it (nothing is extrapolated).
     """
     x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    # [..., 1] against [..., K - 1] segments: every run may have a range of its own
     low, high = np.asarray(x_low, dtype=np.float64)[..., None], np.asarray(x_high, dtype=np.float64)[..., None]
     start, width = x[..., :-1], np.diff(x)
     left, right = np.clip(start, low, high), np.clip(x[..., 1:], low, high)
@@ -44,7 +45,7 @@ def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarr
     return np.divide(area, high - low, out=np.full(area.shape, np.nan), where=covered)[..., 0]
 
 
-def bought(
+def budget_values(
     x_a: np.ndarray,
     y_a: np.ndarray,
     x_b: np.ndarray,
@@ -53,7 +54,7 @@ def bought(
     fallback_b: np.ndarray,
     num_layers: int,
 ) -> np.ndarray:
-    """The value that each budget b = 1/L, 2/L, .. 1 buys, the knob being chosen on one half and judged on the other.
+    """The metric that each budget of layers b = 1/L, 2/L, .. 1 reaches, chosen on one half and measured on the other.
 
     On half A of the validation set the point with the best value among those that cost at most b (ties: the cheaper
     one), its value on half B; then the halves swapped; the average of both.
@@ -71,6 +72,7 @@ def bought(
         [..., L].
     """
     total = 0.0
+    # measured where it was not chosen: the best of many points is too good on the half that it is the best of
     for x, y, other, fallback in ((x_a, y_a, y_b, fallback_b), (x_b, y_b, y_a, fallback_a)):
         chosen, fits = best_within(x, y, every_budget(num_layers))
         value = np.take_along_axis(np.asarray(other, dtype=np.float64), chosen, axis=-1)
@@ -79,13 +81,13 @@ def bought(
 
 
 def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
-    """The mean [...] of what budgets up to a limit buy, `bought` [..., L]; .5 is the paper's "limited computation"."""
+    """Mean [...] of the values [..., L] (`budget_values`) of budgets up to a limit; .5 is "limited computation"."""
     within = (every_budget(np.shape(values)[-1]) <= limit + TOLERANCE).sum()
     return values[..., :within].mean(axis=-1)
 
 
 def every_budget(num_layers: int) -> np.ndarray:
-    """1/L, 2/L, .. 1."""
+    """The budgets of a model of L layers: 1/L, 2/L, .. 1, [L]."""
     return np.arange(1, num_layers + 1) / num_layers
 
 
@@ -101,8 +103,9 @@ def best_within(x: np.ndarray, y: np.ndarray, budgets: np.ndarray) -> tuple[np.n
         int [..., B], positions among the K points, and bool [..., B]: whether any point fits.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    order = np.lexsort((x, -y), axis=-1)  # best first
+    order = np.lexsort((x, -y), axis=-1)  # best first, the cheaper of equals first
     fits = np.take_along_axis(x, order, axis=-1)[..., None, :] <= np.asarray(budgets)[:, None] + TOLERANCE
+    # argmax finds the first that fits, which is the best; where none fits it gives 0, which `fits.any` disowns
     return np.take_along_axis(order, fits.argmax(axis=-1), axis=-1), fits.any(axis=-1)
 
 

@@ -1,18 +1,24 @@
-"""Efficiency-performance curves: merged, interpolated, averaged over seeds."""
+"""Efficiency-performance curves from operating points: ties merged, interpolated, averaged over seeds.
+
+Shapes: S seeds, K operating points of one run, G grid points, L layers; `...` stands for any number of runs, such as
+the resamples of a bootstrap. A *run* here is the pair (x [K], y [K]) of all operating points of one method and seed: x
+the mean fraction of layers used, y the metric; in any order, x may repeat.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from bench.statistics.intervals import t_interval
 
-Run = tuple[np.ndarray, np.ndarray]
+#: The operating points of one run, x [K] and y [K].
+Points = tuple[np.ndarray, np.ndarray]
 TOLERANCE = 1e-12  # two layer fractions closer than this are the same number, computed in another order
 
 
-def merge_equal_x(x: np.ndarray, y: np.ndarray) -> Run:
+def merge_equal_x(x: np.ndarray, y: np.ndarray) -> Points:
     """Sort the points of a run by x and replace points of equal x by their mean y.
 
     Returns:
@@ -22,7 +28,7 @@ def merge_equal_x(x: np.ndarray, y: np.ndarray) -> Run:
     return unique, np.bincount(group, weights=y) / np.bincount(group)
 
 
-def level_ties(x: np.ndarray, y: np.ndarray) -> Run:
+def level_ties(x: np.ndarray, y: np.ndarray) -> Points:
     """Sort the points of many runs by x and give points of equal x their mean y, in arrays of the same shape.
 
     Args:
@@ -32,6 +38,7 @@ def level_ties(x: np.ndarray, y: np.ndarray) -> Run:
     Returns:
         x [..., K] rising, y [..., K].
     """
+    # One bincount over all runs at once: a new group begins where x changes, and at the start of every run.
     order = np.argsort(x, axis=-1, kind="stable")
     x, y = np.take_along_axis(x, order, axis=-1), np.take_along_axis(y, order, axis=-1)
     starts = np.ones(x.shape, dtype=bool)
@@ -41,7 +48,7 @@ def level_ties(x: np.ndarray, y: np.ndarray) -> Run:
 
 
 def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Piecewise-linear height of runs at `grid`; never extrapolates.
+    """Piecewise-linear value of runs at the x of `grid`; never extrapolates.
 
     Args:
         grid: [G], the same for all runs.
@@ -56,7 +63,7 @@ def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     left = (x[..., None, :] <= grid[:, None] + TOLERANCE).sum(axis=-1) - 1  # [..., G], last point at or before
     inside = (left >= 0) & (grid <= x[..., -1:] + TOLERANCE)
     left = np.maximum(left, 0)
-    right = np.minimum(left + 1, x.shape[-1] - 1)
+    right = np.minimum(left + 1, x.shape[-1] - 1)  # at the last point both ends are that point: share 0
     (x_0, y_0), (x_1, y_1) = ([np.take_along_axis(v, at, axis=-1) for v in (x, y)] for at in (left, right))
     share = np.divide(grid - x_0, x_1 - x_0, out=np.zeros(left.shape), where=x_1 > x_0)
     return np.where(inside, y_0 + (y_1 - y_0) * np.clip(share, 0, 1), np.nan)
@@ -77,7 +84,7 @@ def gap_mask(grid: np.ndarray, x: np.ndarray, widest: float) -> np.ndarray:
 
 
 def mean_curve(
-    grid: np.ndarray, runs: Sequence[Run], widest: float
+    grid: np.ndarray, runs: Sequence[Points], widest: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean curve of several seeds on a common grid, with its 95 % Student-t band.
 
@@ -113,29 +120,14 @@ def nearest_in_x(targets: np.ndarray, x: np.ndarray) -> np.ndarray:
     x = np.asarray(x, dtype=np.float64)
     order = np.argsort(x, kind="stable")
     distance = np.abs(np.asarray(targets, dtype=np.float64)[:, None] - x[order])  # [T, K]
-    return order[np.argmin(np.round(distance, 12), axis=1)]
+    return order[np.argmin(np.round(distance, 12), axis=1)]  # rounded, or a tie could hang on the last bit
 
 
 def prunable_layers(used: np.ndarray) -> int:
-    """How many trailing layers no example of any seed uses, so that they could be cut off.
+    """Number of trailing layers that no example of any seed uses, so that they could be cut off.
 
     Args:
         used: [S, L], how many examples use each layer.
     """
     reached = np.flatnonzero(np.asarray(used).any(axis=0))
     return int(np.shape(used)[-1] - (reached[-1] + 1 if len(reached) else 0))
-
-
-def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
-    """The seed of the static model that a run is compared with: its own, or the one that all seeds start from.
-
-    There is one for all with seed_scope "heads". It shows where DACT or DeeBERT, which start from a static model, have
-    seeds without one of their own.
-
-    Args:
-        seeds: the seeds of every method of a panel, static among them.
-        seed: of the run.
-    """
-    own = set(seeds["static"])
-    starting = {each for method in ("dact", "deebert") if method in seeds for each in seeds[method]}
-    return next(iter(own)) if len(own) == 1 and starting - own else seed

@@ -1,7 +1,8 @@
-"""GLUE's metrics as a module of the `evaluate` library, built here because nothing may be downloaded at run time.
+"""GLUE's metrics of one prediction, as a module of the `evaluate` library: each model's values at full depth.
 
-It gives each model's full-depth values, and is kept independent of `bench.statistics.metrics`, which it checks: rates
-from boolean arrays, correlations from scipy, Matthews as a correlation of one-hot vectors (Gorodkin 2004).
+Built here because nothing may be downloaded at run time. Computed independently of `bench.statistics.metrics`, so that
+each checks the other: rates from boolean arrays, correlations from scipy, Matthews as a correlation of one-hot vectors
+(Gorodkin 2004).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import evaluate
 import numpy as np
 from scipy import stats
 
-from bench.errors import check_name
+from bench.errors import check_choice
 from bench.sources.tasks import TASKS
 
 CITATION = (
@@ -37,7 +38,7 @@ class GlueMetric(evaluate.Metric):
     """
 
     def __init__(self, task_id: str):
-        check_name("task", task_id, TASKS)
+        check_choice("task", task_id, TASKS)
         # In memory, with an id of its own: processes share no file and no lock. The library makes a folder all the
         # same and then leaves it empty, so it gets one that can be written anywhere and is gone at once.
         with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,6 @@
-"""Intervals and curves of the efficiency-performance plane: arrays in, arrays out.
+"""95 % confidence intervals of a mean over seeds and of a rank correlation.
 
-Shapes: S seeds, K points of one run, G grid points, L layers; `...` stands for any number of runs, such as the
-resamples of a bootstrap. A *run* is the pair (x [K], y [K]) of all operating points of one method and seed: x the mean
-fraction of layers used, y the metric; in any order, x may repeat.
+Shapes: S seeds; `...` stands for any further axes, such as the points of a curve.
 
 Intervals over seeds are conditional on the validation set: they say how a new seed would move the number, not new data.
 """
@@ -12,13 +10,15 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+#: Nominal coverage of every two-sided interval.
+COVERAGE = 0.95
 
-def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Student-t interval of the mean over seeds (Student, "The probable error of a mean", Biometrika 1908).
+
+def t_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """95 % Student-t interval of the mean over seeds (Student, "The probable error of a mean", Biometrika 1908).
 
     Args:
         values: [S, ...], one row per seed.
-        confidence: nominal coverage of the two-sided interval.
 
     Returns:
         mean, low, high, each [...]; low and high are NaN for one seed, which has no spread.
@@ -27,12 +27,12 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray
     seeds, mean = len(values), values.mean(axis=0)
     if seeds < 2:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    half = stdtrit(seeds - 1, (1 + confidence) / 2) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+    half = stdtrit(seeds - 1, (1 + COVERAGE) / 2) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
     return mean, mean - half, mean + half
 
 
-def rank_interval(rho: float, units: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of Spearman's rank correlation by Fisher's z.
+def rank_interval(rho: float, units: int) -> tuple[float, float]:
+    """95 % interval of Spearman's rank correlation, by Fisher's z.
 
     Standard error of D. Bonett and T. Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman
     correlations", Psychometrika 2000. A perfect correlation, whose z is infinite, is moved in by half the smallest step
@@ -41,7 +41,6 @@ def rank_interval(rho: float, units: int, confidence: float = 0.95) -> tuple[flo
     Args:
         rho: the correlation.
         units: how many pairs.
-        confidence: nominal coverage.
 
     Returns:
         low, high; NaN for fewer than 4 units.
@@ -50,5 +49,5 @@ def rank_interval(rho: float, units: int, confidence: float = 0.95) -> tuple[flo
         return np.nan, np.nan
     most = 1 - 6 / (units * (units**2 - 1))
     z = np.arctanh(np.clip(rho, -most, most))
-    half = ndtri((1 + confidence) / 2) * np.sqrt((1 + rho**2 / 2) / (units - 3))
+    half = ndtri((1 + COVERAGE) / 2) * np.sqrt((1 + rho**2 / 2) / (units - 3))
     return float(np.tanh(z - half)), float(np.tanh(z + half))

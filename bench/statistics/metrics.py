@@ -1,7 +1,7 @@
-"""GLUE's metrics for many knob values at once, in numpy.
+"""GLUE's metrics for many predictions of the same examples at once: every knob value, and every bootstrap resample.
 
-Shapes: n examples, C classes, K knob values (or layers, or deals of a random reference). Under example weights: all
-resamples of a bootstrap at once (D resamples); with weights of 1 the values are the same.
+Shapes: n examples, C classes, K knob values (or layers, or draws of a random reference), D bootstrap resamples. A
+resample is a weight for every example, how often it was drawn; with weights of 1 the values are the plain ones.
 `bench.statistics.glue_metric` computes them another way; a test holds the two equal to 1e-12.
 """
 
@@ -14,7 +14,7 @@ from bench.sources.tasks import Task
 
 
 def evaluate_predictions(task: Task, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute every metric of a task.
+    """Every metric of a task, for each of K predictions.
 
     Args:
         task: names the metrics.
@@ -31,7 +31,7 @@ def evaluate_predictions(task: Task, labels: np.ndarray, predictions: np.ndarray
 
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pairs (true class, predicted class).
+    """Confusion matrices: counts of the pairs (true class, predicted class), for each of K predictions.
 
     Args:
         labels: [n] class ids.
@@ -41,15 +41,15 @@ def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> 
     Returns:
         [K, C, C] int64, rows true, columns predicted.
     """
-    num_knobs = len(predictions)
-    cells = num_classes * num_classes
-    codes = np.arange(num_knobs)[:, None] * cells + labels * num_classes + predictions  # (K, n)
-    counts = np.bincount(codes.ravel(), minlength=num_knobs * cells)
+    num_knobs, num_pairs = len(predictions), num_classes**2
+    # every (knob value, true, predicted) has a number of its own, so that one bincount serves all knob values
+    codes = np.arange(num_knobs)[:, None] * num_pairs + labels * num_classes + predictions  # (K, n)
+    counts = np.bincount(codes.ravel(), minlength=num_knobs * num_pairs)
     return counts.reshape(num_knobs, num_classes, num_classes)
 
 
 def values_from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute accuracy, F1 (two classes only; class 1 is positive) and Matthews' correlation from counts.
+    """Accuracy, F1 (two classes only; class 1 is positive) and Matthews' correlation from confusion matrices.
 
     F1 and Matthews are 0 where they are undefined (as in scikit-learn): no positive label or prediction; only one
     class among the labels or among the predictions. Matthews for C classes is Gorodkin's R_K (2004).
@@ -73,7 +73,7 @@ def values_from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def pearson(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Correlate scores.
+    """Pearson's correlation of labels with each of K predictions.
 
     Constant labels or predictions give 0 (scipy: nan), because a constant explains nothing; nan among the predictions
     gives nan.
@@ -94,7 +94,7 @@ def pearson(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
 
 
 def spearman(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Correlate ranks, ties sharing their mean rank; shapes and the undefined cases are those of `pearson`."""
+    """Spearman's correlation: that of the ranks, ties sharing their mean rank; otherwise as `pearson`."""
     return pearson(pd.Series(labels).rank(), pd.DataFrame(predictions).rank(axis=1))
 
 
@@ -105,7 +105,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The drawn metric where example i counts `weights[:, i]` times.
+    """The metric that is drawn (`task.metric`), on every bootstrap resample: example i counts `weights[:, i]` times.
 
     Args:
         task: names the metric.
@@ -131,13 +131,13 @@ def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, wei
 def weighted_confusion(
     labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Weighted counts of the pairs (true class, predicted class), [D, K, C, C], rows true.
+    """Confusion matrices under weights, [D, K, C, C], rows true.
 
     Sums of whole numbers below 2^24: exact in float32, whatever the order of summation.
     """
     codes = labels * num_classes + predictions  # [K, n]
-    cells = np.arange(num_classes**2)[:, None]
-    indicators = (codes[:, None] == cells).astype(np.float32)  # [K, C * C, n]
+    pairs = np.arange(num_classes**2)[:, None]
+    indicators = (codes[:, None] == pairs).astype(np.float32)  # [K, C * C, n]
     counts = weights @ indicators.reshape(-1, len(labels)).T
     return counts.reshape(len(weights), len(predictions), num_classes, num_classes)
 

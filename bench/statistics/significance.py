@@ -1,4 +1,4 @@
-"""Paired comparisons: arrays of differences in, intervals and p-values out.
+"""Tests of paired differences: p-values, bootstrap intervals, Holm's correction, minimal detectable differences.
 
 Shapes: U units (seeds within a task, task means across tasks), D bootstrap draws, P comparisons of one family.
 """
@@ -8,8 +8,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import nctdtrinc, stdtr, stdtrit
 
-#: Differences below this are rounding, not data.
+from bench.statistics.intervals import COVERAGE
+
+#: Differences are rounded to so many decimals first: what is smaller is rounding, not data.
 DECIMALS = 12
+#: Probability of finding the minimal detectable difference (Cohen's convention).
+POWER = 0.8
 
 
 def t_test(differences: np.ndarray) -> np.ndarray:
@@ -26,22 +30,20 @@ def t_test(differences: np.ndarray) -> np.ndarray:
     if units < 2:
         return np.full_like(mean, np.nan)
     error = differences.std(axis=0, ddof=1) / np.sqrt(units)
-    flat = error < 10.0**-DECIMALS
-    t = np.abs(mean) / np.where(flat, 1, error)
+    no_spread = error < 10.0**-DECIMALS
+    t = np.abs(mean) / np.where(no_spread, 1, error)
     constant = np.where(np.abs(mean) < 10.0**-DECIMALS, 1.0, 0.0)
-    return np.where(flat, np.where(np.isnan(mean), np.nan, constant), 2 * stdtr(units - 1, -t))
+    return np.where(no_spread, np.where(np.isnan(mean), np.nan, constant), 2 * stdtr(units - 1, -t))
 
 
-def detectable(differences: np.ndarray, confidence: float = 0.95, power: float = 0.8) -> np.ndarray:
-    """Minimal detectable difference: the true one that a paired t-test of this many units finds with this power.
+def detectable(differences: np.ndarray) -> np.ndarray:
+    """Minimal detectable difference: the true one that a paired t-test of this many units finds with 80 % power.
 
     Computed from the observed spread of the differences and the noncentral t-distribution (J. Cohen, "Statistical Power
     Analysis for the Behavioral Sciences", 1988, chapter 2). With 3 units it is 3.3 standard deviations.
 
     Args:
         differences: [U, ...].
-        confidence: 1 minus the level of the two-sided test.
-        power: wanted probability of finding it.
 
     Returns:
         [...]; NaN for one unit.
@@ -51,21 +53,20 @@ def detectable(differences: np.ndarray, confidence: float = 0.95, power: float =
     if units < 2:
         return np.full(differences.shape[1:], np.nan)
     # the mean in standard errors at which T exceeds the critical value; the other tail adds less than 1e-5
-    shift = nctdtrinc(units - 1, 1 - power, stdtrit(units - 1, (1 + confidence) / 2))
+    shift = nctdtrinc(units - 1, 1 - POWER, stdtrit(units - 1, (1 + COVERAGE) / 2))
     return shift * differences.std(axis=0, ddof=1) / np.sqrt(units)
 
 
-def percentile_interval(draws: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval (B. Efron, "Bootstrap methods: another look at the jackknife", 1979).
+def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % percentile bootstrap interval (B. Efron, "Bootstrap methods: another look at the jackknife", 1979).
 
     Args:
         draws: [D, ...].
-        confidence: nominal coverage.
 
     Returns:
         low, high, each [...].
     """
-    tail = (1 - confidence) / 2
+    tail = (1 - COVERAGE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     return low, high
 
@@ -92,7 +93,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     """
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full(len(p), np.nan)
-    order = np.argsort(p)[: np.isfinite(p).sum()]
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # numpy sorts NaN last
     stepped = p[order] * (len(order) - np.arange(len(order)))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(stepped))
     return adjusted

@@ -1,4 +1,4 @@
-"""A hash of this program's code: two processes, or tables and the program that reads them, are of the same code."""
+"""A hash of this project's code: tells whether two processes, or a table and its reader, run the same code."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-SOURCES = Path(__file__).parents[2]
+#: The folder that holds bench/ and methods/.
+PROJECT = Path(__file__).parents[2]
+#: Files that make numbers, tables and figures.
 SUFFIXES = (".py", ".mplstyle", ".jinja")
 
 
 @cache
 def code_hash() -> str:
-    """A hash of the code of this program, as it is in this process's checkout."""
+    """The hash of the code that this process was started from; looked up once per process."""
     return hash_of(code())
 
 
 def code() -> list[Path]:
-    """The files of this program that make numbers, tables and figures."""
-    files = (path for part in ("bench", "methods") for path in (SOURCES / part).rglob("*.*"))
+    """The files of this project that make numbers, tables and figures."""
+    files = (path for part in ("bench", "methods") for path in (PROJECT / part).rglob("*.*"))
     return sorted(path for path in files if path.suffix in SUFFIXES)
 
 

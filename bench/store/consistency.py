@@ -1,4 +1,4 @@
-"""Whether all in a results folder is of one run: a command against run.json, and finished cells against it."""
+"""Refuse to mix two runs in one results folder: a command, or finished cells, that do not fit its run.json."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 #: Keys of run.json that hold one entry per task, checkpoint, method or command: entries may be added, never changed.
 GROWING = ("data", "unlabelled", "checkpoints", "variants", "segments", "commands")
-OTHER = "; name another folder with --results DIR, or repeat the command that made this one"
+OTHER_FOLDER = "name another folder with --results DIR, or repeat the command that made this one"
 
 
 def check_shared(folder: Path, known: dict, shared: dict) -> None:
-    """Refuse a command for a folder of another kind of run.
+    """Refuse a command whose settings or inputs differ from those that a results folder was made with.
 
     Args:
         folder: the results folder.
@@ -29,7 +29,7 @@ def check_shared(folder: Path, known: dict, shared: dict) -> None:
         UserError: the line names the key that differs.
     """
     for key in (key for key in shared if key in known):
-        compare(folder, key, known[key], shared[key])
+        check_value(folder, key, known[key], shared[key])
 
 
 def merged(known: dict, shared: dict) -> dict:
@@ -38,22 +38,22 @@ def merged(known: dict, shared: dict) -> dict:
     return {**known, **shared, **growing}
 
 
-def compare(folder: Path, key: str, known: object, value: object) -> None:
-    """Refuse a value of run.json that is not the one that is there; of growing ones, an entry that is not."""
+def check_value(folder: Path, key: str, known: object, value: object) -> None:
+    """Refuse a value that differs from the one in run.json; where entries may be added, an entry that differs."""
     where = f"results folder '{cut(folder)}' was made"
     if key == "engine" and known != value:
         older = f"by another version of the program (engine {known}, this one has {value})"
-        raise UserError(f"{where} {older}, whose numbers differ{OTHER}")
+        raise UserError(f"{where} {older}, whose numbers differ; {OTHER_FOLDER}")
     if key in GROWING:
         different = [name for name in value if known.get(name, value[name]) != value[name]]
         if different:
             name = different[0]
             change = f"for '{name}' ({brief(known[name])}, not {brief(value[name])})"
-            raise UserError(f"{where} with other {key} {change}{OTHER}")
+            raise UserError(f"{where} with other {key} {change}; {OTHER_FOLDER}")
     elif isinstance(known, dict) and isinstance(value, dict):
         compare_tables(where, key, known, value)
     elif known != value:
-        raise UserError(f"{where} with {key} {cut(repr(known))}, not {cut(repr(value))}{OTHER}")
+        raise UserError(f"{where} with {key} {cut(repr(known))}, not {cut(repr(value))}; {OTHER_FOLDER}")
 
 
 def compare_tables(where: str, key: str, known: dict, value: dict) -> None:
@@ -63,7 +63,7 @@ def compare_tables(where: str, key: str, known: dict, value: dict) -> None:
         for part in sorted({*have, *want}):
             if have.get(part) != want.get(part):
                 got, wanted = (cut(repr(table[part])) if part in table else "none" for table in (have, want))
-                raise UserError(f"{where} with {key} {name} {part} = {got}, not {wanted}{OTHER}")
+                raise UserError(f"{where} with {key} {name} {part} = {got}, not {wanted}; {OTHER_FOLDER}")
 
 
 def brief(value: object) -> str:
@@ -74,7 +74,7 @@ def brief(value: object) -> str:
 
 
 def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
-    """Refuse finished cells that are not of the run that run.json describes: folders may be copied together.
+    """Refuse finished cells of another run: shards are merged by copying files, and a wrong one may be among them.
 
     Args:
         folder: the results folder.
@@ -98,13 +98,14 @@ def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
 
 
 def foreign_key(spec: dict, shared: dict) -> str | None:
-    """The first key in which the spec of a cell is not of the run that run.json describes."""
+    """The first key of a cell's spec whose value is not one of `expected_values`; None where all fit."""
     expected = expected_values(spec, shared)
     return next((name for name, values in expected.items() if spec.get(name) not in values), None)
 
 
 def expected_values(spec: dict, shared: dict) -> dict[str, list]:
-    """What the spec of a cell may hold in a run, by key; None where it must not have the key."""
+    """The values that a cell's spec may have in the run that run.json describes, by key; None: it must not have it."""
+    # A cell may have trained the family's backbone or a smaller model of it (`bert`, `bert student`), with any recipe.
     family = {name: known for name, known in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]}
     mended = [shared.get("segments", {}).get(name) for name, known in family.items() if known == spec["checkpoint"]]
     expected = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}

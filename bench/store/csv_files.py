@@ -21,13 +21,13 @@ TEXT = frozenset(
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, a piece at a time, whole or not at all (`bench.store.files.writing`)."""
+    """Write a table as CSV, whole or not at all (`bench.store.files.writing`)."""
     with writing(path) as file:
         table.to_csv(file, mode="wb", index=False, lineterminator="\n")
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table of a run folder; only an empty field is missing, and an unnamed variant is the empty text.
+    """Read a table of a run folder; only an empty field is missing, and a variant without a name is the empty text.
 
     Raises:
         UserError: it is not there.

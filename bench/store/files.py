@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files so that they appear whole or not at all, and read back those that must be unharmed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from typing import BinaryIO
 
 from bench.errors import FolderError, UserError
 
+#: Seconds after which a temporary file is taken for one that a killed process left; writing one takes far less.
+ABANDONED_AFTER = 3600
+#: A sealed JSON file ends in this and the sha256 of everything before it, so that no change of it goes unnoticed.
+CHECKSUM = ',\n  "checksum": "'
+
 
 def make_writable(folder: Path, what: str) -> None:
-    """Make a folder if it is not there, and make sure that files can be written into it.
+    """Make a folder if it is not there, and make sure, before anything runs, that files can be written into it.
 
     Raises:
         UserError: they cannot; the line calls the folder `what`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Permission bits say nothing about a full disk, a read-only mount or a quota: only writing does.
         probe = folder / ".writable"
         probe.write_text("")
         probe.unlink()
@@ -32,7 +38,9 @@ def make_writable(folder: Path, what: str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """Write beside, flush to disk, rename: a reader sees the old file or the new one, never a part.
+    """Open a file for writing that takes its place only when complete: a reader sees the old one or the new one.
+
+    Written beside it under another name, flushed to disk, renamed.
 
     Raises:
         FolderError: the disk is full, read-only or gone; nothing is left behind.
@@ -44,9 +52,9 @@ def writing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o644)  # temporary files are made for their owner only
         os.replace(temporary, path)
-    except BaseException as error:
+    except BaseException as error:  # also when interrupted
         if temporary is not None:
             remove(Path(temporary))
         if isinstance(error, OSError):
@@ -55,14 +63,14 @@ def writing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: Path, data: bytes) -> str:
-    """Write a file as `writing` does; gives the sha256 of the data."""
+    """Write a file whole or not at all (`writing`) and give the sha256 of the data."""
     with writing(path) as file:
         file.write(data)
     return hashlib.sha256(data).hexdigest()
 
 
 def touch(path: Path) -> None:
-    """Make an empty file, or make it as if new.
+    """Make an empty file, or set the time of one that is there to now.
 
     Raises:
         FolderError: the disk is full, read-only or gone.
@@ -74,7 +82,7 @@ def touch(path: Path) -> None:
 
 
 def not_written(folder: Path, error: OSError) -> FolderError:
-    """The error of a folder that has become full, read-only or gone while a run writes to it."""
+    """The error for a folder that has become full, read-only or gone while a run writes to it."""
     kept = "what is finished is kept, and the same command goes on when that is mended"
     return FolderError(f"'{folder}' cannot be written: {error.strerror}; {kept}")
 
@@ -87,14 +95,14 @@ def remove(path: Path) -> None:
         pass  # gone already, or in a folder that cannot be written
 
 
-def sweep_temporaries(folder: Path, older_than: float = 3600.0) -> None:
-    """Delete what killed processes left of `write_bytes`; a file younger than an hour may be being written now."""
+def sweep_temporaries(folder: Path) -> None:
+    """Delete the temporary files that killed processes left; a younger one may be being written now."""
     for path in folder.glob(".*.tmp"):
         try:
-            if time.time() - path.stat().st_mtime > older_than:
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
                 path.unlink()
         except OSError:
-            continue  # swept by another run
+            continue  # another run was faster
 
 
 def sha256_of(path: Path) -> str | None:
@@ -107,33 +115,49 @@ def sha256_of(path: Path) -> str | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` for text, UTF-8 with plain line feeds."""
+    """Write text as UTF-8 with plain line feeds, whole or not at all."""
     write_bytes(path, text.encode("utf8"))
 
 
 def write_json(path: Path, value: object) -> None:
-    """`write_bytes` for JSON that people read."""
+    """Write a value as JSON that people can read, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-# A sealed JSON file ends in the sha256 of everything before it, so that no change of it goes unnoticed.
+def read_json(path: Path) -> dict | None:
+    """The content of a JSON file; None where it is not there or is no JSON: for files that a run can do without."""
+    try:
+        return json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return None
 
 
-CHECKSUM = ',\n  "checksum": "'
+def read_needed_json(path: Path, way_out: str) -> dict:
+    """The content of a JSON file that a run must not overlook; empty where there is none yet.
+
+    Raises:
+        UserError: it is there and cannot be read; the line ends in what the user can do.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{path}' cannot be read ({error}); {way_out}") from error
 
 
 def sealed(value: dict) -> str:
-    """JSON that people read, with its checksum as the last entry."""
+    """A value as JSON with the checksum of the text as its last entry, for `unsealed` to verify."""
     body = json.dumps(value, indent=2, ensure_ascii=False).removesuffix("\n}")
     digest = hashlib.sha256(body.encode("utf8")).hexdigest()
     return f'{body}{CHECKSUM}{digest}"\n}}\n'
 
 
 def unsealed(data: bytes) -> dict:
-    """The content of a sealed file, without its checksum.
+    """The value in a sealed file, if the file is as it was written.
 
     Raises:
-        ValueError: a byte of it is not as it was written.
+        ValueError: a byte of it has changed.
     """
     body, _, seal = data.rpartition(CHECKSUM.encode())
     if seal != f'{hashlib.sha256(body).hexdigest()}"\n}}\n'.encode():

@@ -1,17 +1,21 @@
-"""The run folder: one record per cell, one file per trace, and what all of them share."""
+"""The results folder of a run: where each file of it is, and whether what is there is whole.
+
+A cell leaves a record (JSON: how it went), traces (one file per split) and, if others start from it, its trained model.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import FolderError, UserError
-from bench.store.consistency import OTHER, check_shared, merged
+from bench.errors import FolderError
+from bench.store.consistency import OTHER_FOLDER, check_shared, merged
 from bench.store.files import (
     make_writable,
+    read_json,
+    read_needed_json,
     remove,
     sealed,
     sha256_of,
@@ -29,12 +33,12 @@ PARTS = ("cells", "traces", "checkpoints", "environments", "locks")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A results folder (`--results`)."""
+    """A results folder (`--results`) and the files in it."""
 
     path: Path
 
     def create(self) -> None:
-        """Make the folder and its parts.
+        """Make the folder and its parts, and clean up after runs that were killed.
 
         Raises:
             UserError: it cannot be written.
@@ -44,14 +48,14 @@ class RunFolder:
             sweep_temporaries(place)
 
     def share(self, shared: dict, methods: dict[str, str | None]) -> None:
-        """Enter what a command's cells share into run.json, after comparing it with what is there.
+        """Write what the cells of a command share to run.json, once it has been found to fit what is there.
 
         Args:
             shared: as `Grid.shared` returns it.
             methods: name of each method to report -> its file, for methods from outside the project.
 
         Raises:
-            UserError: the folder belongs to another kind of run; the line names the key that differs.
+            UserError: the folder belongs to another run; the line names the key that differs.
         """
         known = self.shared()
         check_shared(self.path, known, shared)
@@ -65,90 +69,81 @@ class RunFolder:
         Raises:
             UserError: the file is there and is not readable JSON.
         """
-        path = self.path / "run.json"
-        try:
-            return json.loads(path.read_text(encoding="utf8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise UserError(f"'{path}' cannot be read ({error}); {OTHER[2:]}") from error
+        return read_needed_json(self.path / "run.json", OTHER_FOLDER)
 
     def record_path(self, key: str) -> Path:
-        """Where the record of a cell is."""
+        """The file of a cell's record."""
         return self.path / "cells" / f"{key}.json"
 
     def record(self, key: str) -> dict | None:
-        """The record of a cell, or None where it has none, or one that is not as it was written."""
+        """The record of a cell; None where it has none, or one that has been damaged."""
         try:
             return unsealed(self.record_path(key).read_bytes())
         except (OSError, ValueError):
             return None
 
     def write_record(self, record: dict) -> None:
-        """Write the record of a cell, sealed with its checksum."""
+        """Write the record of a cell, with a checksum so that damage is noticed."""
         write_text(self.record_path(record["key"]), sealed(record))
 
     def records(self) -> list[dict]:
-        """All records that are as they were written, ordered by key."""
-        found = (self.record(path.stem) for path in sorted((self.path / "cells").glob("*.json")))
-        return [record for record in found if record is not None]
+        """All undamaged records, ordered by key."""
+        return [record for key in sorted(self.recorded()) if (record := self.record(key)) is not None]
 
-    def written(self) -> set[str]:
-        """The keys of all cells that have a record, readable or not; empty where there is no folder yet."""
+    def recorded(self) -> set[str]:
+        """The keys of all cells that have a record, damaged or not; empty where there is no folder yet."""
         try:
             return {name.removesuffix(".json") for name in os.listdir(self.path / "cells")}
         except OSError:
             return set()
 
     def environment(self, name: str) -> dict | None:
-        """The description of an environment, or None where it has none that can be read."""
-        try:
-            return json.loads(self.environment_path(name).read_text(encoding="utf8"))
-        except (OSError, ValueError):
-            return None
+        """The description of an environment (machine and library versions) by its id; None where it cannot be read."""
+        return read_json(self.environment_path(name))
 
     def environments(self) -> list[dict]:
-        """The descriptions of what cells ran on."""
-        found = (self.environment(path.stem) for path in sorted((self.path / "environments").glob("*.json")))
-        return [about for about in found if about is not None]  # one explains numbers and makes none
+        """The descriptions of all environments that cells ran in.
+
+        One that cannot be read is left out: it would explain numbers, but none is computed from it.
+        """
+        found = map(read_json, sorted((self.path / "environments").glob("*.json")))
+        return [about for about in found if about is not None]
 
     def trace_path(self, key: str, split: str) -> Path:
-        """Where the trace of a cell on a split is."""
+        """The file of a cell's trace on a split."""
         return self.path / "traces" / f"{key}.{split}.npz"
 
     def checkpoint_path(self, key: str) -> Path:
-        """Where the trained model of a cell that others start from is kept."""
+        """The file of a cell's trained weights, kept for the cells that start from them."""
         return self.path / "checkpoints" / f"{key}.safetensors"
 
     def model_path(self, spec: dict) -> Path:
-        """Where the trained model of a cell is kept for others to use (`--save-models`)."""
+        """The folder of a cell's trained model for people to load (`--save-models`), named in words."""
         parts = [spec["backbone"], spec["task"], spec["method"], spec["variant"], f"seed{spec['seed']}"]
         return self.path / "models" / "-".join(filter(None, parts))
 
     def has_saved_model(self, cell: Cell) -> bool:
-        """Whether the model of a cell was saved, and not that of another cell of the same name."""
-        try:
-            about = json.loads((self.model_path(cell.spec) / "early_exit.json").read_text(encoding="utf8"))
-        except (OSError, ValueError):
-            return False
-        return about.get("cell") == cell.key
+        """Whether the model of a cell was saved: the folder's name does not hold all of the key, the file does."""
+        return (read_json(self.model_path(cell.spec) / "early_exit.json") or {}).get("cell") == cell.key
 
     def environment_path(self, name: str) -> Path:
-        """Where the description of an environment is."""
+        """The file of an environment's description."""
         return self.path / "environments" / f"{name}.json"
 
     def has_traces(self, record: dict) -> bool:
-        """Whether all traces of an ok cell are there, as they were written."""
+        """Whether all traces of a finished cell are there and undamaged, by the checksums in its record."""
         key = record["key"]
         return all(sha256_of(self.trace_path(key, split)) == digest for split, digest in record["traces"].items())
 
     def has_model(self, key: str) -> bool:
-        """Whether the trained model of a cell is kept, as it was written."""
+        """Whether the trained weights of a cell are kept and undamaged, by the checksum in its record."""
         digest = sha256_of(self.checkpoint_path(key))
         return digest is not None and digest == (self.record(key) or {}).get("model")
 
     def refresh(self) -> None:
-        """See what other machines have written: to open a folder makes a network file system forget what was not there.
+        """Make files visible that other machines have just written to a network file system.
+
+        Such a system remembers for a while that a file was not there; to open the folder makes it look again.
 
         Raises:
             FolderError: the run folder is gone.
@@ -160,9 +155,9 @@ class RunFolder:
                 raise FolderError(f"results folder '{self.path}' cannot be read: {error.strerror}") from error
 
     def settled(self, key: str, keep_model: bool) -> dict | None:
-        """The record of a cell that has ended since its run began, with all that is wanted of it; else None.
+        """The record of a cell that another process has finished meanwhile, with its files complete; else None.
 
-        A run takes the records of its unfinished cells away first, so what is there now was made meanwhile.
+        A run deletes the records of its unfinished cells before it starts, so a record found later is a new one.
 
         Args:
             key: the cell's key.
@@ -175,35 +170,35 @@ class RunFolder:
         return record if self.has_traces(record) and (self.has_model(key) or not keep_model) else None
 
     def is_finished(self, key: str) -> bool:
-        """Whether a cell is ok, with all of its traces."""
+        """Whether a cell succeeded and all of its traces are there."""
         record = self.record(key)
         return record is not None and record["status"] == "ok" and self.has_traces(record)
 
     def damaged(self) -> list[Path]:
-        """Records and traces that are not as they were written."""
-        keys = (path.stem for path in sorted((self.path / "cells").glob("*.json")))
-        return [path for key in keys for path in self.damaged_of(key)]
+        """The files of all records and traces that have changed since they were written."""
+        return [path for key in sorted(self.recorded()) for path in self.damaged_of(key)]
 
     def damaged_of(self, key: str) -> list[Path]:
-        """The same of one cell. Without its record, nobody knows how its traces were: they are just made again."""
+        """The files of a cell's record and traces that have changed since they were written.
+
+        Without a readable record there are no checksums for the traces: the cell is just run again.
+        """
         record, path = self.record(key), self.record_path(key)
         if record is None:
             return [path] if path.exists() else []
         digests = {self.trace_path(key, split): digest for split, digest in record.get("traces", {}).items()}
         return [path for path, digest in digests.items() if sha256_of(path) not in (digest, None)]
 
-    def clear(self, key: str) -> None:
-        """Take an unfinished cell's record away, so that a record found later is a new one."""
+    def remove_record(self, key: str) -> None:
+        """Delete the record of a cell that is to run again, so that a record found later is a new one."""
         remove(self.record_path(key))
 
     def set_aside(self, path: Path) -> Path:
-        """Move a damaged file into damaged/, where nothing reads it; gives its new place."""
+        """Move a damaged file into damaged/, where nothing reads it; gives its new path."""
         make_writable(self.path / "damaged", "results")
-        place = self.path / "damaged" / path.name
-        os.replace(path, place)
-        return place
+        return path.replace(self.path / "damaged" / path.name)
 
 
 def record_of(cell: Cell, status: str, reason: str = "") -> dict:
-    """What every record of a cell holds: what it is, and how it went ("ok", "failed" or "skipped", with a reason)."""
+    """A new record of a cell: its key, label and spec, and a status ("ok", "failed" or "skipped") with its reason."""
     return {"key": cell.key, "label": cell.label, "status": status, "reason": reason, "spec": cell.spec}

@@ -1,4 +1,4 @@
-"""Which cells a run works on, so that several runs share one folder: every cell under a lock of its own.
+"""Locks, so that several runs can share one results folder: one per cell, and one for each thing done by one at a time.
 
 The operating system holds the locks and lets go of a killed process's, so there are no stale ones. Lock files stay
 behind, empty: to delete one while somebody else opens it would give two holders.
@@ -18,14 +18,14 @@ SHARDS = "give every machine a folder of its own and a part of the plan (--shard
 
 
 class Locks:
-    """The locks of the cells that this run works on."""
+    """The cells that this run has locked, so that no other run works on them."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.held: dict[str, FileLock] = {}
 
     def take(self, key: str) -> bool:
-        """Lock a cell; False where another run works on it."""
+        """Lock a cell; False where another run has it."""
         lock = _locked(self.folder, key, wait=False)
         if lock is None:
             return False
@@ -33,19 +33,19 @@ class Locks:
         return True
 
     def drop(self, key: str) -> None:
-        """Let go of a cell, if it is held: what another run holds, this one may still learn the end of."""
+        """Unlock a cell that this run has locked; others are left alone, because a run also hears of their ends."""
         if lock := self.held.pop(key, None):
             lock.release()
 
     def drop_all(self) -> None:
-        """Let go of everything."""
+        """Unlock every cell that this run has locked."""
         for key in list(self.held):
             self.drop(key)
 
 
 @contextmanager
-def alone(folder: RunFolder, what: str) -> Iterator[None]:
-    """Do something that only one run at a time may do to a folder; waits for the others."""
+def exclusive(folder: RunFolder, what: str) -> Iterator[None]:
+    """Hold the lock for something that only one run at a time may do to a folder; waits for other runs."""
     lock = _locked(folder, what, wait=True)
     try:
         yield
@@ -57,21 +57,22 @@ def _locked(folder: RunFolder, name: str, wait: bool) -> FileLock | None:
     """A lock of a folder, held; None where another run has it and this one does not wait.
 
     Raises:
-        FolderError: the folder is gone, or on a file system without locks. The library would put up with a file that
-            stands for a lock, but a killed run leaves that behind, and all others would wait for ever.
+        FolderError: the folder is gone, or on a file system without locks.
     """
-    place = folder.path / "locks"
-    lock = FileLock(place / f"{name}.lock")
+    locks = folder.path / "locks"
+    lock = FileLock(locks / f"{name}.lock")
     try:
-        place.mkdir(exist_ok=True)  # not its parents: a run folder that has vanished must not come back empty
+        locks.mkdir(exist_ok=True)  # not its parents: a run folder that has vanished must not come back empty
         lock.acquire(blocking=wait)
     except Timeout:
         if not isinstance(lock, SoftFileLock):
             return None
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise FolderError(f"no lock can be had in '{place}': {reason}") from error
+        raise FolderError(f"no lock can be had in '{locks}': {reason}") from error
+    # Without locks the library makes do with a file that stands for one. A killed run leaves that behind, and every
+    # later run would wait for ever.
     if isinstance(lock, SoftFileLock):
         lock.release()
-        raise FolderError(f"no lock can be had in '{place}', whose file system has none (flock): {SHARDS}")
+        raise FolderError(f"no lock can be had in '{locks}', whose file system has none (flock): {SHARDS}")
     return lock

@@ -1,4 +1,4 @@
-"""Traces: what every exit of a trained model said about a split, and their files.
+"""A trace: the outputs of every exit of a trained model on every example of a split, and its file.
 
 Shape symbols: n examples, L layers, C classes.
 """
@@ -16,7 +16,7 @@ from bench.store.files import write_bytes
 
 @dataclass(frozen=True)
 class Trace:
-    """One trained model on one split.
+    """The outputs of one trained model on one split; every operating point is computed from them.
 
     Attributes:
         logits: float32 [n, L, C].
@@ -37,8 +37,8 @@ class Trace:
     ramp: np.ndarray | None = None
 
     def save(self, path: Path) -> str:
-        """Write the trace, whole or not at all; gives the sha256 of the file."""
-        buffer = io.BytesIO()
+        """Write the trace, whole or not at all, and give the sha256 of the file."""
+        buffer = io.BytesIO()  # in memory first: the file is written at once, and hashed without reading it again
         np.savez(buffer, **{name: value for name, value in asdict(self).items() if value is not None})
         return write_bytes(path, buffer.getvalue())
 

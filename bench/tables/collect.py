@@ -12,8 +12,8 @@ from itertools import groupby
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, joined, point_rows, sweep
-from bench.plan.methods import load_method_file
+from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, concat_rows, exit_rows, point_rows, sweep
+from bench.plan.methods import methods_with_files
 from bench.processes import call_all
 from bench.sources.tasks import TASKS
 from bench.store.consistency import check_records
@@ -30,7 +30,6 @@ from bench.tables.reproduction import reproduction_table
 from bench.tables.rules import BOUNDS, CONFIDENCE, LAYERS, bound_rows, confidence_rows, layer_rows
 from bench.tables.scores import Scores, panel_scores
 from bench.tables.transfer import CHOICES, transfer_rows, transfer_table
-from methods import discover
 from methods.base import Method
 
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]
@@ -151,7 +150,7 @@ def panel_tables(rows: Iterable[tuple[str, Rows]]) -> dict[str, pd.DataFrame]:
     parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
     for name, some in rows:
         parts[name].append(some)
-    tables = {name: joined(parts.pop(name), columns) for name, columns in FROM_TRACES.items()}
+    tables = {name: concat_rows(parts.pop(name), columns) for name, columns in FROM_TRACES.items()}
     return tables | {"curves": curve_table(tables["points"], tables.pop("exact"))}
 
 
@@ -198,8 +197,5 @@ def curve_rows(one: Sweep) -> Iterator[tuple[str, Rows]]:
 def methods_of(folder: RunFolder) -> dict[str, Method]:
     """All methods of the project and those from outside it that a run folder reports."""
     shared = folder.shared()
-    compat = shared.get("compat", "equal")
-    known = discover(compat)
-    for file in sorted({file for file in shared.get("methods", {}).values() if file}):
-        known |= {method.name: method for method in load_method_file(file, compat)}
-    return known
+    files = sorted({file for file in shared.get("methods", {}).values() if file})
+    return methods_with_files(files, shared.get("compat", "equal"))

@@ -1,6 +1,8 @@
-"""Columns that several tables have: what names a row, and intervals."""
+"""What several tables share: columns that name a row, columns of intervals, the static model to compare with."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -29,3 +31,18 @@ def boot_columns(name: str, draws: np.ndarray) -> dict[str, float]:
         return {f"{name}_boot_low": np.nan, f"{name}_boot_high": np.nan}
     low, high = percentile_interval(found)
     return {f"{name}_boot_low": float(low), f"{name}_boot_high": float(high)}
+
+
+def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
+    """The seed of the static model that a run is compared with: its own, or the one that all seeds start from.
+
+    There is one for all with seed_scope "heads". It shows where DACT or DeeBERT, which start from a static model, have
+    seeds without one of their own.
+
+    Args:
+        seeds: the seeds of every method of a panel, static among them.
+        seed: of the run.
+    """
+    own = set(seeds["static"])
+    starting = {each for method in ("dact", "deebert") if method in seeds for each in seeds[method]}
+    return next(iter(own)) if len(own) == 1 and starting - own else seed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.statistics.curves import Run, mean_curve, merge_equal_x
+from bench.statistics.curves import Points, mean_curve, merge_equal_x
 from bench.tables.columns import GRID, PANEL
 
 #: A band is dotted across gaps wider than this many layers.
@@ -45,7 +45,7 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[CURVES] if tables else pd.DataFrame(columns=CURVES)
 
 
-def runs_of(points: pd.DataFrame) -> dict[int, Run]:
+def runs_of(points: pd.DataFrame) -> dict[int, Points]:
     """The run of each seed: points of equal x merged to their mean, sorted by x."""
     return {
         seed: merge_equal_x(rows["layer_fraction"].to_numpy(), rows["value"].to_numpy())

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import KEYS, Rows, Sweep
+from bench.halting.sweep import KEYS, Rows, Sweep, mean_layer_fraction
 from bench.statistics.curves import TOLERANCE, interpolate
 from bench.statistics.metrics import evaluate_predictions
 from bench.tables.columns import PANEL, interval_columns
@@ -44,11 +44,11 @@ def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         chosen = (one.layers != one.layers[:, :1]).any(axis=1)  # [K]
         if not chosen.any():
             continue
-        own, x = drawn(one, one.predictions), one.layers.mean(axis=1) / one.panel_layers
+        own, x = drawn(one, one.predictions), one.layer_fraction
         rows = {**one.keys, "knob_value": one.knob_values, "layer_fraction": x, "metric": one.task.metric}
         if one.keys["seed"] in depths:
             depth = depths[one.keys["seed"]]
-            height = interpolate(x, depth.layers.mean(axis=1) / depth.panel_layers, drawn(depth, depth.predictions))
+            height = interpolate(x, depth.layer_fraction, drawn(depth, depth.predictions))
             beside = {"reference": "truncated", "value": height, "difference": own - height}
             early = (x < 1 - TOLERANCE) & np.isfinite(height)
             yield pick({**rows, **beside}, early)
@@ -98,7 +98,7 @@ def oracle(sweep: Sweep) -> tuple[float, float]:
     right = sweep.by_layer == sweep.trace.labels[:, None]  # [n, L]
     exits = right.argmax(axis=1)  # 0 where no layer is right, too
     value = drawn(sweep, sweep.by_layer[np.arange(len(exits)), exits][None])
-    return float((exits + 1).mean() / sweep.panel_layers), float(value[0])
+    return float(mean_layer_fraction(exits + 1, sweep.panel_layers)), float(value[0])
 
 
 def verdict_table(references: pd.DataFrame) -> pd.DataFrame:

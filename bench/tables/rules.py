@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench.halting.replay import replay
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import Rows, Sweep, mean_layer_fraction
 from bench.statistics.metrics import evaluate_predictions
 from methods.base import Knob, RuleSpec
 from methods.blocks import entropy
@@ -87,7 +87,7 @@ def bound_rows(source: Sweep) -> Iterator[Rows]:
             **source.keys,
             "bound": bound,
             "eps": np.array(values),
-            "layer_fraction": layers.mean(axis=1) / source.panel_layers,
+            "layer_fraction": mean_layer_fraction(layers, source.panel_layers),
             "metric": source.task.metric,
             "value": metrics[source.task.metric],
             "changed": (predictions != result.predictions[:, -1]).mean(axis=1),
@@ -116,6 +116,5 @@ def confidence_rows(source: Sweep) -> Iterator[Rows]:
     else:
         return
     at_exit = unsure[np.arange(len(unsure)), source.layers - 1]  # [K, n]
-    x = source.layers.mean(axis=1) / source.panel_layers
     sizes = {"train_rows": source.train_rows, "n": source.layers.shape[1]}
-    yield source.rows(layer_fraction=x, exit_entropy=at_exit.mean(axis=1), decided=decided, **sizes)
+    yield source.rows(layer_fraction=source.layer_fraction, exit_entropy=at_exit.mean(axis=1), decided=decided, **sizes)

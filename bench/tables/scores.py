@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.halting.sweep import Sweep
-from bench.statistics.areas import auc_budget, auc_common, bought, halves, widest_gap
+from bench.statistics.areas import auc_budget, auc_common, budget_values, halves, widest_gap
 from bench.statistics.curves import interpolate
 from bench.statistics.metrics import weighted_metric
 
@@ -136,7 +136,7 @@ def judge(runs: dict[Run, list[Sweep]], weights: np.ndarray) -> tuple[np.ndarray
     for row, (run, sweeps) in enumerate(runs.items()):
         x, y, _ = planes[run]
         (x_a, y_a, fallback_a), (x_b, y_b, fallback_b) = (plane(sweeps, weights, half) for half in (in_a, ~in_a))
-        by_budget = bought(x_a, y_a, x_b, y_b, fallback_a, fallback_b, sweeps[0].panel_layers)
+        by_budget = budget_values(x_a, y_a, x_b, y_b, fallback_a, fallback_b, sweeps[0].panel_layers)
         values[:, row, 0] = auc_common(x, y, low, high)
         values[:, row, 1] = auc_budget(by_budget)
         values[:, row, 2] = auc_budget(by_budget, limit=0.5)

@@ -15,8 +15,8 @@ import pandas as pd
 
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.areas import best_within, halves
-from bench.statistics.curves import TOLERANCE, static_seed
-from bench.tables.columns import PANEL, interval_columns
+from bench.statistics.curves import TOLERANCE
+from bench.tables.columns import PANEL, interval_columns, static_seed
 from bench.tables.scores import group_runs, plane
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from bench.report.figures.curves import _draw_marks, curves_of, draw_curve, group_curves
 from bench.report.figures.looks import MARKS, PAPER, TRUNCATED, looks, metric, plot_points, swept, title
 from bench.report.figures.page import annotate, band_note, blocks, layer_axis, source
-from bench.statistics.curves import interpolate, static_seed
+from bench.statistics.curves import interpolate
 from bench.statistics.intervals import t_interval
+from bench.tables.columns import static_seed
 
 
 def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:

@@ -11,15 +11,15 @@ from bench.run.work import Work
 
 
 class Backend(Protocol):
-    """Runs cells somewhere. The files that it leaves in the run folder are the same, whichever it is.
+    """Where cells run. The files in the run folder are the same whichever backend has run them.
 
     Attributes:
         device: "cpu" or "cuda": what cells compute on.
-        place: what a person calls it.
+        description: what a person is told about it.
     """
 
     device: str
-    place: str
+    description: str
 
     def capacity(self) -> int:
         """How many cells can run at a time, now."""
@@ -44,7 +44,7 @@ def open_backend(options: Namespace) -> Backend:
     """The backend that a command line asks for.
 
     Raises:
-        UserError: it is not to be had.
+        UserError: it cannot be used here.
     """
     if options.backend == "dask":
         from bench.run.backends.dask import DaskBackend

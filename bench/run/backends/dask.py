@@ -1,8 +1,8 @@
-"""Cells on the workers of a Dask cluster, each in a warm process beside its worker.
+"""The backend that runs cells on the workers of a Dask cluster, each in a warm process beside its worker.
 
 The client API rather than joblib's backend: that one fixes the number of workers when it starts, runs everything in
 this process where the cluster has a single thread, and ends with the first exception. Here a cell is one task, no more
-are handed out than there are places, and workers that join later are counted within a second. Dask runs the task of
+are handed out than the workers can run, and workers that join later are counted within a second. Dask runs the task of
 a killed worker again by itself; that is harmless, since a cell writes whole files, the same whoever writes them.
 """
 
@@ -42,7 +42,7 @@ class DaskBackend:
         address: of the scheduler.
         device: "cuda": one cell per unit of the workers' resource GPU; "cpu": one cell per worker thread; "auto": the
             first where any worker has that resource.
-        jobs: at most this many cells at a time; None: as many as there are places.
+        jobs: at most this many cells at a time; None: as many as the workers can run.
         timeout: seconds that a cell may take, or None.
         function: what runs a cell, see `bench.run.slot.Slot`.
 
@@ -67,7 +67,7 @@ class DaskBackend:
             raise UserError(f"no Dask scheduler at {address} ({one_line(error)}): dask scheduler starts one") from error
         try:
             self.client.wait_for_workers(1, timeout=PATIENCE)
-            gpus = sum(self.places("cuda"))
+            gpus = sum(self.cells_by_worker("cuda"))
             if device == "cuda" and not gpus:
                 how = f"CUDA_VISIBLE_DEVICES=0 {how} --resources GPU=1"
                 raise UserError(f"--device cuda: no worker at {address} has the resource GPU: {how}")
@@ -77,18 +77,18 @@ class DaskBackend:
         except UserError:
             self.client.close()
             raise
-        # Dask waits 10 ms between two messages, and a cell takes two: one asks for it, one forgets the cell before
+        # Dask waits 10 ms between two messages, and a cell takes two: to submit it, and to release the one before
         self.client.scheduler_comm.interval = MESSAGE_EVERY
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
         self.resources = {"GPU": 1} if self.device == "cuda" else None
-        self.place = f"{self.capacity()} at a time on {self.device} at {address}"
+        self.description = f"{self.capacity()} at a time on {self.device} at {address}"
         self.running: dict[Future, tuple[Cell, RunFolder, bool]] = {}
         self.ended: list[distributed.Future] = []
         self.proof: Path | None = None
         self.send_models = False
 
-    def places(self, device: str) -> list[float]:
-        """How many cells each worker takes."""
+    def cells_by_worker(self, device: str) -> list[float]:
+        """How many cells each worker can run at a time."""
         workers = self.client.scheduler_info(n_workers=-1).get("workers", {}).values()
         return [w["resources"].get("GPU", 0) if device == "cuda" else w["nthreads"] for w in workers]
 
@@ -97,8 +97,8 @@ class DaskBackend:
         with self.scheduler(OSError):
             if self.client.status == "closed":
                 raise self.closed
-            places = int(sum(self.places(self.device)))
-        return places if self.jobs is None else min(places, self.jobs)
+            capacity = int(sum(self.cells_by_worker(self.device)))
+        return capacity if self.jobs is None else min(capacity, self.jobs)
 
     def submit(self, cell: Cell, work: Work, keep_model: bool) -> Future:
         """See `Backend`."""
@@ -146,7 +146,7 @@ class DaskBackend:
 
     @contextmanager
     def scheduler(self, *signs: type[BaseException]) -> Iterator[None]:
-        """Say in one line when the scheduler does not answer any more, which an error of these kinds shows."""
+        """Turn errors which show that the scheduler is gone into one line for the user."""
         try:
             yield
         except (self.closed, *signs) as error:

@@ -1,4 +1,4 @@
-"""What happens on a Dask worker: one cell in a warm process beside it, and its files' way back."""
+"""What a Dask worker does: run one cell in a warm process beside it, and send its files back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Parcel:
 
     @classmethod
     def pack(cls, key: str, folder: RunFolder, record: dict) -> Parcel:
-        """Take a cell's files out of a folder."""
+        """Take a cell's files out of a worker's folder."""
         traces = {split: folder.trace_path(key, split) for split in record.get("traces", {})}
         model = folder.checkpoint_path(key) if record.get("model") else None
         parcel = cls(
@@ -49,7 +49,7 @@ class Parcel:
         return parcel
 
     def unpack(self, cell: Cell, folder: RunFolder, record: dict) -> None:
-        """Write a cell's files into a folder, the record last; no name that came along becomes a path."""
+        """Write a cell's files into the run folder, the record last; no name from the worker becomes a path."""
         for split in TASKS[cell.spec["task"]].splits:
             if split in self.traces:
                 write_bytes(folder.trace_path(cell.key, split), self.traces[split])
@@ -61,15 +61,15 @@ class Parcel:
 
 
 @dataclass(frozen=True)
-class Place:
+class WarmSlot:
     """A slot in a Dask worker's process, and a folder for cells whose run folder the worker does not see."""
 
     slot: Slot
     scratch: Path
 
 
-#: Places of this process that no cell is in, by what runs cells in them; made when needed, and kept warm.
-_idle: dict[str, list[Place]] = defaultdict(list)
+#: Slots of this process that no cell is in, by what runs cells in them; made when needed, and kept warm.
+_idle: dict[str, list[WarmSlot]] = defaultdict(list)
 
 
 def run_on_worker(
@@ -104,7 +104,7 @@ def run_on_worker(
     """
     if code_hash() != code:
         raise UserError(f"the Dask worker on {platform.node()} runs another version of this program: install the same")
-    # Dask marks its worker processes as having no children; ours end with it, see bench.lifeline
+    # Dask marks its worker processes as having no children; ours end with it, see bench.processes
     multiprocessing.process.current_process()._config["daemon"] = False
     shared = proof.is_file()
     if shared and (record := work.folder.settled(cell.key, keep_model)):
@@ -113,27 +113,27 @@ def run_on_worker(
         raise UserError(f"--save-models: the Dask worker on {platform.node()} does not see the results folder")
     if cell.start and not shared and model is None:
         raise CellRefused(cell.label)
-    place = take_place(function)
+    free = take_slot(function)
     try:
         if shared:
-            return place.slot.run(cell, work, keep_model, timeout), None
-        folder = RunFolder(place.scratch)
+            return free.slot.run(cell, work, keep_model, timeout), None
+        folder = RunFolder(free.scratch)
         folder.create()
         if model is not None:
             write_bytes(folder.checkpoint_path(cell.start), model)
-        record = place.slot.run(cell, replace(work, folder=folder), keep_model, timeout)
+        record = free.slot.run(cell, replace(work, folder=folder), keep_model, timeout)
         if model is not None:
             remove(folder.checkpoint_path(cell.start))
         return record, Parcel.pack(cell.key, folder, record)
     finally:
-        _idle[function].append(place)
+        _idle[function].append(free)
 
 
-def take_place(function: str) -> Place:
-    """A place that no cell is in; what it keeps goes into Dask's own folder, which the next worker there clears."""
+def take_slot(function: str) -> WarmSlot:
+    """A slot that no cell is in; its files go into Dask's own folder, which the next worker there clears."""
     try:
         return _idle[function].pop()
     except IndexError:
         from distributed import get_worker
 
-        return Place(Slot(function), Path(tempfile.mkdtemp(dir=get_worker().local_directory)))
+        return WarmSlot(Slot(function), Path(tempfile.mkdtemp(dir=get_worker().local_directory)))

@@ -1,4 +1,4 @@
-"""Cells on worker processes of this machine."""
+"""The backend that runs cells in worker processes of this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LocalBackend:
 
     def __init__(self, jobs: int, device: str, timeout: float | None = None, function: str = RUN_CELL) -> None:
         self.jobs, self.device, self.timeout = jobs, device, timeout
-        self.place = f"{jobs} at a time on {device}"
+        self.description = f"{jobs} at a time on {device}"
         devices = visible_devices() if device == "cuda" else []
         self.slots = [Slot(function, devices, jobs) for _ in range(jobs)]
         self.idle = deque(self.slots)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.errors import check_name
+from bench.errors import check_choice
 from bench.sources.embedded.tasks import TASKS, generate
 
 CHECKPOINTS = ("bert-nano", "roberta-nano", "distilbert-nano", "distilroberta-nano")
@@ -21,4 +21,4 @@ def checkpoint(name: str) -> Path:
     Raises:
         UserError: no such checkpoint.
     """
-    return Path(__file__).parent / "weights" / check_name("embedded checkpoint", name, CHECKPOINTS)
+    return Path(__file__).parent / "weights" / check_choice("embedded checkpoint", name, CHECKPOINTS)

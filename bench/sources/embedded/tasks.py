@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from random import Random
 
-from bench.errors import check_name
+from bench.errors import check_choice
 from bench.sources.embedded import pairs
 
 Row = tuple[str, str | None, int]  # text_a, text_b (None for sst2), difficulty
@@ -63,7 +63,7 @@ POOL = 2000  # training rows drawn, of which a task takes the first ones
 
 def splits(task: str) -> tuple[str, ...]:
     """Return the split names of a task, "train" last."""
-    if check_name("embedded task", task, TASKS) == "mnli":
+    if check_choice("embedded task", task, TASKS) == "mnli":
         return ("validation_matched", "validation_mismatched", "train")
     return ("validation", "train")
 
@@ -78,7 +78,7 @@ def generate(task: str, split: str) -> dict[str, list | None]:
     Raises:
         UserError: no such task or split.
     """
-    check_name(f"split of embedded {task}", split, splits(task))
+    check_choice(f"split of embedded {task}", split, splits(task))
     rows = _split_rows(task, split)
     if split == "train":
         rows = rows[: _TASKS[task][1]]
