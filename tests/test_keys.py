@@ -276,7 +276,7 @@ def test_a_cell_of_another_content_is_outdated(world):
 
 
 SCALED = """
-from methods.base import HaltingRule, Method
+from methods.base import HaltingRule, Knob, Method
 from methods.blocks import prediction_loss
 
 class Fixed(HaltingRule):
@@ -292,6 +292,8 @@ class Mine(Method):
         return prediction_loss(exits.logits[:, -1], batch.labels)
     def halting_rule(self, spec):
         return Fixed(spec)
+    def knob(self, spec):
+        return Knob()
 """
 
 
