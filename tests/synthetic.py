@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.statistics.curves import mean_curve
 from bench.store.files import sealed
+from bench.tables.registry import TABLES
 
 L, N = 12, 200
 TASKS = ["sst2", "mrpc", "qnli", "rte", "qqp", "mnli"]
@@ -186,6 +187,9 @@ def make_run(folder, **options):
     (folder / "failures.csv").write_text(f"{header}\n{row}\n")
     claim = {"suite": "embedded", "backbone": "bert", "claim": "8", "text": "stops early", "verdict": "holds here"}
     pd.DataFrame([{**claim, "value": 0.123456, "units": 6}]).to_csv(folder / "reproduction.csv", index=False)
+    for name, table in TABLES.items():
+        if not (folder / f"{name}.csv").exists():
+            pd.DataFrame(columns=table.columns).to_csv(folder / f"{name}.csv", index=False)
     return folder
 
 

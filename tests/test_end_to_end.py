@@ -19,15 +19,11 @@ from bench.errors import UserError
 from bench.plan.cell import key_of
 from bench.report.figures import PLOTS
 from bench.store.folder import RunFolder
+from bench.tables.registry import TABLES
 from bench.tables.reproduction import read_sources, reproduction_table
 from run_all import main
 
 COMMAND = ["--tasks", "rte,mnli", "--backbones", "bert", "--seeds", "2", "--limit", "40", "--jobs", "2"]
-TABLES = (
-    *("points", "exits", "curves", "knobs", "scores", "auc", "budgets", "paired", "ranks", "stability", "transfer"),
-    *("difficulty", "difficulty_rank", "layers", "bounds", "references", "verdicts", "failures"),
-    *("confidence", "reproduction"),
-)
 
 
 def run(suite: Path, folder: Path, *arguments: str) -> int:
@@ -172,6 +168,7 @@ def test_every_column_is_documented(finished, tmp_path):
     assert sorted(documented) == sorted({*written, "latency.csv"})  # that one has a test of its own
     for name, columns in written.items():
         assert sorted(documented[name]) == sorted(columns), name
+    assert {f"{name}.csv": table.columns for name, table in TABLES.items()}.items() <= written.items()
     assert (pd.read_csv(tmp_path / "comparison.csv")["difference"] == 0).all()
 
 
@@ -244,6 +241,31 @@ def test_damaged_files_are_set_aside_and_made_again(finished, tiny_suite, capsys
 def test_another_limit_is_refused(finished, tiny_suite, capsys):
     assert run(tiny_suite, finished, *COMMAND, "--limit", "41") == 2
     assert "was made with limit 40, not 41" in capsys.readouterr().err
+
+
+def test_finished_cells_that_do_not_count_are_rows_of_failures_csv(finished, tmp_path, capsys):
+    shutil.copytree(finished / "results", tmp_path / "results")
+    folder = RunFolder(tmp_path / "results")
+    gone, old, lost = [record for record in folder.records() if record["spec"]["method"] == "pabee"][:3]
+    gone["spec"]["method"] = "gone"
+    old["spec"]["version"] += 1
+    for record in (gone, old):
+        folder.write_record(record)
+    folder.trace_path(lost["key"], next(iter(lost["traces"]))).unlink()
+    capsys.readouterr()
+    assert main(["--collect", "--results", str(folder.path), "--figures", str(tmp_path / "figures")]) == 0
+    assert f"3 finished cells left out, see {folder.path / 'failures.csv'}" in capsys.readouterr().err
+    failures = pd.read_csv(folder.path / "failures.csv").set_index("cell")
+    assert (failures["status"] == "left out").all() and len(failures) == 3
+    version = old["spec"]["version"]
+    reasons = {
+        gone["key"]: "unknown method 'gone': no file of methods/ and none that run.json names defines it",
+        old["key"]: f"version {version} of the method, the program has {version - 1}: run again",
+        lost["key"]: "a trace is missing or not as it was written: run again",
+    }
+    assert failures["reason"].to_dict() == reasons and failures["method"].iloc[-1] == "gone"
+    assert not set(reasons) & set(pd.read_csv(folder.path / "points.csv")["cell"])
+    assert "0 failed, 0 skipped, 3 left out" in (folder.path / "report.html").read_text()
 
 
 METHOD = '''

@@ -270,9 +270,9 @@ def test_a_cell_of_another_content_is_outdated(world):
     known = {**discover(), "mine": method}
     spec = {"method": "mine", "version": 1, "content": method.content}
     assert outdated({"spec": spec}, known) is None
-    assert outdated({"spec": {**spec, "content": "else"}}, known) == "trained by another content of the method's file"
-    assert outdated({"spec": {**spec, "version": 0}}, known).startswith("trained by version 0 of the method, which is")
-    assert outdated({"spec": {**spec, "method": "gone"}}, known).startswith("no method of this name is known")
+    assert outdated({"spec": {**spec, "content": "else"}}, known) == "another content of the method's file: run again"
+    assert outdated({"spec": {**spec, "version": 0}}, known).startswith("version 0 of the method, the program has")
+    assert outdated({"spec": {**spec, "method": "gone"}}, known).startswith("unknown method 'gone'")
 
 
 SCALED = """
@@ -307,9 +307,9 @@ def test_an_edited_file_is_never_averaged_with_its_old_self(tmp_path, tiny_suite
     capsys.readouterr()
     assert main([*command, "--seeds", "2"]) == 0
     said = capsys.readouterr().err
-    assert "1 cells of 'mine' are left out of the tables: trained by another content of the method's file" in said
+    assert "1 cells of 'mine' are left out of the tables: another content of the method's file: run again" in said
     points = pd.read_csv(tmp_path / "r" / "points.csv").query("method == 'mine'")
     assert points["seed"].tolist() == [0, 1] and points["value"].nunique() == 1  # of one content
     failures = pd.read_csv(tmp_path / "r" / "failures.csv")
-    assert failures[["method", "seed", "status"]].to_numpy().tolist() == [["mine", 0, "outdated"]]
+    assert failures[["method", "seed", "status"]].to_numpy().tolist() == [["mine", 0, "left out"]]
     assert len(RunFolder(tmp_path / "r").records()) == 5  # two static, three mine

@@ -79,6 +79,7 @@ def tables():
         for claim in paper_claims.claims()
     ]
     claims[-1] |= {"value": NAN, "units": 0}
+    claims += [{**claims[0], "claim": f"10{letter}", "text": f"ten {letter}"} for letter in "ab"]
     found = pd.DataFrame(claims).assign(suite="embedded", backbone="bert", unit_kind="tasks")
     found["verdict"] = "cannot be told at this size"
     tables = {"auc": auc, "budgets": budgets, "paired": paired, "reproduction": found}
@@ -91,6 +92,8 @@ def test_cells(tables, tmp_path):
     assert [path.name for path in paths] == names
     auc, budgets, paired, found = (path.read_text() for path in paths)
     assert "a larger area than DeeBERT & $0.031 [0.020, 0.042]$ & 6 tasks & cannot be told at this size" in found
+    tenth = found[found.index("\n10 & a ten a & ") :]  # a block of its own, not a line of claim 1
+    assert "\n & b ten b & " in tenth
     assert "stops at lower confidence than DeeBERT & -- & -- & cannot be told at this size" in found
     assert " & RTE-like & \\textbf{\\boldmath $80 \\pm 2$} & $75 \\pm 2$ \\\\" in auc.replace("common range", "")
     assert " & MNLI-m-like & $80 \\pm 2$ & $75 \\pm 2$ \\\\" in auc and "mean over tasks" in auc

@@ -7,7 +7,8 @@ import pytest
 from bench.halting.sweep import Sweep, concat_rows
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
-from bench.tables.references import REFERENCES, VERDICTS, dealt, oracle, reference_rows, verdict_table
+from bench.tables.references import REFERENCES, dealt, oracle, reference_rows
+from bench.tables.verdicts import VERDICTS, verdict_table
 
 LABELS = np.array([0, 1, 1, 0, 1, 1])
 #: Layer 1 is right for examples 0, 1 and 4, layer 2 for all but 3 and 5, layer 3 for all but 5.

@@ -75,9 +75,9 @@ def test_it_says_what_reproduces(report, tmp_path):
     section = text[text.index('<section id="claims"') : text.index('<section id="figures"')]
     cells = ["bert", "8", "stops early", "holds here", "0.1235", "6"]
     assert re.findall("<td>(.*?)</td>", section) == cells and 'href="#claims"' in text
-    (report.parent / "reproduction.csv").rename(tmp_path / "kept")
-    assert claims_of(report.parent) is None
-    (tmp_path / "kept").rename(report.parent / "reproduction.csv")
+    header = (report.parent / "reproduction.csv").read_text().splitlines()[0]
+    (tmp_path / "reproduction.csv").write_text(f"{header}\n")
+    assert claims_of(tmp_path) is None
 
 
 def test_text_from_outside_is_escaped(report):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench.report.claims import cell, counted_units, main, markdown
 from bench.statistics.intervals import rank_interval, t_interval
 from bench.tables import effects
-from bench.tables.claims import claims
+from bench.tables.claims import claims, number_and_letter
 from bench.tables.reproduction import (
     FAILS,
     HOLDS,
@@ -284,3 +284,8 @@ def test_the_readme_shows_what_its_command_prints():
     if not all((folder / "confidence.csv").is_file() for folder in folders):
         pytest.skip("a reference run was collected before claims were; --collect writes what they need")
     assert table == markdown([reproduction_table(read_sources(folder)) for folder in folders])
+
+
+def test_claims_are_sorted_by_number_then_letter():
+    assert sorted(["10a", "1b", "6", "2", "1a"], key=number_and_letter) == ["1a", "1b", "2", "6", "10a"]
+    assert [number_and_letter(claim.id) for claim in claims()] == sorted(number_and_letter(c.id) for c in claims())

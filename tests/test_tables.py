@@ -10,12 +10,14 @@ from scipy import stats
 from bench.halting.sweep import Sweep, concat_rows, exit_rows, point_rows
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
-from bench.tables import difficulty, paired, rules, transfer
-from bench.tables.auc import auc_table, budget_table, mean_rank_table, score_table
+from bench.tables import bounds, confidence, difficulty, layers, paired, transfer
+from bench.tables.auc import auc_table
+from bench.tables.budgets import budget_table
 from bench.tables.collect import concatenated
 from bench.tables.curves import curve_table
-from bench.tables.knobs import stability_table
-from bench.tables.scores import AREAS, QUANTITIES, Scores, group_means
+from bench.tables.ranks import mean_rank_table
+from bench.tables.scores import AREAS, QUANTITIES, Scores, group_means, score_table
+from bench.tables.stability import stability_table
 from methods.dact import SLACK
 
 METHODS = ("one", "two", "three")
@@ -232,15 +234,15 @@ def test_rank_correlation_needs_exits_that_differ(small_sweep):
     # ranks of layers 1.5, 1.5, 4, 3 against 1.5, 1.5, 3.5, 3.5
     assert rows["spearman"][0] == pytest.approx(stats.spearmanr([1, 1, 3, 2], [1, 1, 2, 2]).statistic)
     assert np.isnan(rows["spearman"][1])
-    table = difficulty.rank_table(concat_rows([rows], difficulty.RANKS))
+    table = difficulty.rank_table(concat_rows([rows], difficulty.BY_SEED))
     assert len(table) == 1 and table["seeds"].tolist() == [1] and table["spearman_low"].isna().all()
 
 
 def test_three_examples_by_mean_exit(small_sweep):
-    names, mean = rules.chosen_examples([small_sweep])
+    names, mean = layers.chosen_examples([small_sweep])
     assert mean.tolist() == [1.5, 1.5, 2.5, 2.0]
     assert names == {"earliest": 0, "median": 1, "latest": 2}
-    rows = concat_rows(list(rules.layer_rows([small_sweep])), rules.LAYERS)
+    rows = concat_rows(list(layers.layer_rows([small_sweep])), layers.LAYERS)
     assert len(rows) == 3 * 2 * 3 and set(rows["index"]) == {10, 11, 12}
     p = rows[(rows["quantity"] == "p") & (rows["example"] == "latest")]
     assert p["value"].tolist() == [0.5, 0.25, 0.125] and p["layer"].tolist() == [1, 2, 3]
@@ -248,13 +250,13 @@ def test_three_examples_by_mean_exit(small_sweep):
 
 def test_entropy_by_layer_of_a_trace_without_halting_values(small_sweep):
     trace = Trace(**{**vars(small_sweep.trace), "halting": None})
-    source = Sweep(**{**vars(small_sweep), "trace": trace})
-    (values,) = rules.layer_quantities(source, 0).values()
+    source = replace(small_sweep, trace=trace)
+    (values,) = layers.layer_quantities(source, 0).values()
     assert values == pytest.approx([np.log(2), stats.entropy([0.9, 0.1]), stats.entropy([0.9, 0.1])])
 
 
 def test_bounds_halt_no_later_the_looser_they_are(small_sweep):
-    table = concat_rows(list(rules.bound_rows(small_sweep)), rules.BOUNDS)
+    table = concat_rows(list(bounds.bound_rows(small_sweep)), bounds.BOUNDS)
     assert table["bound"].tolist() == ["paper"] + ["exact"] * len(SLACK)
     assert table["eps"].tolist() == [0, *SLACK]
     assert (np.diff(table["layer_fraction"]) <= 0).all()
@@ -262,8 +264,8 @@ def test_bounds_halt_no_later_the_looser_they_are(small_sweep):
 
 
 def confidence_of(sweep, **changes):
-    source = Sweep(**{**vars(sweep), **changes})
-    return concat_rows(list(rules.confidence_rows(source)), rules.CONFIDENCE)
+    source = replace(sweep, **changes)
+    return concat_rows(list(confidence.confidence_rows(source)), confidence.CONFIDENCE)
 
 
 def test_confidence_at_exit(small_sweep):

@@ -6,6 +6,7 @@ Shape symbols: K knob values, n examples, L layers of the trace's model.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ class Sweep:
         predictions: [K, n], what is answered there: class ids (int8), or scores for regression.
         trace: the trace.
         panel_layers: layers of the panel's backbone, by which layer fractions divide.
-        constant: the constant answer with the best drawn metric on the training labels.
+        constant: the constant answer with the best main metric on the training labels.
         exact: `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has one value
             or the task is a regression.
         by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`; on layer L by
@@ -70,6 +71,11 @@ class Sweep:
     def rows(self, **columns: object) -> Rows:
         """Rows of the K points in any table: the keys and the knob values before other columns."""
         return {**self.keys, "knob_value": self.knob_values, **columns}
+
+    @cached_property
+    def chooses(self) -> np.ndarray:
+        """Whether the examples of a point [K] leave at different layers."""
+        return (self.layers != self.layers[:, :1]).any(axis=1)
 
 
 def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:
@@ -114,7 +120,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
 
 
 def exact_points(task: Task, trace: Trace, result: Replay, panel_layers: int) -> Rows:
-    """The exact curve: layer fraction and drawn metric at every threshold at which a decision changes."""
+    """The exact curve: layer fraction and main metric at every threshold at which a decision changes."""
     curve = exact_curve(result, trace.labels, task.num_labels)
     x = curve.layer_fraction * trace.logits.shape[1] / panel_layers
     return {"layer_fraction": x, "value": values_from_confusion(curve.confusion)[task.metric]}

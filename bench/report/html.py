@@ -21,25 +21,12 @@ from bench.sources.tasks import TASKS
 from bench.store.csv_files import read_fields
 from bench.store.files import write_text
 from bench.store.folder import RunFolder
+from bench.tables.failures import LEFT_OUT
+from bench.tables.registry import TABLES
 from methods.base import Method
 
-#: The tables shown, with what each says; the others are linked.
-TABLES = {
-    "auc": "Areas under the curves, with 95 % Student-t intervals over seeds; task “mean” is the mean over tasks.",
-    "budgets": "What a quarter, half, three quarters and all of the layers buy.",
-    "paired": "Differences between methods, paired by seed and by example.",
-    "verdicts": "Does choosing exits pay? Each method minus truncated depth, and minus its own exits dealt at random.",
-    "ranks": "Mean rank of every method over the tasks.",
-    "transfer": "What a knob chosen on one half of the validation set promises, and what it gives on the other.",
-    "stability": "How far the cost moves between seeds at a fixed knob.",
-    "difficulty_rank": "Do harder examples exit later? Rank correlation of exit layer and known difficulty.",
-    "knobs": "Cost and value of every setting of every knob, mean over seeds.",
-}
-CLAIMS = (
-    "The claims of the DACT-BERT paper beside this run: mean effect with its 95 % Student-t interval over tasks (over "
-    "seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than the "
-    "relevant one either way. The verdict follows by a rule fixed beforehand."
-)
+#: The tables that say what was run and what was left out.
+FACTS = ("points.csv", "failures.csv")
 
 
 @dataclass(frozen=True)
@@ -60,8 +47,8 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A CSV file as text: file name without `.csv`, what it says, header, rows."""
+class Grid:
+    """A CSV file as the page shows it: file name without `.csv`, what it says, header, rows as text."""
 
     name: str
     caption: str
@@ -69,13 +56,13 @@ class Table:
     rows: list[list[str]]
 
 
-def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path]) -> Path:
+def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Path]) -> Path:
     """Write report.html into a run folder whose tables and figures are written.
 
     Args:
         folder: the run folder.
         methods: all known methods; run.json says which of them are reported.
-        drawn: the figure files, as `draw_all` returned them.
+        figures: the figure files, as `draw_all` returned them.
 
     Returns:
         The file's path.
@@ -90,10 +77,10 @@ def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path
     )
     text = environment.get_template("template.html.jinja").render(
         run=run,
-        facts=facts(run, folder.records(), read_fields(folder.path / "points.csv")[1]),
-        drawings=[drawing(path, folder.path) for path in drawn if path.suffix == ".svg"],
-        tables=[table(folder.path / f"{name}.csv", TABLES[name]) for name in shown_tables(folder.path)],
-        failures=table(folder.path / "failures.csv", ""),
+        facts=facts(run, folder.records(), *(read_fields(folder.path / name)[1] for name in FACTS)),
+        drawings=[drawing(path, folder.path) for path in figures if path.suffix == ".svg"],
+        tables=[grid(folder.path, name) for name, table in TABLES.items() if table.shown],
+        failures=grid(folder.path, "failures"),
         claims=claims_of(folder.path),
         citations={name: paragraphs(methods[name]) for name in methods if name in run["methods"]},
         environments=folder.environments(),
@@ -108,16 +95,18 @@ def write_report(folder: RunFolder, methods: dict[str, Method], drawn: list[Path
     return path
 
 
-def facts(run: dict, records: list[dict], points: list[dict]) -> dict[str, str]:
+def facts(run: dict, records: list[dict], points: list[dict], failures: list[dict]) -> dict[str, str]:
     """What was run and on what: term -> description.
 
     Args:
         run: content of run.json.
         records: the cells' records.
         points: rows of points.csv.
+        failures: rows of failures.csv.
     """
     seeds = sorted({int(row["seed"]) for row in points})
-    states = Counter(record["status"] for record in records)
+    states = Counter(row["status"] for row in failures)
+    states["ok"] = len(records) - states.total()
     rows = {(row["task"], row["split"]): row["n"] for row in points}
     return {
         "Suite": f"{run['suite']} ({run['title']})",
@@ -127,7 +116,7 @@ def facts(run: dict, records: list[dict], points: list[dict]) -> dict[str, str]:
         "Methods": ", ".join(run["methods"]),
         "Seeds": ", ".join(map(str, seeds)),
         "Precision": run["precision"],
-        "Cells": ", ".join(f"{states[state]} {state}" for state in ("ok", "failed", "skipped")),
+        "Cells": ", ".join(f"{states[state]} {state}" for state in ("ok", "failed", "skipped", LEFT_OUT)),
         "Computation": f"{sum(cell.get('seconds', {}).get('all', 0) for cell in records) / 60:.1f} minutes in cells",
     }
 
@@ -159,23 +148,17 @@ def inline(svg: str, prefix: str) -> Markup:
     return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))
 
 
-def shown_tables(folder: Path) -> list[str]:
-    """Names of the tables to show, of those that are there."""
-    return [name for name in TABLES if (folder / f"{name}.csv").is_file()]
+def claims_of(folder: Path) -> Grid | None:
+    """reproduction.csv, or None where a run has no points."""
+    claims = grid(folder, "reproduction")
+    return claims if claims.rows else None
 
 
-def claims_of(folder: Path) -> Table | None:
-    """reproduction.csv, or None where a run has no points or its tables were written before it existed."""
-    path = folder / "reproduction.csv"
-    found = table(path, CLAIMS) if path.is_file() else None
-    return found if found and found.rows else None
-
-
-def table(path: Path, caption: str) -> Table:
-    """A CSV file as text; without the suite, which is the same everywhere, and the long keys of cells."""
-    names, rows = read_fields(path)
-    header = [name for name in names if name not in ("suite", "cell")]
-    return Table(path.stem, caption, header, [[short(row[name]) for name in header] for row in rows])
+def grid(folder: Path, name: str) -> Grid:
+    """A table of a run folder; without the suite, which is the same everywhere, and the long keys of cells."""
+    columns, rows = read_fields(folder / f"{name}.csv")
+    header = [column for column in columns if column not in ("suite", "cell")]
+    return Grid(name, TABLES[name].says, header, [[short(row[column]) for column in header] for row in rows])
 
 
 def short(text: str) -> str:

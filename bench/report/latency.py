@@ -1,4 +1,4 @@
-"""What a layer saved is worth in time: the live engine against full depth, on the models that a run has saved.
+"""latency.csv and its figure (`--measure-latency`): the live engine's time over that of full depth, on saved models.
 
 Both sides answer the same batches of the validation set, ready on the device, in turn in one process, in the precision
 that the model was trained in; on the CPU with one thread. Full depth is the model's own backbone with its last exit

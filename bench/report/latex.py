@@ -1,4 +1,4 @@
-"""The main tables as LaTeX with booktabs rules, for a paper's text width: areas, budgets, who beats whom, claims."""
+"""latex/*.tex: areas, budgets, who beats whom and the paper's claims as tables for a paper, with booktabs rules."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pandas as pd
 
 from bench.report.claims import counted_units
 from bench.report.figures.looks import title
-from bench.report.figures.page import source, spread
+from bench.report.figures.page import data_note, spread
 from bench.report.numbers import EMPTY, decimals, interval, number, p_value, plain, supported
 from bench.store.files import write_text
+from bench.tables.claims import number_and_letter
+from bench.tables.columns import T_ENDS
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
 HEAD = "% needs \\usepackage{booktabs}\n"
@@ -52,26 +54,25 @@ def auc_tex(auc: pd.DataFrame, winners: set[tuple]) -> str:
         auc: rows of auc.csv.
         winners: quantity, task, split and method of every proven winner; they are set in bold.
     """
-    ends = ("", "_low", "_high")
-    long = [
-        auc.assign(quantity=area, block=block, **{f"shown{end}": auc[f"{area}{end}"] for end in ends})
-        for area, block in AREA_TITLES.items()
-    ]
+    long = [auc.assign(quantity=area, block=block, **shown(auc, area)) for area, block in AREA_TITLES.items()]
     return crossed(pd.concat(long), winners, "Areas under efficiency-performance curves", "auc")
 
 
 def budget_tex(budgets: pd.DataFrame, winners: set[tuple]) -> str:
     """Metric at fixed shares of the layers; blocks, rows, columns and `winners` as in `auc_tex`."""
     percent = (100 * budgets["budget"]).map("{:.0f}".format)
-    shown = {f"shown{end}": budgets[f"value{end}"] for end in ("", "_low", "_high")}
-    long = budgets.assign(quantity="value_" + percent, block=percent + " % of layers", **shown)
-    return crossed(
-        long.sort_values("budget", kind="stable"), winners, "Metric at fixed shares of the layers", "budgets"
-    )
+    long = budgets.assign(quantity="value_" + percent, block=percent + " % of layers", **shown(budgets, "value"))
+    long = long.sort_values("budget", kind="stable")
+    return crossed(long, winners, "Metric at fixed shares of the layers", "budgets")
+
+
+def shown(table: pd.DataFrame, quantity: str) -> dict[str, pd.Series]:
+    """A quantity of a table and the ends of its t-interval, under the names that `crossed` prints."""
+    return {f"shown{end}": table[f"{quantity}{end}"] for end in T_ENDS}
 
 
 def crossed(table: pd.DataFrame, winners: set[tuple], heading: str, label: str) -> str:
-    """Rows by block and task in order of appearance, columns by method."""
+    """A LaTeX table of the columns of `shown`: rows by block and task in order of appearance, columns by method."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in table.itertuples():
         won = (row.quantity, row.task, "" if row.task == "mean" else row.split, row.method) in winners
@@ -81,7 +82,7 @@ def crossed(table: pd.DataFrame, winners: set[tuple], heading: str, label: str) 
     caption = (
         f"{heading} in points: mean and half-width of the 95 \\% Student-t interval over {spread(table['seeds'])}, "
         "conditional on this validation set. Bold: ahead of the runner-up by the t-test over seeds and by the "
-        f"bootstrap over examples, after Holm. {escaped(source(table))}"
+        f"bootstrap over examples, after Holm. {escaped(data_note(table))}"
     )
     return typeset(frame, caption, f"tab:{label}-{table['backbone'].iloc[0]}")
 
@@ -98,7 +99,7 @@ def paired_tex(paired: pd.DataFrame) -> str:
         "The best method and the runner-up, in points: difference with the half-width of the 95 \\% Student-t "
         "interval over seeds (mean over tasks: over tasks), 95 \\% percentile bootstrap over examples with the trained "
         "models as they are, difference that the t-test detects four times in five, p-values of both after Holm. "
-        f"Bold: both below .05. {escaped(source(paired))}"
+        f"Bold: both below .05. {escaped(data_note(paired))}"
     )
     frame = pd.DataFrame.from_dict(cells, orient="index")
     return typeset(frame, caption, f"tab:paired-{paired['backbone'].iloc[0]}")
@@ -107,13 +108,8 @@ def paired_tex(paired: pd.DataFrame) -> str:
 def best_cells(row: tuple) -> dict[str, str]:
     """One row of the paired table, with the difference taken as best minus runner-up."""
     sign, second = (1, row.method_b) if row.best == row.method_a else (-1, row.method_a)
-    (low, high), (boot_low, boot_high) = (
-        sorted((sign * a, sign * b))
-        for a, b in (
-            (row.difference_low, row.difference_high),
-            (row.difference_boot_low, row.difference_boot_high),
-        )
-    )
+    low, high = sorted((sign * row.difference_low, sign * row.difference_high))
+    boot_low, boot_high = sorted((sign * row.difference_boot_low, sign * row.difference_boot_high))
     digits = decimals(low, high)
     return {
         "best": bold(escaped(row.best), row.winner != ""),
@@ -137,11 +133,12 @@ def reproduction_tex(found: pd.DataFrame) -> str:
         value = plain(row.value, row.low, row.high)
         counted = counted_units(row) if row.units else EMPTY
         measured = {"effect": value if value == EMPTY else f"${value}$", "units": counted, "verdict": row.verdict}
-        cells[row.claim[0], f"{row.claim[1:]} {row.text}".strip()] = measured
+        number, letter = number_and_letter(row.claim)
+        cells[str(number), f"{letter} {row.text}".strip()] = measured
     caption = (
         "The claims of the DACT-BERT paper beside this run: mean effect over the units with its 95 \\% Student-t "
         "interval. A claim says that its effect is above 0; those of equality (2), that it is 0. Verdicts follow from "
-        f"the interval and the smallest effect that matters, by a rule fixed beforehand. {escaped(source(found))}"
+        f"the interval and the smallest effect that matters, by a rule fixed beforehand. {escaped(data_note(found))}"
     )
     return typeset(pd.DataFrame.from_dict(cells, orient="index"), caption, f"tab:claims-{found['backbone'].iloc[0]}")
 

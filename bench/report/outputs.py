@@ -1,4 +1,4 @@
-"""What people read: tables, LaTeX, figures and the report of a run folder, and the comparison of two."""
+"""Write everything that people read about a run folder (tables, LaTeX, figures, report), or compare two."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from bench.tables.collect import methods_of
 
 
 def collect_and_draw(folder: RunFolder, figures: Path) -> int:
-    """Write every table and figure of a run folder; see `status_of`."""
+    """Write tables, LaTeX, figures and report of a run folder; the exit status is that of `status_of`."""
     from bench.report.figures import draw_all
     from bench.report.html import write_report
     from bench.report.latex import write_latex
     from bench.tables.collect import collect
+    from bench.tables.failures import LEFT_OUT
 
     if not folder.shared():
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
@@ -28,15 +29,18 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
         tables = collect(folder, known)
         write_latex(folder.path / "latex", tables)
         make_writable(figures, "figures")
-        drawn = draw_all(folder.path, figures) if len(tables["points"]) else []
-        report = write_report(folder, known, drawn)
-        stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *drawn, report])
-    print(f"{len(tables['points'])} points in {folder.path}, {len(drawn)} figure files in {figures}; read {report}")
+        pictures = draw_all(folder.path, figures) if len(tables["points"]) else []
+        report = write_report(folder, known, pictures)
+        stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *pictures, report])
+    print(f"{len(tables['points'])} points in {folder.path}, {len(pictures)} figure files in {figures}; read {report}")
+    left_out = (tables["failures"]["status"] == LEFT_OUT).sum()
+    if left_out:
+        print(f"{left_out} finished cells left out, see {folder.path / 'failures.csv'}", file=sys.stderr)
     return status_of(folder)
 
 
 def status_of(folder: RunFolder) -> int:
-    """The exit status that the records of a run folder ask for: 1 where a cell has failed or is damaged; says so."""
+    """The exit status of a run folder, 1 where a cell has failed or is damaged; says so on the error stream."""
     counts = Counter(record["status"] for record in folder.records())
     for status in ("failed", "skipped"):
         if counts[status]:
@@ -49,13 +53,14 @@ def status_of(folder: RunFolder) -> int:
 
 
 def compare_and_draw(runs: list[str], folder: RunFolder, figures: Path) -> int:
-    """Write the paired difference of two results folders and draw it."""
+    """Write comparison.csv and its figure: the paired difference B - A of two results folders."""
     from bench.report.figures.comparison import draw_comparison
     from bench.tables.comparison import compare_runs
 
     run_a, run_b = (RunFolder(Path(path)) for path in runs)
     found = compare_runs(run_a, run_b, folder)
     make_writable(figures, "figures")
-    drawn = draw_comparison(run_a, run_b, figures)
-    print(f"{len(found)} differences B - A in {folder.path / 'comparison.csv'}, {len(drawn)} figure files in {figures}")
+    pictures = draw_comparison(run_a, run_b, figures)
+    where = f"{folder.path / 'comparison.csv'}, {len(pictures)} figure files in {figures}"
+    print(f"{len(found)} differences B - A in {where}")
     return 0

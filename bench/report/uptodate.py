@@ -1,4 +1,4 @@
-"""Whether the tables and figures of a run folder are those of what is in it, so that nothing is made twice."""
+"""Whether the tables, figures and report of a run folder are up to date, so that nothing is made twice."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def inputs_of(folder: RunFolder) -> str:
 
 
 def stamp(folder: RunFolder, figures: Path, made: Iterable[Path]) -> None:
-    """Note what the files just made were made from."""
+    """Note in collected.json which files were made, and a hash of what they were made from."""
     files = sorted(str(path.resolve()) for path in made)
     entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "files": files}
     write_json(folder.path / "collected.json", entry)
 
 
 def is_collected(folder: RunFolder, figures: Path) -> bool:
-    """Whether everything is there and made from what is in the folder now."""
+    """Whether every file that `stamp` noted is there and what it was made from is unchanged."""
     entry = read_json(folder.path / "collected.json")
     if entry is None:
         return False

@@ -206,7 +206,7 @@ def full_depth_values(method: Method, variant: str, trace: Trace, task: Task) ->
 
 
 def constant_label(task: Task, labels: np.ndarray) -> float:
-    """The label that alone gives the best drawn metric on training labels [n] (regression: their mean).
+    """The label that alone gives the best main metric on training labels [n] (regression: their mean).
 
     Rows without a label, -1 or NaN, do not count.
     """

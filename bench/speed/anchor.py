@@ -1,4 +1,4 @@
-"""Our static model against plain fine-tuning by the library.
+"""Is our static model as good as plain fine-tuning by the library? Both sides on the same rows, seed by seed.
 
     python -m bench.speed.anchor --glue-dir DIR --backbone DIR
 
@@ -58,11 +58,11 @@ def rows_of(tokenizer, examples: Examples, max_length: int) -> list[dict]:
 def library(
     task: Task, source: TsvFolder, backbone: str, recipe: Recipe, max_length: int, limit: int, seed: int
 ) -> float:
-    """The drawn metric of a classifier that the library's Trainer fine-tuned."""
+    """The metric of a classifier that the library's Trainer fine-tuned."""
     set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(backbone)
     model = AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=task.num_labels)
-    train, validation = (load_split(source, task, split, limit) for split in list(task.splits)[:2])
+    train, validation = (load_split(source, task, split, limit) for split in ("train", task.validation_splits[0]))
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
@@ -86,7 +86,7 @@ def library(
 
 
 def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarray:
-    """The drawn metric of method `static` for each seed, by the command line or from its table of points.
+    """The metric of method `static` for each seed, by the command line or from its table of points.
 
     Raises:
         UserError: the table has other seeds of the task.
@@ -103,7 +103,7 @@ def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarra
 
 
 def static_values(points: pd.DataFrame, task: Task, seeds: list[int]) -> np.ndarray:
-    """The drawn metric [S] of method `static` on the first validation split of a task.
+    """The metric [S] of method `static` on the first validation split of a task.
 
     Raises:
         UserError: rows of points.csv that have other seeds.
@@ -126,14 +126,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--points", metavar="FILE.csv", help="our side: points.csv of a finished run")
     options = parser.parse_args(argv)
     try:
-        return compare(options)
+        return compare_with_trainer(options)
     except UserError as error:
         print(f"bench.speed.anchor: {error}", file=sys.stderr)
         return 2
 
 
-def compare(options: argparse.Namespace) -> int:
-    """What `main` does with its options; our side comes first, which finds what may be wrong with them."""
+def compare_with_trainer(options: argparse.Namespace) -> int:
+    """Print both sides; 1 where a mean lies too far apart. Ours comes first: it finds what is wrong with options."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as our cells compute
     suite, source, seeds = load_suite(SUITE), TsvFolder(Path(options.glue_dir)), list(range(options.seeds))
@@ -151,7 +151,7 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def said(name: str, values: Sequence[float], seconds: float | None) -> str:
-    """The mean of one side, its seeds, and the time it took (None: it was there)."""
+    """One side for print: its mean, its seeds, and the time that it took (None: it was there)."""
     by_seed = " ".join(f"{value:.4f}" for value in values)
     return f"{name} {np.mean(values):.4f} ({by_seed}{'' if seconds is None else f', {seconds:.0f} s'})"
 

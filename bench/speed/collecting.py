@@ -1,4 +1,4 @@
-"""Collecting: points, exits and curves from finished cells, then every table, for results folders of three sizes.
+"""Time and memory of collecting: three tables, then all of them, for results folders of three sizes.
 
 Each is done in a process of its own. Memory is that of this process and its workers together, libraries included; pages
 that they share count once.
@@ -23,8 +23,9 @@ from bench.processes import call_all
 from bench.speed.table import Row, Settings
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
-from bench.tables.collect import POINTS, collect, curve_rows, methods_of, panel_sweeps, panel_tables, panels, stacked
-from bench.tables.failures import records_of
+from bench.tables.collect import collect, methods_of, panel_sweeps, panel_tables, panels, stacked
+from bench.tables.failures import finished, records_of
+from bench.tables.registry import POINTS
 from methods.base import Method
 
 #: Seeds that make about a hundred, a thousand and ten thousand cells.
@@ -42,7 +43,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     for seeds in SEEDS:
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place))
-            cells = in_another_process(finished, folder, seeds)
+            cells = in_another_process(make_finished, folder, seeds)
             for what, function in ((", ".join(CURVES), collect_curves), ("every table", collect)):
                 seconds, peak = in_another_process(watched, function, folder)
                 costs.setdefault(what, []).append(seconds / cells)
@@ -54,7 +55,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         yield Row(name, last / before, "times", "<= 1.5")
 
 
-def finished(folder: RunFolder, seeds: int) -> int:
+def make_finished(folder: RunFolder, seeds: int) -> int:
     """Make a folder of the embedded suite with so many seeds; the number of its cells."""
     from bench.speed.finished import embedded_grid, finish
 
@@ -63,7 +64,8 @@ def finished(folder: RunFolder, seeds: int) -> int:
 
 def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:
     """What `collect` does, for the tables of `CURVES` alone."""
-    tables = stacked(call_all(panel_curves, panels(folder, records_of(folder), methods)))
+    counting, _ = finished(folder, records_of(folder), methods)
+    tables = stacked(call_all(panel_curves, panels(folder, counting)))
     tables["points"] = tables["points"][POINTS]
     for name in CURVES:
         write_table(folder.path / f"{name}.csv", tables[name])
@@ -71,7 +73,7 @@ def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:
 
 def panel_curves(folder: RunFolder, records: list[dict], split: str) -> dict[str, pd.DataFrame]:
     """The tables of one panel; those that are not in `CURVES` stay empty."""
-    return panel_tables(row for one in panel_sweeps(folder, records, split) for row in curve_rows(one))
+    return panel_tables(panel_sweeps(folder, records, split), ("points", "exact", "exits"))
 
 
 def in_another_process(function: Callable, *arguments: object) -> Any:

@@ -1,4 +1,4 @@
-"""What a grid of cells cost, from the times that the records of a finished run hold.
+"""What our grid of cells saves over the naive one, from the times that the records of a finished run hold.
 
 The paper's grid as we run it against the naive grid, which does stage 1 anew for every method, variant and setting of a
 knob. Both are sums: the naive grid runs, for every point of every method, stage 1 where the method starts from it, the
@@ -23,14 +23,14 @@ from bench.tables.collect import methods_of
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """The ratio, from the records of a run folder."""
+    """The naive grid's time over ours, and the share of the workers' time that no work took."""
     settings.need("results")
     folder = RunFolder(Path(settings.results))
     records = {record["key"]: record for record in folder.records() if record["status"] == "ok"}
     if not records:
         raise NotMeasured(f"'{settings.results}' holds no finished cells")
     ours = sum(record["seconds"]["all"] for record in records.values())
-    naive = sum(points * alone(record, records) for record, points in sweeps(folder, records))
+    naive = sum(points * on_its_own(record, records) for record, points in sweeps(folder, records))
     what = f"{len(records)} cells of suite {folder.shared()['suite']}"
     yield Row(f"naive grid / our grid, {what}", naive / ours, "times")
     yield Row(f"outside loading, training and tracing, {what}", outside(folder, records), "of the time", "<= 0.05")
@@ -47,8 +47,8 @@ def sweeps(folder: RunFolder, records: dict[str, dict]) -> Iterator[tuple[dict, 
                 yield record, len(method.knob(asked).values)
 
 
-def alone(record: dict, records: dict[str, dict]) -> float:
-    """Seconds of a cell on its own: with the training, but not the trace, of the model that it starts from."""
+def on_its_own(record: dict, records: dict[str, dict]) -> float:
+    """Seconds that a cell would take if none shared its start: with the training of that model, but not its trace."""
     start = records.get(record["spec"]["start"])
     return record["seconds"]["all"] + (start["seconds"]["train"] if start else 0.0)
 

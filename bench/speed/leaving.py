@@ -1,4 +1,4 @@
-"""Does a layer that is not computed save its time? Live early exit against the static model, and against batch 1."""
+"""Does a layer that is not computed save its time? The live engine against full depth, and against one by one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ImposedRule(HaltingRule):
         self.layers = layers
 
     def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
-        """Where everybody is to halt."""
+        """The layer at which each example is to halt, as the state."""
         return {"halts": self.layers.double()}
 
     def step(self, layer: int, exits: ExitOutputs, state: dict) -> tuple[Tensor, Tensor, dict]:
@@ -104,19 +104,19 @@ def against_batch_one(settings: Settings) -> Iterator[Row]:
     value, few = knob.values[setting], np.random.default_rng(0).permutation(len(data))[:FEW]
     answers = torch.empty(len(data), model.num_labels, dtype=torch.float64)
     layers = torch.empty(len(data), dtype=torch.int64)
-    alone = []
+    theirs = []
 
     def ours() -> None:
         for rows in sorted_batches(data.lengths, BATCH):
             found = run_live(model, rule, knob, value, data.batch(rows))
             answers[rows], layers[rows] = found.answers, found.layers
 
-    runs = in_turn(lambda: alone.append(one_by_one(model, entropy_is_low, value, data, few)), ours)
+    runs = in_turn(lambda: theirs.append(one_by_one(model, entropy_is_low, value, data, few)), ours)
     where = f"SST-2, MiniLM, S = {value:g}, x {shares[setting]:.2f}"
     speed = ratio(runs) * len(data) / FEW
     yield Row(f"live at batch {BATCH}, times the examples/s of the released batch 1, {where}", speed, "times", ">= 4")
     wrong, _ = disagreements(result, knob, value, Decisions(answers, layers))
-    other, _ = disagreements(result.take(few), knob, value, alone[-1])
+    other, _ = disagreements(result.take(few), knob, value, theirs[-1])
     yield Row(
         f"decisions of {len(data)} and {FEW} that differ from the replay, {where}", len(wrong) + len(other), "", "<= 0"
     )

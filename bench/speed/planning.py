@@ -1,4 +1,4 @@
-"""Planning: all that `--plan` does before it prints, for plans of three sizes on an empty results folder."""
+"""How long `--plan` takes before it prints, for plans of three sizes on an empty results folder."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bench.timing import in_turn
 
 #: Seeds that make plans of about a thousand, ten thousand and a hundred thousand cells.
 SEEDS = (9, 93, 926)
+#: Seconds, of the largest.
 LARGEST = "<= 5"
 
 

@@ -34,7 +34,7 @@ RAMPS = Recipe(epochs=20, learning_rate=1e-3, batch_size=32)
 
 @dataclass(frozen=True)
 class Problem:
-    """A GLUE task on a checkpoint.
+    """The rows of a GLUE task for a checkpoint, ready to train on.
 
     Attributes:
         task: the task.

@@ -1,4 +1,4 @@
-"""What scheduling and isolation cost, and how two workers compare with one.
+"""What scheduling a cell and isolating it in a process cost, and how two workers compare with one.
 
 Run: python -m bench.speed.scheduling [--address tcp://HOST:PORT]
 
@@ -120,7 +120,7 @@ def real_cells() -> list[Cell]:
 
 
 def measure_overhead(backends: dict[str, Backend], work: Work) -> None:
-    """Print what a cell costs that does nothing."""
+    """Print the milliseconds that a cell costs which does nothing."""
     for name, backend in backends.items():
         seconds(backend, work, equal_cells(backend.capacity(), 0))  # starts the worker processes
         runs = [seconds(backend, work, equal_cells(CELLS, 0)) for _ in range(ROUNDS)]

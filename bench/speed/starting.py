@@ -1,4 +1,4 @@
-"""What a user waits for when there is nothing to compute: `--help`, and a run that is finished already."""
+"""How long a user waits when there is nothing to compute: for `--help`, and for a run that is finished already."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS, SEEDS, ROUNDS = 500, 3, 5
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """Medians of whole processes."""
+    """Seconds of each, medians of whole processes."""
     yield Row("run_all.py --help", median(seconds(lambda: call("--help")) for _ in range(ROUNDS)), "s", "<= 0.5")
     with tempfile.TemporaryDirectory() as place:
         cells = finish(embedded_grid(SEEDS), RunFolder(Path(place) / "results"), ROWS)

@@ -1,4 +1,4 @@
-"""Our training step: against a bare loop, and its arithmetic against the best this machine can do.
+"""How fast a training step is: against a bare loop, and its arithmetic against the best this machine can do.
 
 The bare loop is what one writes by hand for the same model: the library's encoder, one exit after the other, batches
 that wait as tensors, AdamW, clipping and a schedule over the list of parameters. Both sides train on one thread in

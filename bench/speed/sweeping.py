@@ -1,4 +1,4 @@
-"""The whole sweep from one pass: against a plain pass to full depth, and against the released procedure.
+"""What all operating points from one pass cost: against a plain pass to full depth, and against the released code.
 
 A sweep is DeeBERT's thresholds and PABEE's patiences 1..L on the model of the former, and, of our side alone, both
 rules' exact curves at every distinct threshold.

@@ -1,4 +1,4 @@
-"""One table for all measurements: what was measured, its goal, and whether the goal was met."""
+"""The rows of a measurement, with goals; the settings it gets; and the table for print or as CSV."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class NotMeasured(UserError):
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows below each other in columns."""
+    """The rows as text in aligned columns."""
     lines = [COLUMNS, *(row.cells() for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -1,4 +1,4 @@
-"""Our training against `transformers.Trainer`, same model, rows, recipe and precision, one thread, in turn.
+"""How fast our training is against `transformers.Trainer`: same model, rows, recipe and precision, one thread, in turn.
 
 Always: stage 1 of an embedded task, the Trainer with everything switched off that can be. With a checkpoint
 and GLUE's files, also its plain use on real data: the library's classifier and collator, batches in random order,

@@ -128,11 +128,11 @@ def outdated(record: dict, methods: dict[str, Method]) -> str | None:
     spec = record["spec"]
     method = methods.get(spec["method"])
     if method is None:
-        return "no method of this name is known: name its file with --methods"
+        return f"unknown method '{spec['method']}': no file of methods/ and none that run.json names defines it"
     if spec["version"] != method.version:
-        return f"trained by version {spec['version']} of the method, which is at {method.version} now"
+        return f"version {spec['version']} of the method, the program has {method.version}: run again"
     if spec.get("content", "") != method.content:
-        return "trained by another content of the method's file"
+        return "another content of the method's file: run again"
     return None
 
 

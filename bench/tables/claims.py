@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from string import ascii_lowercase
 
 import pandas as pd
 
 from bench.tables import effects
+from bench.tables.columns import PAPER_METHODS
 from bench.tables.effects import Tables
 
-#: The methods that make the common range.
-RANGE = ("dact", "deebert", "pabee")
 # the smallest effects that matter: in the metric, as a rank correlation, in x, in layers, as a share, in nats
 METRIC, RANK, COST, LAYER, SHARE, NATS = 0.02, 0.5, 0.02, 1.0, 0.1, 0.05
 
@@ -37,7 +37,7 @@ class Claim:
     quantity: str
     effects: Callable[[Tables], pd.DataFrame]
     relevant: float
-    methods: tuple[str, ...] = RANGE
+    methods: tuple[str, ...] = PAPER_METHODS
     equal: bool = False
     by_size: bool = False
 
@@ -128,4 +128,10 @@ def claims() -> list[Claim]:
             relevant=NATS,
         ),
     ]
-    return sorted(found, key=lambda claim: claim.id)
+    return sorted(found, key=lambda claim: number_and_letter(claim.id))
+
+
+def number_and_letter(claim: str) -> tuple[int, str]:
+    """The two parts of a claim's id, by which claims are sorted and grouped: `10a` is (10, "a")."""
+    number = claim.rstrip(ascii_lowercase)
+    return int(number), claim[len(number) :]

@@ -1,4 +1,4 @@
-"""From traces to tables: every operating point by replay, then curves, intervals and areas.
+"""Collecting: every table of a run folder, from the records and traces of its finished cells.
 
 Everything is read from the files of a run folder, in an order that depends on their content alone, so the same
 traces give the same bytes.
@@ -6,48 +6,27 @@ traces give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, concat_rows, exit_rows, point_rows, sweep
+from bench.halting.sweep import Sweep, concat_rows, sweep
 from bench.plan.methods import methods_with_files
 from bench.processes import call_all
 from bench.sources.tasks import TASKS
-from bench.store.consistency import check_records
+from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
-from bench.tables.auc import auc_table, budget_table, mean_rank_table, score_table
 from bench.tables.curves import CURVES, curve_table
-from bench.tables.difficulty import DIFFICULTY, RANKS, difficulty_rows, rank_rows, rank_table
-from bench.tables.failures import failure_table, is_current, records_of
-from bench.tables.knobs import knob_table, stability_table
-from bench.tables.paired import paired_table
-from bench.tables.references import REFERENCES, reference_rows, verdict_table
-from bench.tables.reproduction import reproduction_table
-from bench.tables.rules import BOUNDS, CONFIDENCE, LAYERS, bound_rows, confidence_rows, layer_rows
+from bench.tables.failures import finished, records_of
+from bench.tables.registry import FROM_TRACES, TABLES, Material
 from bench.tables.scores import Scores, panel_scores
-from bench.tables.transfer import CHOICES, transfer_rows, transfer_table
 from methods.base import Method
 
-POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]
-#: The tables that come from traces, panel by panel, with their columns.
-FROM_TRACES = {
-    "points": [*POINTS, "panel_layers"],
-    "exits": [*KEYS, "layer", "exit_count", "used_count"],
-    "exact": ["task", "split", "backbone", "method", "variant", "seed", "layer_fraction", "value"],
-    "difficulty": DIFFICULTY,
-    "ranks": RANKS,
-    "layers": LAYERS,
-    "bounds": BOUNDS,
-    "confidence": CONFIDENCE,
-    "choices": CHOICES,
-    "references": REFERENCES,
-}
 #: What a panel hands over: its curves instead of the many points that the exact ones are made of.
-BY_PANEL = {**{name: columns for name, columns in FROM_TRACES.items() if name != "exact"}, "curves": CURVES}
+BY_PANEL = {name: rows.columns for name, rows in FROM_TRACES.items() if name != "exact"} | {"curves": CURVES}
 
 
 def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataFrame]:
@@ -65,41 +44,16 @@ def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataF
     """
     shared = folder.shared()
     records = records_of(folder)
-    check_records(folder.path, [each for each in records if is_current(each, methods)], shared)
-    done = call_all(panel, panels(folder, records, methods))
+    check_records(folder.path, [record for record in records if not outdated(record, methods)], shared)
+    counting, others = finished(folder, records, methods)
+    done = call_all(panel, panels(folder, counting))
     rivals = [method.name for method in reported(methods, shared) if not method.reference]
-    found = stacked([tables for tables, _ in done])
-    tables = derived_tables(found, [scores for _, scores in done], rivals)
-    tables["reproduction"] = reproduction_table(tables)
-    tables["failures"] = failure_table(records, shared, methods)
-    for name, table in tables.items():
-        write_table(folder.path / f"{name}.csv", table)
-    return tables
-
-
-def derived_tables(found: dict[str, pd.DataFrame], scores: list[Scores], rivals: list[str]) -> dict[str, pd.DataFrame]:
-    """Every table but failures.csv, from the rows of traces and the scores of panels."""
-    points = found["points"]
-    return {
-        "points": points[POINTS],
-        "exits": found["exits"],
-        "curves": found["curves"],
-        "knobs": knob_table(points),
-        "scores": score_table(scores),
-        "auc": auc_table(scores),
-        "budgets": budget_table(scores),
-        "paired": paired_table(scores, rivals),
-        "ranks": mean_rank_table(scores, rivals),
-        "stability": stability_table(points, scores),
-        "transfer": transfer_table(found["choices"]),
-        "difficulty": found["difficulty"],
-        "difficulty_rank": rank_table(found["ranks"]),
-        "layers": found["layers"],
-        "bounds": found["bounds"],
-        "confidence": found["confidence"],
-        "references": found["references"],
-        "verdicts": verdict_table(found["references"]),
-    }
+    rows, scores = stacked([tables for tables, _ in done]), [scores for _, scores in done]
+    material = Material(rows, scores, rivals, others, shared["suite"], list(methods))
+    for name, table in TABLES.items():
+        material.tables[name] = table.make(material)
+        write_table(folder.path / f"{name}.csv", material.tables[name])
+    return material.tables
 
 
 def reported(methods: dict[str, Method], shared: dict) -> list[Method]:
@@ -107,14 +61,11 @@ def reported(methods: dict[str, Method], shared: dict) -> list[Method]:
     return [method for method in methods.values() if method.name in shared["methods"] or method.reference]
 
 
-def panels(
-    folder: RunFolder, records: list[dict], methods: dict[str, Method]
-) -> Iterator[tuple[RunFolder, list[dict], str]]:
-    """The arguments of `panel` for one panel after the other, in the order of the records; finished cells count."""
-    finished = [record for record in records if is_current(record, methods) and folder.has_traces(record)]
-    for (_, task), group in groupby(finished, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
+def panels(folder: RunFolder, records: Sequence[dict]) -> Iterator[tuple[RunFolder, list[dict], str]]:
+    """The arguments of `panel` for one panel after the other, in the order of the records of finished cells."""
+    for (_, task), group in groupby(records, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
         here = list(group)
-        for split in TASKS[task].splits:
+        for split in TASKS[task].validation_splits:
             if any(split in record["traces"] for record in here):
                 yield folder, here, split
 
@@ -131,7 +82,7 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str,
         The rows that the panel adds to the tables of `BY_PANEL`, and the scores.
     """
     sweeps = panel_sweeps(folder, records, split)
-    return panel_tables(panel_rows(sweeps)), panel_scores(sweeps)
+    return panel_tables(sweeps), panel_scores(sweeps)
 
 
 def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Sweep]:
@@ -145,12 +96,17 @@ def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Swe
     ]
 
 
-def panel_tables(rows: Iterable[tuple[str, Rows]]) -> dict[str, pd.DataFrame]:
-    """The tables of `BY_PANEL` from rows for those of `FROM_TRACES`, each with the table's name."""
-    parts: dict[str, list[Rows]] = {name: [] for name in FROM_TRACES}
-    for name, some in rows:
-        parts[name].append(some)
-    tables = {name: concat_rows(parts.pop(name), columns) for name, columns in FROM_TRACES.items()}
+def panel_tables(sweeps: list[Sweep], names: Sequence[str] = tuple(FROM_TRACES)) -> dict[str, pd.DataFrame]:
+    """The rows of one panel for the tables of `BY_PANEL`.
+
+    Args:
+        sweeps: all sweeps of the panel.
+        names: those of `FROM_TRACES` that are made; the others stay empty.
+    """
+    tables = {
+        name: concat_rows(list(rows.of(sweeps)) if name in names else [], rows.columns)
+        for name, rows in FROM_TRACES.items()
+    }
     return tables | {"curves": curve_table(tables["points"], tables.pop("exact"))}
 
 
@@ -172,26 +128,6 @@ def concatenated(columns: list[pd.Series]) -> pd.Series:
     if isinstance(columns[0].dtype, pd.CategoricalDtype):
         return pd.Series(union_categoricals(columns, sort_categories=True))
     return pd.concat(columns, ignore_index=True)
-
-
-def panel_rows(sweeps: list[Sweep]) -> Iterator[tuple[str, Rows]]:
-    """The rows that one panel adds to the tables of `FROM_TRACES`, each with the table's name."""
-    for one in sweeps:
-        yield from curve_rows(one)
-        for name, rows in (("difficulty", difficulty_rows), ("ranks", rank_rows), ("bounds", bound_rows)):
-            yield from ((name, part) for part in rows(one))
-        yield from (("confidence", part) for part in confidence_rows(one))
-    yield from (("layers", part) for part in layer_rows(sweeps))
-    yield from (("choices", part) for part in transfer_rows(sweeps))
-    yield from (("references", part) for part in reference_rows(sweeps))
-
-
-def curve_rows(one: Sweep) -> Iterator[tuple[str, Rows]]:
-    """The rows of points.csv and exits.csv of one sweep, and those that curves.csv is made of."""
-    yield "points", {**point_rows(one), "panel_layers": one.panel_layers}
-    yield "exits", exit_rows(one)
-    if one.exact is not None:
-        yield "exact", {**one.keys, **one.exact}
 
 
 def methods_of(folder: RunFolder) -> dict[str, Method]:

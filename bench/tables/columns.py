@@ -1,4 +1,4 @@
-"""What several tables share: columns that name a row, columns of intervals, the static model to compare with."""
+"""What several tables share: the columns that name a row, the columns of intervals, the methods of the paper."""
 
 from __future__ import annotations
 
@@ -9,27 +9,33 @@ import numpy as np
 from bench.statistics.intervals import t_interval
 from bench.statistics.significance import percentile_interval
 
-PANEL = ["task", "split", "backbone"]
+#: The methods that the paper draws and compares; the x-range of `auc_common` is the one that their curves share.
+PAPER_METHODS = ("dact", "deebert", "pabee")
+#: Where curves are averaged over seeds: every hundredth of the layers.
 GRID = np.round(np.arange(1, 101) / 100, 2)
 #: A bootstrap interval is left empty where more than this share of the draws have no value.
 MISSING_DRAWS = 0.05
-KNOB_KEYS = ["suite", *PANEL, "method", "variant", "knob", "knob_value"]
-METHOD = ["suite", *PANEL, "method", "metric"]
-ENDS = ("", "_low", "_high", "_boot_low", "_boot_high")
+
+PANEL = ["task", "split", "backbone"]
+CURVE = ["suite", *PANEL, "method"]
+METHOD = [*CURVE, "metric"]
+MODEL = [*CURVE, "variant", "seed"]
+SETTING = [*CURVE, "variant", "knob", "knob_value"]
+#: An estimate, its 95 % t-interval over seeds or tasks, and its 95 % bootstrap interval over examples.
+T_ENDS = ("", "_low", "_high")
+ENDS = (*T_ENDS, "_boot_low", "_boot_high")
 
 
 def interval_columns(name: str, values: np.ndarray) -> dict[str, float]:
-    """Mean and 95 % t-interval of values [S] as columns."""
-    mean, low, high = t_interval(values)
-    return {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
+    """Mean and 95 % t-interval of values [S] as columns NAME, NAME_low, NAME_high."""
+    return {f"{name}{end}": float(value) for end, value in zip(T_ENDS, t_interval(values), strict=True)}
 
 
 def boot_columns(name: str, draws: np.ndarray) -> dict[str, float]:
-    """95 % percentile interval of draws [D] as columns."""
+    """95 % percentile interval of draws [D] as columns NAME_boot_low, NAME_boot_high."""
     found = draws[np.isfinite(draws)]
-    if len(found) < (1 - MISSING_DRAWS) * len(draws) or not len(found):
-        return {f"{name}_boot_low": np.nan, f"{name}_boot_high": np.nan}
-    low, high = percentile_interval(found)
+    enough = len(found) and len(found) >= (1 - MISSING_DRAWS) * len(draws)
+    low, high = percentile_interval(found) if enough else (np.nan, np.nan)
     return {f"{name}_boot_low": float(low), f"{name}_boot_high": float(high)}
 
 

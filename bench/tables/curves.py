@@ -1,7 +1,6 @@
-"""The derived tables of one method at a time: curves, knobs, areas, budgets, stability, ranks.
+"""curves.csv: the mean curve of every method on a common grid, with its band.
 
 A panel is one (task, split, backbone); a run is one seed's curve: all points of a method on a panel, sorted by x.
-Rows with task `mean` are means over the tasks of a backbone, MNLI counting once, by its matched split.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     is_swept = points.groupby([*PANEL, "method"])["knob_value"].transform("nunique") > 1
     one_curve = points.assign(variant=np.where(is_swept, points["variant"], ""))
     for keys, rows in one_curve.groupby(key, sort=False):
-        for resolution, source in (("grid", rows), ("exact", exact_groups.get(keys))):
-            runs = [] if source is None else list(runs_of(source).values())
+        for resolution, found in (("grid", rows), ("exact", exact_groups.get(keys))):
+            runs = [] if found is None else list(runs_of(found).values())
             if not any(len(x) > 1 for x, _ in runs):
                 continue  # a point, not a curve
             mean, low, high, seeds, dotted = mean_curve(GRID, runs, GAP_LAYERS / rows["panel_layers"].iloc[0])

@@ -1,4 +1,4 @@
-"""difficulty.csv and difficulty_rank.csv: do harder examples leave later?"""
+"""difficulty.csv and difficulty_rank.csv: do harder examples leave later? For tasks whose difficulty is known."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import pandas as pd
 
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions, spearman
-from bench.tables.columns import interval_columns
+from bench.tables.columns import MODEL, T_ENDS, interval_columns
 
-DIFFICULTY_KEYS = ["suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
-DIFFICULTY = [*DIFFICULTY_KEYS, "difficulty", "n", "mean_exit_layer", "value"]
-RANKS = [*DIFFICULTY_KEYS, "spearman"]
+SETTING = [*MODEL, "knob", "knob_value"]
+DIFFICULTY = [*SETTING, "difficulty", "n", "mean_exit_layer", "value"]
+#: The rows of single seeds that difficulty_rank.csv is the mean of.
+BY_SEED = [*SETTING, "spearman"]
+MEAN_KEYS = [key for key in SETTING if key != "seed"]
+DIFFICULTY_RANK = [*MEAN_KEYS, *(f"spearman{end}" for end in T_ENDS), "seeds"]
 
 
 def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
-    """difficulty.csv: mean exit layer and drawn metric among the examples of each known difficulty."""
+    """difficulty.csv: mean exit layer and metric among the examples of each known difficulty."""
     difficulty = sweep.trace.difficulty
     for level in () if difficulty is None else np.unique(difficulty):
         here = difficulty == level
@@ -27,11 +30,10 @@ def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
 
 
 def rank_rows(sweep: Sweep) -> Iterator[Rows]:
-    """Spearman's rank correlation of exit layer and difficulty; NaN where all examples exit at one layer."""
-    varies = (sweep.layers != sweep.layers[:, :1]).any(axis=1)
-    if sweep.trace.difficulty is not None and varies.any():
-        value = np.full(len(varies), np.nan)
-        value[varies] = spearman(sweep.trace.difficulty, sweep.layers[varies])
+    """Spearman's rank correlation of exit layer and difficulty, by seed; NaN where all examples exit at one layer."""
+    if sweep.trace.difficulty is not None and sweep.chooses.any():
+        value = np.full(len(sweep.chooses), np.nan)
+        value[sweep.chooses] = spearman(sweep.trace.difficulty, sweep.layers[sweep.chooses])
         yield sweep.rows(spearman=value)
 
 
@@ -41,10 +43,9 @@ def rank_table(ranks: pd.DataFrame) -> pd.DataFrame:
     Args:
         ranks: the rows of `rank_rows`.
     """
-    keys = [key for key in DIFFICULTY_KEYS if key != "seed"]
     rows = []
-    for values, group in ranks.dropna(subset="spearman").groupby(keys, sort=False):
+    for values, group in ranks.dropna(subset="spearman").groupby(MEAN_KEYS, sort=False):
         interval = interval_columns("spearman", group["spearman"].to_numpy())
         cut = {name: np.clip(value, -1, 1) for name, value in interval.items()}
-        rows.append({**dict(zip(keys, values, strict=True)), **cut, "seeds": len(group)})
-    return pd.DataFrame(rows, columns=[*keys, "spearman", "spearman_low", "spearman_high", "seeds"])
+        rows.append({**dict(zip(MEAN_KEYS, values, strict=True)), **cut, "seeds": len(group)})
+    return pd.DataFrame(rows, columns=DIFFICULTY_RANK)

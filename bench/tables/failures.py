@@ -1,6 +1,8 @@
-"""failures.csv: every cell that has no rows in the tables, with its reason."""
+"""failures.csv: every cell that has no rows in the other tables, with its reason."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -10,29 +12,49 @@ from bench.store.folder import RunFolder
 from methods.base import Method
 
 FAILURES = ["cell", "suite", "task", "backbone", "method", "variant", "seed", "status", "reason"]
+#: The status of a finished cell whose numbers are not in the tables.
+LEFT_OUT = "left out"
 
 
 def records_of(folder: RunFolder) -> list[dict]:
-    """All records, in the order of the tables: by backbone, task and seed."""
-    records, tasks = folder.records(), list(TASKS)
-    records.sort(key=lambda r: (r["spec"]["backbone"], tasks.index(r["spec"]["task"]), r["spec"]["seed"], r["label"]))
-    return records
+    """All records of a run folder, in the order of the tables: by backbone, task and seed."""
+    tasks = {task: place for place, task in enumerate(TASKS)}
+    return sorted(
+        folder.records(),
+        key=lambda r: (r["spec"]["backbone"], tasks[r["spec"]["task"]], r["spec"]["seed"], r["label"]),
+    )
 
 
-def is_current(record: dict, methods: dict[str, Method]) -> bool:
-    """Whether a cell is ok and its method has not changed since."""
-    return record["status"] == "ok" and outdated(record, methods) is None
+def finished(folder: RunFolder, records: Sequence[dict], methods: dict[str, Method]) -> tuple[list[dict], list[dict]]:
+    """The records of finished cells that count, and copies of all others, each with the reason why it does not.
+
+    Args:
+        folder: the run folder.
+        records: its records.
+        methods: all known methods.
+    """
+    counting, others = [], []
+    for record in records:
+        reason = why_left_out(folder, record, methods) if record["status"] == "ok" else ""
+        if reason:
+            others.append({**record, "status": LEFT_OUT, "reason": reason})
+        else:
+            (counting if record["status"] == "ok" else others).append(record)
+    return counting, others
 
 
-def failure_table(records: list[dict], shared: dict, methods: dict[str, Method]) -> pd.DataFrame:
-    """Every cell that failed, was skipped or was trained by what a method once was, with its reason."""
-    order = {name: i for i, name in enumerate(methods)}
-    rows = []
-    for record in sorted(records, key=lambda record: order.get(record["spec"]["method"], len(order))):
-        status, reason = record["status"], record["reason"]
-        if status == "ok":
-            status, reason = "outdated", outdated(record, methods)
-        if reason is not None:
-            about = {"cell": record["key"], "suite": shared["suite"], "status": status, "reason": reason}
-            rows.append({**record["spec"], **about})
+def why_left_out(folder: RunFolder, record: dict, methods: dict[str, Method]) -> str:
+    """Why a cell that is ok has no rows in the tables; empty where it has."""
+    if why := outdated(record, methods):
+        return why
+    return "" if folder.has_traces(record) else "a trace is missing or not as it was written: run again"
+
+
+def failure_table(others: Sequence[dict], suite: str, methods: Sequence[str]) -> pd.DataFrame:
+    """failures.csv: cells that failed, were skipped or left out, in the order of the methods, unknown ones last."""
+    order = {name: place for place, name in enumerate(methods)}
+    rows = [
+        {**record["spec"], "cell": record["key"], "suite": suite, **{k: record[k] for k in FAILURES[-2:]}}
+        for record in sorted(others, key=lambda record: order.get(record["spec"]["method"], len(order)))
+    ]
     return pd.DataFrame(rows, columns=FAILURES)

@@ -16,20 +16,20 @@ import numpy as np
 import pandas as pd
 
 from bench.statistics.significance import bootstrap_test, detectable, holm, t_test
-from bench.tables.auc import by_backbone
-from bench.tables.columns import METHOD, boot_columns, interval_columns
-from bench.tables.scores import QUANTITIES, Scores
+from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns
+from bench.tables.scores import QUANTITIES, Scores, by_backbone
 
 FAMILY = [key for key in METHOD if key != "method"]
 PAIR = ["quantity", "method_a", "method_b", "value_a", "value_b"]
-TEST = ["difference", "difference_low", "difference_high", "difference_boot_low", "difference_boot_high"]
+TEST = [f"difference{end}" for end in ENDS]
 P_VALUES = ["p_t", "p_boot", "p_t_holm", "p_boot_holm"]
 PAIRED = [*FAMILY, *PAIR, "units", "unit_kind", *TEST, "detectable", *P_VALUES, "best", "winner"]
+#: A winner has both corrected p-values below this.
 LEVEL = 0.05
 
 
 def paired_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataFrame:
-    """Compare the methods of every panel, then those of every backbone across its tasks.
+    """paired.csv: the pairs of methods of every panel, then those of every backbone across its tasks.
 
     The pairs of one panel (or backbone) and quantity are one family for Holm's correction.
 
@@ -59,7 +59,7 @@ def within_task(panel: Scores, at: int, method_a: str, method_b: str) -> dict | 
     if not seeds or not np.isfinite(values_a - values_b).all():
         return None
     draws = panel.mean_draws(method_a, seeds)[:, at] - panel.mean_draws(method_b, seeds)[:, at]
-    return compare(method_a, method_b, values_a, values_b, draws)
+    return pair_columns(method_a, method_b, values_a, values_b, draws)
 
 
 def across_tasks(panels: Sequence[Scores], at: int, method_a: str, method_b: str) -> dict | None:
@@ -68,11 +68,11 @@ def across_tasks(panels: Sequence[Scores], at: int, method_a: str, method_b: str
     if len(pairs) < 2 or not all(pairs):
         return None
     values_a, values_b = (np.array([pair[name] for pair in pairs]) for name in ("value_a", "value_b"))
-    return compare(method_a, method_b, values_a, values_b, np.mean([pair["draws"] for pair in pairs], axis=0))
+    return pair_columns(method_a, method_b, values_a, values_b, np.mean([pair["draws"] for pair in pairs], axis=0))
 
 
-def compare(method_a: str, method_b: str, a: np.ndarray, b: np.ndarray, draws: np.ndarray) -> dict:
-    """Both intervals and both tests of a minus b, from paired units [U] and draws [D] of the mean difference."""
+def pair_columns(method_a: str, method_b: str, a: np.ndarray, b: np.ndarray, draws: np.ndarray) -> dict:
+    """One pair: both intervals and tests of a minus b, from paired units [U] and draws [D] of the mean difference."""
     pair = {"method_a": method_a, "method_b": method_b, "p_boot": np.nan, "draws": draws}
     pair |= unit_columns(a, b) | boot_columns("difference", draws)
     if np.isfinite(pair["difference_boot_low"]):

@@ -18,6 +18,7 @@ from bench.store.csv_files import read_table
 from bench.tables.claims import Claim, claims
 from bench.tables.effects import Tables, counted
 
+#: The three verdicts, and what stands in their place where a method of the claim is missing.
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"
 #: From fewer tasks than this there is no spread over tasks to speak of: the units are the seeds.
@@ -43,14 +44,14 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
             row = {"suite": suite, "backbone": backbone, "relevant": claim.relevant}
             row |= {"claim": claim.id, "text": claim.text, "quantity": claim.quantity}
             if methods >= set(claim.methods):
-                row |= judge(claim, here)
+                row |= decide(claim, here)
             else:
                 row |= {"units": 0, "verdict": NOT_RUN, "select": f"--methods {','.join(claim.methods)}"}
             rows.append(row)
     return pd.DataFrame(rows, columns=REPRODUCTION)
 
 
-def judge(claim: Claim, tables: Tables) -> dict[str, object]:
+def decide(claim: Claim, tables: Tables) -> dict[str, object]:
     """Estimate, interval and verdict of a claim on one backbone.
 
     Args:

@@ -1,4 +1,4 @@
-"""transfer.csv: a knob chosen on one half of the validation set, and what it gives on the other.
+"""transfer.csv: what a knob chosen on one half of the validation set promises, and what it gives on the other.
 
 Two ways to choose, as a practitioner would: the best value among the points that keep to a budget of layers, or the
 cheapest point whose value falls no more than a tolerated drop below the static model's. Both halves take each role.
@@ -16,18 +16,19 @@ import pandas as pd
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.areas import best_within, halves
 from bench.statistics.curves import TOLERANCE
-from bench.tables.columns import PANEL, interval_columns, static_seed
+from bench.tables.columns import CURVE, METHOD, T_ENDS, interval_columns, static_seed
 from bench.tables.scores import group_runs, plane
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)
 TARGET_DROPS = (0.01, 0.02, 0.05)
-RUN = ["suite", *PANEL, "method", "metric", "target", "target_value", "quantity"]
-CHOICES = [*RUN, "seed", "promised", "delivered", "kept"]
-TRANSFER = [*RUN, "seeds", "chosen", "promised", "delivered", "gap", "gap_low", "gap_high", "kept"]
+TARGET = [*METHOD, "target", "target_value", "quantity"]
+#: The rows of single choices that transfer.csv is the mean of: one per seed and direction.
+CHOICES = [*TARGET, "seed", "promised", "delivered", "kept"]
+TRANSFER = [*TARGET, "seeds", "chosen", "promised", "delivered", *(f"gap{end}" for end in T_ENDS), "kept"]
 
 
 def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """For each run of a panel and each target what was promised and delivered, once per direction.
+    """What each choice of a knob promised and delivered, for each run of a panel and each target, once per direction.
 
     Args:
         sweeps: all sweeps of one panel.
@@ -39,7 +40,7 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     seeds = {method: [seed for other, seed in runs if other == method] for method, _ in runs}
     for (method, seed), sides in planes.items():
         first = runs[method, seed][0]
-        keys = {name: first.keys[name] for name in ("suite", *PANEL, "method", "seed")} | {"metric": first.task.metric}
+        keys = {name: first.keys[name] for name in (*CURVE, "seed")} | {"metric": first.task.metric}
         static = planes.get(("static", static_seed(seeds, seed))) if "static" in seeds else None
         for here, there in ((0, 1), (1, 0)):
             (x, y), (x_other, y_other) = ([v[0] for v in sides[side]] for side in (here, there))
@@ -63,7 +64,7 @@ def drop_rows(
 ) -> Iterator[Rows]:
     """The cheapest point [K] within each tolerated drop (ties: the smaller drop), on both halves."""
     targets = np.array(TARGET_DROPS)
-    # the same choice with the axes exchanged: least cost among the points that keep to a limit of the drop
+    # `best_within` gives the highest value within a limit of cost: here the drop is limited, and -x is the value
     chosen, fits = best_within(drop, -x, targets)
     keys = {**keys, "target": "drop", "target_value": targets}
     kept = np.where(fits, drop_other[chosen] <= targets + TOLERANCE, np.nan)
@@ -77,7 +78,7 @@ def promise(at: np.ndarray, other: np.ndarray, chosen: np.ndarray, fits: np.ndar
 
 
 def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:
-    """Promised and delivered, mean over both directions and the seeds; the gap with its 95 % t-interval over seeds.
+    """transfer.csv: means over both directions and the seeds; the gap with its 95 % t-interval over seeds.
 
     Args:
         choices: the rows of `transfer_rows`.
@@ -86,13 +87,13 @@ def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:
         Targets that no run can meet have no row; a seed counts where one of its directions meets the target.
     """
     shares = ["promised", "delivered", "kept"]
-    found = choices.dropna(subset="promised").groupby([*RUN, "seed"], sort=False)
+    found = choices.dropna(subset="promised").groupby([*TARGET, "seed"], sort=False)
     # one row per seed; pandas' groups of groups would take most of the time of all tables
     per_seed = found[shares].mean().assign(directions=found.size()).reset_index()
     rows = []
-    for keys, group in per_seed.groupby(RUN, sort=False):
+    for keys, group in per_seed.groupby(TARGET, sort=False):
         means = {name: group[name].to_numpy().mean() for name in shares}
         gap = interval_columns("gap", (group["delivered"] - group["promised"]).to_numpy())
         counts = {"seeds": len(group), "chosen": group["directions"].sum()}
-        rows.append({**dict(zip(RUN, keys, strict=True)), **means, **gap, **counts})
+        rows.append({**dict(zip(TARGET, keys, strict=True)), **means, **gap, **counts})
     return pd.DataFrame(rows, columns=TRANSFER)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import MARKS, family, looks, metric, panels, title
-from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, spread
 
 AREAS = {"auc_common": "AUC over the\nshared range", "auc_budget": "AUC over\nbudgets"}
 SEEDS = {"linewidth": 2.2, "alpha": 0.5}
@@ -77,4 +77,4 @@ def _finish(figure: Figure, table: pd.DataFrame) -> None:
     over = "one seed, no interval" if seeds == "one seed" else f"{seeds}, conditional on this validation set"
     note = f"Horizontal: mean height of the curve, in the metric above each column. Over seeds: {over}; over examples: "
     note += "conditional on the trained models; no mark: no run of it covers the range."
-    annotate(figure, f"{note} {source(table)}")
+    annotate(figure, f"{note} {data_note(table)}")

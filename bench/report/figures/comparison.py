@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bench.report.figures.curves import draw_curve
 from bench.report.figures.looks import looks, metric, title
-from bench.report.figures.page import STYLE, annotate, blocks, layer_axis, save, seeds_of, source, spread
+from bench.report.figures.page import STYLE, annotate, blocks, data_note, layer_axis, save, seeds_of, spread
 from bench.statistics.curves import interpolate
 from bench.statistics.intervals import t_interval
 from bench.store.csv_files import read_table
@@ -50,7 +50,7 @@ def comparison(points_a: pd.DataFrame, points_b: pd.DataFrame) -> Figure:
     seeds = seeds_of(points_a)
     band = "one seed: no interval" if seeds.max() == 1 else f"band: 95 % Student-t over {spread(seeds)}"
     note = "Second run minus first at equal cost, paired by seed; line: mean where every seed of both has a value;"
-    annotate(figure, f"{note} {band}. {source(pd.concat([points_a, points_b]))}")
+    annotate(figure, f"{note} {band}. {data_note(pd.concat([points_a, points_b]))}")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Metric against computation: the paper's Figure 2, the same for every method, and the difference to full depth."""
+"""Mean curves with their bands, and marks of single models, as several figures draw them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report.figures.looks import (
-    Look,
-)
+from bench.report.figures.looks import Look
 
 KEYS = ["backbone", "task", "split", "method"]
 #: The mean curves of every method and panel.
@@ -44,7 +42,8 @@ def draw_curve(ax: Axes, curve: pd.DataFrame, look: Look) -> None:
     ax.plot(x, np.where(touching, mean, np.nan), color=look.color, linestyle=":")
 
 
-def _draw_marks(ax: Axes, by_method: dict[str, pd.DataFrame], marks: dict[str, dict]) -> None:
+def draw_marks(ax: Axes, by_method: dict[str, pd.DataFrame], marks: dict[str, dict]) -> None:
+    """A mark for each of these static models, at the mean of its seeds."""
     for method, marker in marks.items():
         if method in by_method:
             ax.plot(*by_method[method][["layer_fraction", "value"]].mean(), **marker)

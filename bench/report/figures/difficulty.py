@@ -1,4 +1,4 @@
-"""Exit layer against known difficulty."""
+"""Do harder examples exit later? Mean exit layer against known difficulty, every method at half of the layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.figures.looks import Look, looks, title
-from bench.report.figures.page import annotate, blocks, interval_note, number_key, source
+from bench.report.figures.page import annotate, blocks, data_note, interval_note, number_key
 from bench.statistics.curves import nearest_in_x
 from bench.statistics.intervals import t_interval
 
@@ -52,7 +52,7 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
     figure = blocks(knobs, draw_panel)
     note = "Every method at the knob whose mean cost is nearest to half of the layers. Numbers: Spearman's rank "
     note += "correlation of exit layer and difficulty there, mean over seeds; none: all exit at one layer. "
-    annotate(figure, f"{note}{interval_note(knobs['seeds'])} Cut at the first and last layer. {source(knobs)}")
+    annotate(figure, f"{note}{interval_note(knobs['seeds'])} Cut at the first and last layer. {data_note(knobs)}")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Every figure of a run folder: what it is called, which tables it is drawn from, what stands below it."""
+"""Every figure of a run folder in one table (`PLOTS`: its tables, its caption), and the functions that draw them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from bench.processes import call_all
 from bench.report.figures.auc import areas
+from bench.report.figures.bounds import bounds
 from bench.report.figures.difficulty import difficulty
 from bench.report.figures.figure2 import difference, figure2
 from bench.report.figures.figure3 import figure3
 from bench.report.figures.latency import latency
+from bench.report.figures.layers import layers
 from bench.report.figures.multiples import multiples
 from bench.report.figures.page import STYLE, save
-from bench.report.figures.rules import bounds, layers
 from bench.store.csv_files import read_table
 
 

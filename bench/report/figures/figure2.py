@@ -1,4 +1,4 @@
-"""Metric against computation: the paper's Figure 2 for every panel, and the same as a difference to full depth."""
+"""The paper's Figure 2, metric against computation for every panel, and the same as a difference to full depth."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures.curves import _draw_marks, curves_of, draw_curve, group_curves
-from bench.report.figures.looks import MARKS, PAPER, TRUNCATED, looks, metric, plot_points, swept, title
-from bench.report.figures.page import annotate, band_note, blocks, layer_axis, source
+from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group_curves
+from bench.report.figures.looks import MARKS, TRUNCATED, looks, metric, plot_points, swept, title
+from bench.report.figures.page import annotate, band_note, blocks, data_note, layer_axis
 from bench.statistics.curves import interpolate
 from bench.statistics.intervals import t_interval
-from bench.tables.columns import static_seed
+from bench.tables.columns import PAPER_METHODS, static_seed
 
 
 def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
@@ -25,8 +25,8 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     Returns:
         The figure; None without a method that the paper draws.
     """
-    points = points[points["method"].isin([*PAPER, *MARKS, "truncated"])]
-    drawn = looks(set(points["method"]) & set(PAPER))
+    points = points[points["method"].isin([*PAPER_METHODS, *MARKS, "truncated"])]
+    drawn = looks(set(points["method"]) & set(PAPER_METHODS))
     if not drawn:
         return None
     lines = group_curves(curves)
@@ -39,7 +39,7 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
                 plot_points(ax, by_method[method], look)
                 for curve, _ in curves_of(lines, by_method[method]):
                     draw_curve(ax, curve, look)
-        _draw_marks(ax, by_method, MARKS)
+        draw_marks(ax, by_method, MARKS)
         low, high = rows["value"].min(), rows["value"].max()
         pad = 0.06 * max(high - low, 0.05)
         ax.set(title=title(rows.iloc[0]), ylabel=metric(rows), ylim=(low - pad, high + pad))
@@ -47,7 +47,7 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
 
     figure = blocks(points, draw_panel)
     note = "Points: single runs. Line: their mean where every seed has a value, dotted across gaps wider than 3 layers"
-    annotate(figure, f"{note}; {band_note(points[points['method'].isin(PAPER)])} {source(points)}")
+    annotate(figure, f"{note}; {band_note(points[points['method'].isin(PAPER_METHODS)])} {data_note(points)}")
     return figure
 
 
@@ -80,7 +80,7 @@ def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
     figure = blocks(points, draw_panel)
     note = "Value minus full depth of the static model of the same seed, or of the one that all seeds start from (0: "
     note += "static). Line: mean where every seed has a value, dotted across gaps wider than 3 layers"
-    annotate(figure, f"{note}; {band_note(points)} {source(points)}")
+    annotate(figure, f"{note}; {band_note(points)} {data_note(points)}")
     return figure
 
 

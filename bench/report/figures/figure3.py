@@ -1,4 +1,4 @@
-"""How often each layer is used: the paper's Figure 3."""
+"""The paper's Figure 3: the share of examples that use each layer, all methods at equal cost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import PAPER, family, looks, panels, title
-from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, number_key, source, spread
+from bench.report.figures.looks import family, looks, panels, title
+from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, number_key, spread
 from bench.statistics.curves import nearest_in_x, prunable_layers
+from bench.tables.columns import PAPER_METHODS
 
 
 def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
@@ -48,18 +49,18 @@ def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
 
 
 def _finish(figure: Figure, knobs: pd.DataFrame) -> None:
-    drawn = looks(set(knobs["method"]) & set(PAPER))
+    drawn = looks(set(knobs["method"]) & set(PAPER_METHODS))
     handles = [Line2D([], [], label=look.label, **look.line()) for look in drawn.values()]
     heading = f"{family(knobs['backbone'].iloc[0])}: how many examples use each layer, at equal cost"
     heading_and_key(figure, heading, handles)
     figure.supylabel("examples (fraction)")
-    seeds = spread(knobs.loc[knobs["method"].isin(PAPER), "seeds"])
+    seeds = spread(knobs.loc[knobs["method"].isin(PAPER_METHODS), "seeds"])
     note = (
         "In each panel: DACT at this τ and the other methods' knobs nearest in mean fraction of layers used, which "
         "stands above the lines; prune: trailing layers that no example of any seed uses. "
         f"{'One seed: no interval.' if seeds == 'one seed' else f'Mean over {seeds}, no interval drawn.'} "
     )
-    annotate(figure, note + source(knobs))
+    annotate(figure, note + data_note(knobs))
 
 
 def _draw_usage(ax: Axes, matched: pd.DataFrame, exits: pd.DataFrame) -> None:
@@ -87,7 +88,7 @@ def matched_points(knobs: pd.DataFrame) -> pd.DataFrame:
     """
     dact = knobs[is_tau(knobs)]
     chosen = [dact.assign(tau=dact["variant"].map(tau))]
-    for method in PAPER:
+    for method in PAPER_METHODS:
         offered = knobs[knobs["method"] == method]
         if method != "dact" and len(offered):
             nearest = nearest_in_x(dact["layer_fraction"].to_numpy(), offered["layer_fraction"].to_numpy())

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import COLORS, MARKERS, TRUNCATED, family, panels, title
-from bench.report.figures.page import TEXT_WIDTH, annotate, heading_and_key, source, spread
+from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, spread
 
 SETTING = ["method", "variant", "knob_value"]
 
@@ -47,7 +47,7 @@ def latency(table: pd.DataFrame) -> Figure | None:
         "Live early exit over full depth, same examples and batches; a dot is a setting of a method. On the grey line "
     )
     note += f"every layer that is not computed saves its share of the time. Mean over {seeds}, no interval drawn. "
-    annotate(figure, note + source(table))
+    annotate(figure, note + data_note(table))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""How methods look and what things are called, the same in every figure."""
+"""Colours, markers and names of methods, tasks and metrics, the same in every figure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ BACKBONES = {"bert": "BERT", "roberta": "RoBERTa"}
 METRICS = {"accuracy": "accuracy", "f1": "F1", "matthews": "Matthews correlation", "pearson": "Pearson correlation"}
 SPLITS = {"validation_matched": "-m", "validation_mismatched": "-mm"}  # GLUE's own names: MNLI-m, MNLI-mm
 
-#: Methods that the paper draws as curves, in Figure 2 and 3.
-PAPER = ("dact", "deebert", "pabee")
 #: Known methods in the order of figures and keys, as papers write them; others follow under their own names.
 LABELS = {
     "dact": "DACT-BERT",
@@ -108,7 +106,7 @@ def plot_points(ax: Axes, rows: pd.DataFrame, look: Look) -> None:
 
 
 def point_title(row: object) -> str:
-    """What a row of points.csv says of itself in one line."""
+    """A row of points.csv in one line: method, knob, seed, x and y."""
     knob = f"{row.knob} {row.knob_value:g}" if isinstance(row.knob, str) else "full depth"
     variant = f" {row.variant}" if row.variant else ""
     return f"{row.method}{variant}, {knob}, seed {row.seed}: x {row.layer_fraction:.3f}, {row.metric} {row.value:.4f}"
@@ -128,12 +126,12 @@ def panels(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def title(row: pd.Series) -> str:
-    """What a panel is called: GLUE's name of the task, marked where the data are generated."""
+    """The title of a panel: GLUE's name of the task, marked where the data are generated."""
     task = TASKS[row["task"]].title if row["task"] in TASKS else row["task"]
     return f"{task}{SPLITS.get(row['split'], '')}" + ("-like, generated" if row["suite"].startswith(GENERATED) else "")
 
 
 def metric(rows: pd.DataFrame) -> str:
-    """The drawn metric of a panel as people write it."""
+    """The name of a panel's metric as people write it."""
     name = rows["metric"].iloc[0]
     return METRICS.get(name, name)

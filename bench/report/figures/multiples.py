@@ -1,4 +1,4 @@
-"""Small multiples: a row per method, a column per task, with its reference curves."""
+"""The figure `methods`: every method on its own in a row of panels with its reference curves, a column per task."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures.curves import Curves, _draw_marks, curves_of, draw_curve, group_curves
+from bench.report.figures.curves import Curves, curves_of, draw_curve, draw_marks, group_curves
 from bench.report.figures.looks import (
     MARKS,
     OTHER_MARKS,
@@ -20,7 +20,7 @@ from bench.report.figures.looks import (
     swept,
     title,
 )
-from bench.report.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, layer_axis, source
+from bench.report.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, data_note, layer_axis
 
 
 def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFrame) -> Figure | None:
@@ -65,7 +65,7 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
 
 
 def _fine_print(points: pd.DataFrame, drawn: set[str]) -> str:
-    """What stands below the small multiples."""
+    """The note below the figure: its marks, lines and bands."""
     marks = {
         "static": "diamond: static",
         "distilbert": "star: distilled",
@@ -75,7 +75,7 @@ def _fine_print(points: pd.DataFrame, drawn: set[str]) -> str:
     named = ", ".join(text for method, text in marks.items() if method in set(points["method"]))
     note = f"Vertical: the metric above each column. Points: single runs; {named}. Line: mean; black line: truncated "
     note += "depth at equal cost, dots: the same exits dealt at random, circle: oracle of the same model, dash at 0: "
-    return f"{note}constant answer; {band_note(points[points['method'].isin(drawn)])} {source(points)}"
+    return f"{note}constant answer; {band_note(points[points['method'].isin(drawn)])} {data_note(points)}"
 
 
 def _draw_one(
@@ -88,7 +88,7 @@ def _draw_one(
         plot_points(ax, by_method[method], look)
         for curve, _ in curves_of(lines, by_method[method]):
             draw_curve(ax, curve, look)
-    _draw_marks(ax, by_method, MARKS | OTHER_MARKS)
+    draw_marks(ax, by_method, MARKS | OTHER_MARKS)
 
 
 def _draw_references(ax: Axes, references: pd.DataFrame) -> None:

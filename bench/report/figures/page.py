@@ -1,4 +1,4 @@
-"""The page: panels in blocks, axes, the fine print below a figure, and how figures are written."""
+"""What all figures share: panels in blocks, axes, keys, the fine print below, and writing PDF, SVG and PNG."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def interval_note(seeds: pd.Series) -> str:
     return f"Lines: 95\N{NO-BREAK SPACE}% Student-t interval over {spread(seeds)}, conditional on this validation set."
 
 
-def source(rows: pd.DataFrame) -> str:
-    """Where the data come from."""
+def data_note(rows: pd.DataFrame) -> str:
+    """The last sentence of the fine print: which suite the data are of, and whether they are generated."""
     suites = rows["suite"].unique()
     generated = any(name.startswith(GENERATED) for name in suites)
     return f"Data: suite {', '.join(suites)}" + (" (generated, not GLUE)." if generated else ".")

@@ -1,0 +1,200 @@
+"""Every table that collecting writes: which columns it has, what it says, and how it is made. A new one is a line here.
+
+The rows of most tables are made in the process that replays a panel, where its traces are (`FROM_TRACES`); the tables
+themselves are made where those of all panels come together (`TABLES`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, point_rows
+from bench.tables.auc import AUC, auc_table
+from bench.tables.bounds import BOUNDS, bound_rows
+from bench.tables.budgets import BUDGET, budget_table
+from bench.tables.columns import PANEL
+from bench.tables.confidence import CONFIDENCE, confidence_rows
+from bench.tables.curves import CURVES
+from bench.tables.difficulty import BY_SEED, DIFFICULTY, DIFFICULTY_RANK, difficulty_rows, rank_rows, rank_table
+from bench.tables.failures import FAILURES, failure_table
+from bench.tables.knobs import KNOBS, knob_table
+from bench.tables.layers import LAYERS, layer_rows
+from bench.tables.paired import PAIRED, paired_table
+from bench.tables.ranks import RANKS, mean_rank_table
+from bench.tables.references import REFERENCES, reference_rows
+from bench.tables.reproduction import REPRODUCTION, reproduction_table
+from bench.tables.scores import SCORES, Scores, score_table
+from bench.tables.stability import STABILITY, stability_table
+from bench.tables.transfer import CHOICES, TRANSFER, transfer_rows, transfer_table
+from bench.tables.verdicts import VERDICTS, verdict_table
+
+POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]
+EXITS = [*KEYS, "layer", "exit_count", "used_count"]
+
+
+@dataclass(frozen=True)
+class PanelRows:
+    """Rows that come from the traces of one panel.
+
+    Attributes:
+        columns: their columns.
+        of: the rows, from all sweeps of a panel.
+    """
+
+    columns: list[str]
+    of: Callable[[Sequence[Sweep]], Iterator[Rows]]
+
+
+def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> Callable[[Sequence[Sweep]], Iterator[Rows]]:
+    """Rows of a panel that are those of its sweeps, one after the other."""
+    return lambda sweeps: (part for sweep in sweeps for part in rows(sweep))
+
+
+def point_rows_of(sweep: Sweep) -> Iterator[Rows]:
+    """points.csv of one sweep, with the number of layers that curves need."""
+    yield {**point_rows(sweep), "panel_layers": sweep.panel_layers}
+
+
+def exact_rows(sweep: Sweep) -> Iterator[Rows]:
+    """The points of all distinct thresholds of one sweep, where it has such: too many to leave the panel's process."""
+    if sweep.exact is not None:
+        yield {**sweep.keys, **sweep.exact}
+
+
+FROM_TRACES = {
+    "points": PanelRows([*POINTS, "panel_layers"], of_each(point_rows_of)),
+    "exact": PanelRows([*PANEL, "method", "variant", "seed", "layer_fraction", "value"], of_each(exact_rows)),
+    "exits": PanelRows(EXITS, lambda sweeps: map(exit_rows, sweeps)),
+    "difficulty": PanelRows(DIFFICULTY, of_each(difficulty_rows)),
+    "difficulty_rank": PanelRows(BY_SEED, of_each(rank_rows)),
+    "layers": PanelRows(LAYERS, layer_rows),
+    "bounds": PanelRows(BOUNDS, of_each(bound_rows)),
+    "confidence": PanelRows(CONFIDENCE, of_each(confidence_rows)),
+    "transfer": PanelRows(CHOICES, transfer_rows),
+    "references": PanelRows(REFERENCES, reference_rows),
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the tables of a run folder are made from.
+
+    Attributes:
+        rows: the rows of all panels by name, curves instead of the many points that the exact ones are made of.
+        scores: the scores of all panels.
+        rivals: the methods to rank and to compare; references like truncated depth would only enlarge the families.
+        others: the records of cells that have no rows.
+        suite: name of the suite.
+        methods: names of all known methods, in the order of the tables.
+        tables: the tables made so far, in the order of `TABLES`.
+    """
+
+    rows: dict[str, pd.DataFrame]
+    scores: list[Scores]
+    rivals: list[str]
+    others: list[dict]
+    suite: str
+    methods: list[str]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One CSV file of a run folder.
+
+    Attributes:
+        columns: its columns.
+        says: what one learns from it, in a sentence or two.
+        make: the table, from the material.
+        shown: whether the report shows it; the others are linked.
+    """
+
+    columns: list[str]
+    says: str
+    make: Callable[[Material], pd.DataFrame]
+    shown: bool = False
+
+
+#: By file name without `.csv`: those that the report shows in the order of its reader, then the others.
+TABLES = {
+    "auc": Table(
+        AUC,
+        "Areas under the curves, with 95 % Student-t intervals over seeds; task “mean” is the mean over tasks.",
+        lambda m: auc_table(m.scores),
+        shown=True,
+    ),
+    "budgets": Table(
+        BUDGET,
+        "What a quarter, half, three quarters and all of the layers buy.",
+        lambda m: budget_table(m.scores),
+        shown=True,
+    ),
+    "paired": Table(
+        PAIRED,
+        "Differences between methods, paired by seed and by example.",
+        lambda m: paired_table(m.scores, m.rivals),
+        shown=True,
+    ),
+    "verdicts": Table(
+        VERDICTS,
+        "Does choosing exits pay? Each method minus truncated depth, and minus its own exits dealt at random.",
+        lambda m: verdict_table(m.rows["references"]),
+        shown=True,
+    ),
+    "ranks": Table(
+        RANKS,
+        "Mean rank of every method over the tasks.",
+        lambda m: mean_rank_table(m.scores, m.rivals),
+        shown=True,
+    ),
+    "transfer": Table(
+        TRANSFER,
+        "What a knob chosen on one half of the validation set promises, and what it gives on the other.",
+        lambda m: transfer_table(m.rows["transfer"]),
+        shown=True,
+    ),
+    "stability": Table(
+        STABILITY,
+        "How far the cost moves between seeds at a fixed knob.",
+        lambda m: stability_table(m.rows["points"], m.scores),
+        shown=True,
+    ),
+    "difficulty_rank": Table(
+        DIFFICULTY_RANK,
+        "Do harder examples exit later? Rank correlation of exit layer and known difficulty.",
+        lambda m: rank_table(m.rows["difficulty_rank"]),
+        shown=True,
+    ),
+    "knobs": Table(
+        KNOBS,
+        "Cost and value of every setting of every knob, mean over seeds.",
+        lambda m: knob_table(m.rows["points"]),
+        shown=True,
+    ),
+    "points": Table(POINTS, "Cost and metrics of every operating point.", lambda m: m.rows["points"][POINTS]),
+    "exits": Table(EXITS, "How many examples exit at each layer and use it.", lambda m: m.rows["exits"]),
+    "curves": Table(CURVES, "The mean curve of every method, with its band.", lambda m: m.rows["curves"]),
+    "scores": Table(SCORES, "Areas and budget values of every run.", lambda m: score_table(m.scores)),
+    "difficulty": Table(DIFFICULTY, "Mean exit layer by known difficulty.", lambda m: m.rows["difficulty"]),
+    "layers": Table(LAYERS, "What halting rules see, layer by layer, of three examples.", lambda m: m.rows["layers"]),
+    "bounds": Table(BOUNDS, "DACT's halting bound: the paper's, exact, with slack.", lambda m: m.rows["bounds"]),
+    "confidence": Table(CONFIDENCE, "How sure answers and halting values are at exit.", lambda m: m.rows["confidence"]),
+    "references": Table(
+        REFERENCES, "Truncated depth, random exits, oracle and constant.", lambda m: m.rows["references"]
+    ),
+    "reproduction": Table(
+        REPRODUCTION,
+        "The claims of the DACT-BERT paper beside this run: mean effect with its 95 % Student-t interval over tasks "
+        "(over seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than "
+        "the relevant one either way. The verdict follows by a rule fixed beforehand.",
+        lambda m: reproduction_table(m.tables),
+    ),
+    "failures": Table(
+        FAILURES,
+        "Cells without rows in the other tables, each with its reason.",
+        lambda m: failure_table(m.others, m.suite, m.methods),
+    ),
+}

@@ -1,0 +1,35 @@
+"""stability.csv: how far the cost and value of a fixed knob move from seed to seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from bench.tables.columns import CURVE, PANEL, SETTING
+from bench.tables.scores import Scores
+
+STABILITY = [*CURVE, "knobs", "seeds", "x_low", "x_high", "x_sd", "x_sd_max", "value_sd"]
+
+
+def stability_table(points: pd.DataFrame, scores: Sequence[Scores]) -> pd.DataFrame:
+    """stability.csv: how far a fixed knob's cost and value move from seed to seed.
+
+    Only knobs count whose mean cost lies inside the panel's common range: outside it a knob that stops everybody at the
+    same end looks stable. Knobs with one seed have no spread.
+    """
+    ranges = {tuple(panel.keys[name] for name in PANEL): (panel.x_low, panel.x_high) for panel in scores}
+    spread = points.groupby(SETTING, sort=False, dropna=False).agg(
+        x=("layer_fraction", "mean"), x_var=("layer_fraction", "var"), y_var=("value", "var"), seeds=("seed", "count")
+    )
+    rows = []
+    for keys, knobs in spread.reset_index().groupby(CURVE, sort=False):
+        low, high = ranges[keys[1:4]]
+        inside = knobs[knobs["x"].between(low, high) & (knobs["seeds"] > 1)]
+        if len(inside):
+            x_sd, y_sd = (float(np.sqrt(inside[name].mean())) for name in ("x_var", "y_var"))
+            named = dict(zip(CURVE, keys, strict=True))
+            named |= {"knobs": len(inside), "seeds": inside["seeds"].max(), "x_low": low, "x_high": high}
+            rows.append({**named, "x_sd": x_sd, "x_sd_max": float(np.sqrt(inside["x_var"].max())), "value_sd": y_sd})
+    return pd.DataFrame(rows, columns=STABILITY)
