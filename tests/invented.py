@@ -9,6 +9,8 @@ from bench.store.trace import Trace
 from methods import discover
 
 RECIPE = {"epochs": 1, "learning_rate": 0.001, "batch_size": 20, "weight_decay": 0.0, "clip": 1.0}
+#: Multiply-adds of an invented layer: a token's, and a pair of tokens'.
+MACS = {"embedding": 0, "token": 1000, "pair": 10}
 EVERY = ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
 
 
@@ -75,5 +77,7 @@ def write_cell(folder, spec, task, rows, layers, labels):
     label = f"{spec['backbone']}/{task.id} {spec['method']} {spec['variant']} seed {spec['seed']}"
     record = {"key": key, "label": label, "status": "ok", "reason": "", "spec": spec, "traces": traces}
     record |= {"model": None, "layers": layers, "panel_layers": layers, "constant_label": 0, "accumulation": 1}
+    of_panel = {**MACS, "layers": layers, "head": [0, 0, 0]}
+    record |= {"macs": {**MACS, "exits": [[0, 0, 0]] * layers, "panel": of_panel}}
     record |= {"examples_seen": rows, "seconds": {"all": 1.0}, "environment": ""}
     folder.write_record(record)
