@@ -94,24 +94,22 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 all cells ok, 1 some failed, 2 usage or configuration, 130 interrupted.
     """
-    options = build_parser().parse_args(argv)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from bench.errors import UserError, printable
+    from bench.errors import command
 
     try:
-        from bench.app import run  # here: --help and wrong options are answered without the heavy libraries
-
-        return run(options)
-    except UserError as error:
-        print(f"run_all.py: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a file or folder of the user's that cannot be used
-        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"run_all.py: {printable(said)}", file=sys.stderr)
-        return 2
+        return command("run_all.py", lambda: run(argv))
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; the same command again goes on", file=sys.stderr)
         return 130
+
+
+def run(argv: list[str] | None) -> int:
+    """Parse a command line and do what it asks for."""
+    options = build_parser().parse_args(argv)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from bench.app import run as act  # here: --help and wrong options are answered without the heavy libraries
+
+    return act(options)
 
 
 if __name__ == "__main__":

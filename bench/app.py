@@ -6,13 +6,15 @@ Whatever a user can have got wrong is found before training starts.
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
-from bench.plan.methods import resolve_methods, trained_methods
+from bench.plan.methods import known_methods, resolve_methods, trained_methods
 from bench.plan.options import resolve_grid
 from bench.plan.shards import resolve_shard
 from bench.plan.suite_file import load_suite
@@ -20,15 +22,20 @@ from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
 from bench.run.devices import check_backend, count_processors, resolve_devices, resolve_workers
+from bench.run.environment import other_versions
 from bench.run.runner import run as run_cells
 from bench.run.runner import tidy
 from bench.run.todo import Todo, find_todo
 from bench.run.work import Work
-from bench.store.consistency import check_records, check_shared
+from bench.sources import embedded
+from bench.sources.checkpoints import Checkpoint
+from bench.sources.tsv import left_out
+from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.locks import exclusive
 from bench.store.revisions import read_pins, write_pins
+from methods.base import Method
 
 
 def run(options: Namespace) -> int:
@@ -61,29 +68,45 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     """Run the cells that are not finished yet and collect the results; with --plan, only list the cells."""
     check_backend(options)
     shard = resolve_shard(options.shard)
-    shared = grid.shared()
+    shared, known = grid.shared(), folder.shared()
+    for line in left_out():
+        print(line, file=sys.stderr)
+    check_shared(folder.path, known, shared)
     cells = shard.of(grid.cells(shared))
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
+    check_loadable(todo, grid.suite.max_length, download=not options.plan)
     if options.plan:
         return print_plan(cells, todo, grid, folder, options)
     # Nothing has been written yet, so that a command that is refused up to here leaves no folder behind.
-    check_loadable(todo, grid.suite.max_length)
     folder.create()
     make_writable(figures, "figures")
     # models that were trained only for others to start from are reported, too: they cost nothing more
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     with exclusive(folder, "run.json"):  # two runs that start together would lose one's entries
+        if todo.pending:  # else collecting makes the same check
+            check_finished(folder, {**shared, **commands}, known_methods(grid.methods))
         folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
         write_pins(folder.path, grid.revisions())
-    if todo.pending:  # else collecting makes the same check
-        check_records(folder.path, folder.records(), folder.shared())
     tidy(todo, folder)
     run_todo(todo, folder, grid, files, options)
     if is_collected(folder, figures, options.focus):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
     return collect_and_draw(folder, figures, options.focus)
+
+
+def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:
+    """Refuse a folder with cells of another run, and say which of its cells no longer count, or may differ.
+
+    Raises:
+        UserError: see `check_records`.
+    """
+    records = folder.records()
+    current = [record for record in records if not outdated(record, methods)]
+    check_records(folder.path, current, merged(folder.shared(), shared))
+    for line in [*outdated_lines(records, methods), *other_versions(folder.environments())]:
+        print(line, file=sys.stderr)
 
 
 def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, options: Namespace) -> int:
@@ -125,13 +148,27 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 
 
-def check_loadable(todo: Todo, max_length: int) -> None:
-    """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts."""
-    if not todo.pending:
-        return  # before the import: with nothing to do, a command need not wait for the encoder library
+def check_loadable(todo: Todo, max_length: int, download: bool) -> None:
+    """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts.
+
+    Args:
+        todo: what is left of the plan.
+        max_length: of the suite.
+        download: whether to fetch what is not on this machine; a plan looks at what is, and at what a user brings.
+    """
+    checkpoints = dict.fromkeys(cell.checkpoint for cell in todo.pending)
+    if not download:
+        own = {str(embedded.checkpoint(name)) for name in embedded.CHECKPOINTS}
+        checkpoints = [each for each in checkpoints if each.path not in own and each.is_at_hand()]
+    if checkpoints:  # else the library is not imported that would load them
+        check_checkpoints(checkpoints, max_length)
+
+
+def check_checkpoints(checkpoints: Iterable[Checkpoint], max_length: int) -> None:
+    """Refuse checkpoints whose weights or tokens are not what they say, or that do not fit a suite's inputs."""
     from bench.models.loading import check_length, load_encoder, load_tokenizer
 
-    for checkpoint in dict.fromkeys(cell.checkpoint for cell in todo.pending):
+    for checkpoint in checkpoints:
         load_tokenizer(checkpoint)
         load_encoder(checkpoint)
         check_length(checkpoint, max_length)
@@ -139,13 +176,9 @@ def check_loadable(todo: Todo, max_length: int) -> None:
 
 def prepare(grid: Grid, folder: RunFolder) -> int:
     """Download data and checkpoints for runs without network, note their commits in the results folder, print both."""
-    from bench.models.loading import load_encoder, load_tokenizer
-
     shared = grid.shared()  # reads every row, which downloads the data
     check_shared(folder.path, folder.shared(), shared)
-    for checkpoint in grid.checkpoints().values():
-        load_tokenizer(checkpoint)
-        load_encoder(checkpoint)
+    check_checkpoints(grid.checkpoints().values(), grid.suite.max_length)
     folder.create()
     with exclusive(folder, "run.json"):
         write_pins(folder.path, grid.revisions())

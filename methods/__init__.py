@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
 import re
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +18,8 @@ from methods.base import Method
 
 #: The order of the tables: the methods that run when nobody names any, before all others.
 DEFAULT = ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
+#: The folder of Python's own modules.
+STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
 #: What a method may be called, in words for messages: names stand in file names, on the command line and in every row.
 LEGAL_NAME = "lower-case letters and digits joined by single '-', at most 40 characters"
 
@@ -46,13 +51,47 @@ def discover(compat: str = "equal") -> dict[str, Method]:
 
 
 def from_file(path: Path, compat: str = "equal") -> list[Method]:
-    """The methods that a file outside this folder defines; `compat` as for `discover`."""
+    """The methods that a file outside this folder defines, each with the hash of its content; `compat` as above."""
     name = f"external_method_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    return defined_in([module], compat)
+    found, content = defined_in([module], compat), content_of(path)
+    for method in found:
+        method.content = content
+    return found
+
+
+def content_of(path: Path) -> str:
+    """sha256 of a method file and of the files that it imports, but for the project's and installed packages'."""
+    digest, files = hashlib.sha256(), [path.resolve()]
+    for file in files:  # grows while it is read
+        source = file.read_bytes()
+        digest.update(hashlib.sha256(source).digest())
+        files += [own for name in imported(ast.parse(source)) if (own := own_file(name)) and own not in files]
+    return digest.hexdigest()
+
+
+def imported(tree: ast.Module) -> list[str]:
+    """The modules that a source file imports by name, and those that the names it takes out of a package may be."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return sorted(names)
+
+
+def own_file(name: str) -> Path | None:
+    """The file of an imported module that is neither the project's nor installed: only that can change unseen."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None or name.partition(".")[0] in ("methods", "bench"):
+        return None
+    path = Path(file).resolve()
+    installed = {"site-packages", "dist-packages"} & set(path.parts) or path.is_relative_to(STANDARD)
+    return None if path.suffix != ".py" or installed else path
 
 
 def is_of_project(method: Method) -> bool:

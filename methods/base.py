@@ -167,6 +167,8 @@ class Method(ABC):
     name: ClassVar[str]
     #: Raise it when a change of the method's file changes its trained models or traces.
     version: ClassVar[int] = 1
+    #: The hash of its file, for a method from outside the project: there nobody raises versions.
+    content: str = ""
     #: The recipe of the suite that this method trains with: "stage1", "stage2" or "joint".
     recipe: ClassVar[str] = "stage2"
     #: The method that it is compared with as a variant: it trains with that one's recipe where a suite has one.

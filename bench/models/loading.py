@@ -6,14 +6,15 @@ import copy
 from functools import lru_cache
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from bench.errors import UserError, one_line
+from bench.errors import UserError, reason
 from bench.models.backbones import LAYER_PATHS, Layerwise
+from bench.models.token_check import check_tokens, separators
 from bench.models.tokens import Encoded, encode
+from bench.models.weight_check import check_config, check_weights
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples, Source, load_split
 from bench.sources.tasks import TASKS
@@ -25,7 +26,7 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
     Raises:
         UserError: it cannot be loaded, is no encoder of a known family, or lacks weights.
     """
-    config = load_config(checkpoint)
+    config, where = load_config(checkpoint), f"checkpoint '{checkpoint.path}'"
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # unused pre-training heads are expected
     transformers_logging.disable_progress_bar()
@@ -38,14 +39,15 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
             attn_implementation="sdpa",
             dtype=torch.float32,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # else the library says that they do not fit, and not which
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"checkpoint '{checkpoint.path}' cannot be loaded: {one_line(error)}") from error
+    except UserError:
+        raise
+    except Exception as error:  # the library lets through whatever an odd config makes its layers raise
+        raise UserError(f"{where} cannot be loaded: {reason(error)}") from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise UserError(f"checkpoint '{checkpoint.path}' lacks weights of its encoder, first '{missing[0]}'")
+    check_weights(where, info)
     return without_pooler(encoder)
 
 
@@ -63,13 +65,18 @@ def without_pooler(encoder: nn.Module) -> Layerwise:
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     """The configuration of a checkpoint, refused unless it is an encoder of a known family."""
+    where = f"checkpoint '{checkpoint.path}'"
     try:
         config = AutoConfig.from_pretrained(checkpoint.config_folder(), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"checkpoint '{checkpoint.path}' has no usable config: {one_line(error)}") from error
-    if config.model_type not in LAYER_PATHS or getattr(config, "is_decoder", False):
-        expected = ", ".join(LAYER_PATHS)
-        raise UserError(f"checkpoint '{checkpoint.path}' is a '{config.model_type}' model: expected {expected}")
+    except UserError:
+        raise
+    except Exception as error:  # see `load_encoder`
+        raise UserError(f"{where} has no usable config: {reason(error)}") from error
+    if config.model_type not in LAYER_PATHS:
+        raise UserError(f"{where} is a '{config.model_type}' model: expected {', '.join(LAYER_PATHS)}")
+    if getattr(config, "is_decoder", False):
+        raise UserError(f"{where} is a decoder (is_decoder in config.json): expected an encoder")
+    check_config(where, config)
     return config
 
 
@@ -77,35 +84,38 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint.
 
     Raises:
-        UserError: it is missing, cannot pad, or has more entries than the model has embeddings.
+        UserError: it is missing, or its tokens are not what the checkpoint expects (`bench.models.token_check`).
     """
     where = f"checkpoint '{checkpoint.path}'"
+    config, folder = load_config(checkpoint), checkpoint.folder()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder(), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{where} has no usable tokenizer: {one_line(error)}") from error
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # see `load_encoder`
+        raise UserError(f"{where} has no usable tokenizer: {reason(error)}") from error
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # the library makes up an empty one where files are missing
         raise UserError(f"{where} has no usable tokenizer: its vocabulary is missing, expected tokenizer.json")
-    size = load_config(checkpoint).vocab_size
-    if len(tokenizer) > size:
-        raise UserError(f"{where}: the tokenizer does not fit, it has {len(tokenizer)} entries and the model {size}")
-    if tokenizer.pad_token_id is None:
-        raise UserError(f"{where}: the tokenizer has no padding token")
+    try:
+        check_tokens(tokenizer, config, folder)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     return tokenizer
 
 
 def check_length(checkpoint: Checkpoint, max_length: int) -> None:
-    """Refuse a suite whose inputs are longer than a checkpoint has positions.
+    """Refuse a suite whose inputs are longer than a checkpoint has positions, or too short for any text.
 
     Raises:
         UserError: naming both lengths.
     """
-    config = load_config(checkpoint)
+    where, config = f"checkpoint '{checkpoint.path}'", load_config(checkpoint)
     # RoBERTa's positions start behind the padding index
     positions = config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
     if max_length > positions:
-        where = f"checkpoint '{checkpoint.path}'"
         raise UserError(f"{where} has positions for {positions} tokens, the suite's max_length is {max_length}")
+    taken = separators(tokenizer(checkpoint))
+    if max_length < taken + 2:
+        room = f"a pair has {taken} tokens besides its texts"
+        raise UserError(f"{where}: {room}, the suite's max_length {max_length} leaves no room for both")
 
 
 @lru_cache(maxsize=16)

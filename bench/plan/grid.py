@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.plan.cell import Cell
 from bench.plan.methods import known_methods, parse_variant, trained_methods, variant_name
 from bench.plan.suite import KINDS, Suite
-from bench.sources.checkpoints import Checkpoint, find_checkpoint
+from bench.sources.checkpoints import Checkpoint, find_checkpoint, lost_segments
 from bench.sources.examples import Source, fingerprint
 from bench.sources.hub import data_commit
 from bench.sources.tasks import Task
@@ -19,6 +19,8 @@ from methods.base import Method
 
 #: Raise it when a change of the benchmark itself (training, traces) changes numbers; a method has its own version.
 ENGINE_VERSION = 1
+#: What keys and run.json say of checkpoints whose pairs were once read as one segment: cells of then are others.
+MENDED = "0 and 1"
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,11 @@ class Grid:
             "limit": self.limit,
             "engine": ENGINE_VERSION,
             "recipes": {name: recipe.spec() for name, recipe in suite.recipes.items()},
+            "variants": {method.name: self.variants(method) for method in trained_methods(self.methods)},
             "data": {task.id: fingerprint(self.source, task) for task in self.tasks},
             "unlabelled": {task.id: self.unlabelled_fingerprint(task) for task in self.tasks},
             "checkpoints": {name: checkpoint.fingerprint() for name, checkpoint in self.checkpoints().items()},
+            "segments": {name: MENDED for name, checkpoint in self.checkpoints().items() if lost_segments(checkpoint)},
         }
 
     def unlabelled_fingerprint(self, task: Task) -> str:
@@ -183,6 +187,10 @@ class TaskCells:
             "start": None,
         }
         # Only where it changes numbers: a key more in every spec would make every cell a new one.
+        if mended := shared["segments"].get(entry_name(backbone, method.checkpoint)):
+            spec["segments"] = mended
+        if method.content:
+            spec["content"] = method.content
         if grid.unlabelled and not method.reads_labels:
             spec["unlabelled"] = shared["unlabelled"][task.id]
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.errors import UserError, check_choice, cut, nearest, one_line
+from bench.errors import UserError, check_choice, cut, named, nearest
 from bench.plan.suite import STAGES, Suite
 from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
 from methods.base import Method, RuleSpec
@@ -119,7 +120,7 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
     known = discover()
     chosen: dict[str, Method] = {}
     files: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in ("default" if text is None else text).split(","))):
+    for entry in entries_of("default" if text is None else text):
         if entry.endswith(".py"):
             found = load_method_file(entry)
             files |= {method.name: str(Path(entry).resolve()) for method in found}
@@ -134,6 +135,28 @@ def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]
     return chosen, files
 
 
+def entries_of(text: str) -> list[str]:
+    """Entries separated by commas: names, paths and NAME=PATH; a path that is there may have commas in it."""
+    parts, entries = text.split(","), []
+    while parts:
+        # the longest run of parts that names something; a path of one part is no matter of commas
+        length = next((n for n in range(min(len(parts), 20), 1, -1) if exists(",".join(parts[:n]))), 1)
+        entries.append(",".join(parts[:length]).strip())
+        del parts[:length]
+    return [entry for entry in entries if entry]
+
+
+def exists(entry: str) -> bool:
+    """Whether an entry of a command line, PATH or NAME=PATH, is of a file or folder."""
+    name, _, path = entry.strip().partition("=")
+    if name.endswith(".py"):
+        name, path = "", name
+    try:
+        return bool(path) and "," not in name and os.path.exists(os.path.expanduser(path))
+    except ValueError:  # a character that no path can have
+        return False
+
+
 def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
     """The methods that a user's file defines; `compat` as for `methods.discover`.
 
@@ -146,8 +169,7 @@ def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
     try:
         found = from_file(path, compat)
     except Exception as error:  # a user's code may raise anything
-        why = f"{type(error).__name__}: {one_line(error)}"
-        raise UserError(f"method file '{entry}' cannot be imported: {why}") from error
+        raise UserError(f"method file '{entry}' cannot be imported: {named(error)}") from error
     for method in found:
         if not is_legal_name(method.name):
             raise UserError(f"method file '{entry}': a method's name is {LEGAL_NAME}, got {cut(repr(method.name))}")

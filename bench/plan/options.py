@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import UserError, check_choice, cut
 from bench.plan.grid import Grid
-from bench.plan.methods import check_suite_methods, known_methods, resolve_methods
+from bench.plan.methods import check_suite_methods, entries_of, known_methods, resolve_methods
 from bench.plan.suite import COMPATS, PRECISIONS, Suite
 from bench.plan.suite_file import load_suite, with_recipe
 from bench.sources.examples import Embedded, Source
@@ -74,7 +74,7 @@ def parse_pairs(flag: str, text: str | None) -> dict[str, str]:
     Raises:
         UserError: there is nothing but commas.
     """
-    entries = [entry.strip().partition("=") for entry in (text or "").split(",") if entry.strip()]
+    entries = [entry.partition("=") for entry in entries_of(text or "")]
     if text is not None and not entries:
         raise UserError(f"{flag}: expected at least one name")
     return {name: path for name, _, path in entries}

@@ -45,7 +45,8 @@ def read_toml(path: Path) -> dict:
         UserError: it cannot be read, or is no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf8"))
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
+        return tomllib.loads(text)
     except OSError as error:
         raise UserError(f"suite file '{path}' cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of 5,000 digits, 1,000 brackets

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.errors import UserError
+from bench.errors import UserError, command
 from bench.report.numbers import plain
 from bench.tables.claims import claims
 from bench.tables.reproduction import NOT_RUN, read_sources, reproduction_table
@@ -48,13 +48,14 @@ def counted_units(row: tuple) -> str:
 
 def main(arguments: list[str]) -> int:
     """Print the table of one or more run folders; the exit status is 2 where a folder has no tables."""
-    try:
-        if not arguments:
-            raise UserError("expected at least one folder: python -m bench.report.claims RESULTS ..")
-        print(markdown([reproduction_table(read_sources(Path(folder))) for folder in arguments]))
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return command("bench.report.claims", lambda: print_claims(arguments))
+
+
+def print_claims(arguments: list[str]) -> int:
+    """Print the claims of run folders beside each other."""
+    if not arguments:
+        raise UserError("expected at least one folder: python -m bench.report.claims RESULTS ..")
+    print(markdown([reproduction_table(read_sources(Path(folder))) for folder in arguments]))
     return 0
 
 

@@ -5,7 +5,6 @@ Everything is read from the files of a run folder and holds no date, so the same
 
 from __future__ import annotations
 
-import csv
 import inspect
 import os
 import re
@@ -19,11 +18,15 @@ from markupsafe import Markup
 from bench.report.figures import PLOTS
 from bench.report.figures.looks import family
 from bench.sources.tasks import TASKS
+from bench.store.csv_files import read_fields
 from bench.store.files import write_text
 from bench.store.folder import RunFolder
 from bench.tables.failures import LEFT_OUT
 from bench.tables.registry import TABLES
 from methods.base import Method
+
+#: The tables that say what was run and what was left out.
+FACTS = ("points.csv", "failures.csv")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Pa
     )
     text = environment.get_template("template.html.jinja").render(
         run=run,
-        facts=facts(run, folder.records(), *(read_csv(folder.path / f"{name}.csv") for name in ("points", "failures"))),
+        facts=facts(run, folder.records(), *(read_fields(folder.path / name)[1] for name in FACTS)),
         drawings=[drawing(path, folder.path) for path in figures if path.suffix == ".svg"],
         tables=[grid(folder.path, name) for name, table in TABLES.items() if table.shown],
         failures=grid(folder.path, "failures"),
@@ -153,21 +156,9 @@ def claims_of(folder: Path) -> Grid | None:
 
 def grid(folder: Path, name: str) -> Grid:
     """A table of a run folder; without the suite, which is the same everywhere, and the long keys of cells."""
-    path = folder / f"{name}.csv"
-    header = [column for column in csv_header(path) if column not in ("suite", "cell")]
-    return Grid(name, TABLES[name].says, header, [[short(row[column]) for column in header] for row in read_csv(path)])
-
-
-def read_csv(path: Path) -> list[dict]:
-    """The rows of a CSV file as text."""
-    with path.open(newline="", encoding="utf8") as file:
-        return list(csv.DictReader(file))
-
-
-def csv_header(path: Path) -> list[str]:
-    """The column names of a CSV file."""
-    with path.open(newline="", encoding="utf8") as file:
-        return next(csv.reader(file))
+    columns, rows = read_fields(folder / f"{name}.csv")
+    header = [column for column in columns if column not in ("suite", "cell")]
+    return Grid(name, TABLES[name].says, header, [[short(row[column]) for column in header] for row in rows])
 
 
 def short(text: str) -> str:

@@ -16,6 +16,9 @@ from bench.tables.columns import T_ENDS, at_exact
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
 HEAD = "% needs \\usepackage{booktabs}\n"
+#: Characters that mean something to LaTeX, and how it is told that they are text.
+SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"}
+SPECIAL |= {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
 SMALL = "\\scriptsize\\setlength{\\tabcolsep}{2pt}%\n"
 
 
@@ -80,7 +83,7 @@ def crossed(table: pd.DataFrame, winners: set[tuple], heading: str, label: str) 
     caption = (
         f"{heading} in points: mean and half-width of the 95 \\% Student-t interval over {spread(table['seeds'])}, "
         "conditional on this validation set. Bold: ahead of the runner-up by the t-test over seeds and by the "
-        f"bootstrap over examples, after Holm. {data_note(table)}"
+        f"bootstrap over examples, after Holm. {escaped(data_note(table))}"
     )
     return typeset(frame, caption, f"tab:{label}-{table['backbone'].iloc[0]}")
 
@@ -97,7 +100,7 @@ def paired_tex(paired: pd.DataFrame) -> str:
         "The best method and the runner-up, in points: difference with the half-width of the 95 \\% Student-t "
         "interval over seeds (mean over tasks: over tasks), 95 \\% percentile bootstrap over examples with the trained "
         "models as they are, difference that the t-test detects four times in five, p-values of both after Holm. "
-        f"Bold: both below .05. {data_note(paired)}"
+        f"Bold: both below .05. {escaped(data_note(paired))}"
     )
     frame = pd.DataFrame.from_dict(cells, orient="index")
     return typeset(frame, caption, f"tab:paired-{paired['backbone'].iloc[0]}")
@@ -110,8 +113,8 @@ def best_cells(row: tuple) -> dict[str, str]:
     boot_low, boot_high = sorted((sign * row.difference_boot_low, sign * row.difference_boot_high))
     digits = decimals(low, high)
     return {
-        "best": bold(row.best.replace("_", "\\_"), row.winner != ""),
-        "runner-up": second.replace("_", "\\_"),
+        "best": bold(escaped(row.best), row.winner != ""),
+        "runner-up": escaped(second),
         "difference": supported(sign * row.difference, low, high),
         "over examples": interval(boot_low, boot_high, max(digits, 1)),
         "detectable": number(row.detectable, digits),
@@ -136,7 +139,7 @@ def reproduction_tex(found: pd.DataFrame) -> str:
     caption = (
         "The claims of the DACT-BERT paper beside this run: mean effect over the units with its 95 \\% Student-t "
         "interval. A claim says that its effect is above 0; those of equality (2), that it is 0. Verdicts follow from "
-        f"the interval and the smallest effect that matters, by a rule fixed beforehand. {data_note(found)}"
+        f"the interval and the smallest effect that matters, by a rule fixed beforehand. {escaped(data_note(found))}"
     )
     return typeset(pd.DataFrame.from_dict(cells, orient="index"), caption, f"tab:claims-{found['backbone'].iloc[0]}")
 
@@ -163,6 +166,11 @@ def typeset(frame: pd.DataFrame, caption: str, label: str) -> str:
     )
     text = text.replace("\\cline{1-2}\n\\bottomrule", "\\bottomrule").replace("\\cline{1-2}", "\\midrule")
     return text.replace("\\begin{tabular}", SMALL + "\\begin{tabular}")
+
+
+def escaped(text: str) -> str:
+    """A text from outside as LaTeX shows it."""
+    return "".join(SPECIAL.get(character, character) for character in text)
 
 
 def bold(text: str, wanted: bool) -> str:

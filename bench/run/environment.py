@@ -6,12 +6,16 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = (
     "torch transformers tokenizers datasets evaluate numpy pandas scipy matplotlib seaborn joblib safetensors".split()
 )
+
+#: Other versions of these are known to change numbers: kernels, the layers of a family, how texts become tokens.
+CHANGING = ("torch", "transformers", "tokenizers")
 
 
 def environment(device: str) -> tuple[str, dict]:
@@ -30,6 +34,23 @@ def environment(device: str) -> tuple[str, dict]:
     }
     text = json.dumps(description, sort_keys=True)
     return hashlib.sha256(text.encode("utf8")).hexdigest()[:16], description
+
+
+def other_versions(environments: Iterable[dict]) -> list[str]:
+    """What a run says where cells of its folder were made with other versions of libraries that change numbers."""
+    here = {name: installed(name) for name in CHANGING}
+    others = {
+        f"{name} {made}"
+        for about in environments
+        for name, made in about.get("packages", {}).items()
+        if made != here.get(name, made)
+    }
+    if not others:
+        return []
+    now = ", ".join(f"{name} {version}" for name, version in here.items())
+    return [
+        f"cells of this folder were made with {', '.join(sorted(others)[:5])}, and here is {now}: numbers may differ"
+    ]
 
 
 def installed(package: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-from bench.errors import FolderError, UserError
+from bench.errors import FolderError, UserError, named, one_line
 from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
 from bench.halting.sweep import point_rows, settings_on_offer, sweep
@@ -73,9 +73,8 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     except FolderError:
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        reason = reason.strip().splitlines()[0].removesuffix(":")
-        entry = record_of(cell, "failed", reason) | {"traceback": traceback.format_exc()}
+        why = one_line(error) if isinstance(error, UserError) else named(error)
+        entry = record_of(cell, "failed", why) | {"traceback": traceback.format_exc()}
     entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     entry["environment"] = environment_id(work)
@@ -128,6 +127,8 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     reset_peak_memory(work.device)
     spec, task = cell.spec, TASKS[cell.spec["task"]]
     method = all_methods(work.method_files, spec["compat"])[spec["method"]]
+    if method.content != spec.get("content", ""):
+        raise UserError(f"the file of '{method.name}' has changed since the plan was made: run the command again")
     clock = time.perf_counter()
     examples, data = rows_of(cell, work, "train")
     variant = full_variant(method, spec["variant"])

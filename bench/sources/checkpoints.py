@@ -16,7 +16,8 @@ from bench.sources import embedded
 #: Families of encoders that the layerwise view knows, as `model_type` of their config.
 MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")
 #: What of a hub repository is fetched: config, tokenizer and weights in safetensors, nothing that could hold code.
-HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+COUNTED = (".json", ".txt", ".model", ".safetensors", ".codes", ".bpe", ".vocab", ".tiktoken")
+HUB_FILES = [f"*{suffix}" for suffix in COUNTED]
 FILL_CACHE = "--prepare on a machine with network fills the cache"
 NAME_FOLDER = "name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)"
 #: Weight files that can run code when loaded.
@@ -58,6 +59,10 @@ class Checkpoint:
         """
         return Path(self.path) if self.is_local else hub_folder(self.path, self.fingerprint())
 
+    def is_at_hand(self) -> bool:
+        """Whether its weights are on this machine, so that looking at them downloads nothing."""
+        return self.is_local or is_cached(self.path, self.revision)
+
     def config_folder(self) -> Path:
         """A folder with its config.json on this machine, without downloading the weights.
 
@@ -95,6 +100,9 @@ def check_folder(folder: Path) -> None:
         UserError: naming what is missing or refused.
     """
     where = f"checkpoint folder '{folder}'"
+    if broken := [path for path in sorted(folder.iterdir()) if path.suffix in COUNTED and not path.exists()]:
+        target = cut(os.readlink(broken[0]))
+        raise UserError(f"{where}: '{broken[0].name}' is a broken link to '{target}': fetch or copy it again")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf8"))
     except OSError as error:
@@ -106,12 +114,43 @@ def check_folder(folder: Path) -> None:
     if config.get("auto_map"):  # names Python files of the checkpoint that the library would import
         raise UserError(f"{where}: config.json asks for code of its own, which is never run")
     kind = config.get("model_type")
-    if kind not in MODEL_TYPES or config.get("is_decoder"):
+    if config.get("is_decoder"):
+        raise UserError(f"{where} holds a decoder (is_decoder in config.json): expected an encoder")
+    if kind not in MODEL_TYPES:
         raise UserError(f"{where} holds a '{kind}' model: expected an encoder of type {', '.join(MODEL_TYPES)}")
+    if (folder / "adapter_config.json").exists():
+        raise UserError(f"{where} holds an adapter (adapter_config.json): merge it into the weights")
     if not list(folder.glob("*.safetensors")):
         pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         found = f"found '{pickled[0]}', a pickle, which is never loaded" if pickled else "found no weights"
         raise UserError(f"{where}: expected model.safetensors, {found}")
+
+
+def lost_segments(checkpoint: Checkpoint) -> bool:
+    """Whether the library leaves segments out for a checkpoint that has them, so that they are mended on loading.
+
+    Of a hub repository its config alone is there before it is downloaded; that says it for every ALBERT.
+    """
+    folder = checkpoint.config_folder()
+    config, tokenizer = read_object(folder / "config.json"), {}
+    if checkpoint.is_local:
+        tokenizer = read_object(folder / "tokenizer_config.json")
+    given = tokenizer.get("model_input_names")
+    if config.get("model_type") not in ("bert", "albert", "electra") or config.get("type_vocab_size") in (0, 1):
+        return False
+    if isinstance(given, list):
+        return "token_type_ids" not in given
+    plain = tokenizer.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    return plain or config["model_type"] == "albert"
+
+
+def read_object(file: Path) -> dict:
+    """The object in a JSON file; empty where there is none."""
+    try:
+        value = json.loads(file.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def folder_hash(folder: Path) -> str:
@@ -119,7 +158,7 @@ def folder_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     # Only what a model is built from: a README or a cache file beside it must not make every cell a new one.
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".model"):
+        if path.is_file() and path.suffix in COUNTED:
             with path.open("rb") as file:
                 digest.update(path.name.encode("utf8") + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
@@ -132,6 +171,14 @@ def hub_commit(repo: str, revision: str | None) -> str:
         UserError: neither knows it; the line says which flag takes a folder instead.
     """
     return revision if is_commit(revision) else hub_config(repo, revision).name
+
+
+def is_cached(repo: str, commit: str | None) -> bool:
+    """Whether the hub's cache has weights of a repository at a commit."""
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "model.safetensors.index.json")
+    return any(isinstance(try_to_load_from_cache(repo, name, revision=commit), str) for name in names)
 
 
 def is_commit(revision: str | None) -> bool:

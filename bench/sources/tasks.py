@@ -37,6 +37,8 @@ class Task:
         splits: name of each split -> its TSV file.
         hub_texts: the text columns on the hub, where they differ from `texts`.
         headerless: columns of a TSV file without a header line (CoLA); empty: the header is required.
+        short_lines: whether the published files have lines with too few fields (QQP), which are left out and counted,
+            as the hub's own loader leaves them out.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Task:
     splits: dict[str, str] = field(default_factory=lambda: ONE_SPLIT, hash=False)
     hub_texts: tuple[str, ...] = ()
     headerless: tuple[str, ...] = ()
+    short_lines: bool = False
 
     @property
     def validation_splits(self) -> list[str]:
@@ -97,6 +100,7 @@ TASKS = {
             ("not_duplicate", "duplicate"),
             metric="f1",
             digits=True,
+            short_lines=True,
         ),
         Task(
             "mnli",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import UserError, nearest
+from bench.errors import UserError, cut, nearest
 from bench.sources.examples import Examples, Source, make_examples, stripped
 from bench.sources.tasks import Task
 
@@ -18,7 +18,7 @@ class TsvFolder:
     """A folder in GLUE's own layout, such as `path`/SST-2/train.tsv: one row a line, tabs between fields.
 
     Columns are found by header name, so files with fewer or more columns than the official ones will do. Quotes are
-    plain characters, a byte-order mark is ignored, and lines may end in LF or CR LF.
+    plain characters, a byte-order mark is ignored, and lines end in LF, CR LF or, where there is neither, CR.
     """
 
     path: Path
@@ -30,8 +30,8 @@ class TsvFolder:
             UserError: the file is missing, empty, not UTF-8, lacks a column, or has a malformed line.
         """
         file = Path(self.path) / task.title / task.splits[split]
-        (*texts, labels), first = _columns(file, (*task.texts, task.label), task.headerless)
-        return make_examples(task, texts, labels, _locator(file, first))
+        (*texts, labels), lines = _columns(file, (*task.texts, task.label), task.headerless, task.short_lines)
+        return make_examples(task, texts, labels, _locator(file, lines))
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class WithUnlabelled:
         if split != "train":
             return rows
         file = self.folder / task.title / "unlabelled.tsv"
-        texts, first = _columns(file, task.texts)
-        columns = stripped(texts, _locator(file, first))
+        texts, lines = _columns(file, task.texts, short_lines=task.short_lines)
+        columns = stripped(texts, _locator(file, lines))
         none = np.full(len(columns[0]), np.nan if task.regression else -1, dtype=rows.labels.dtype)
         labels = np.concatenate([rows.labels, none])
         return Examples(
@@ -63,31 +63,58 @@ class WithUnlabelled:
         )
 
 
-def _locator(file: Path, first: int) -> Callable[[int], str]:
-    """A function from row number (0..) to "FILE, line N", for a file with so many header lines."""
-    return lambda row: f"{file}, line {row + first + 1}"
+#: How many lines with too few fields were left out of each file that has been read by this process.
+LEFT_OUT: dict[Path, int] = {}
 
 
-def _columns(file: Path, wanted: Sequence[str], headerless: Sequence[str] = ()) -> tuple[list[Sequence[str]], int]:
-    """The wanted columns of a file by name, and its number of header lines."""
+def left_out() -> list[str]:
+    """What a command says about the lines that it has left out, a line per file."""
+    why = "with too few fields, as the published file has them, are left out"
+    return [f"{file}: {count} lines {why}" for file, count in LEFT_OUT.items() if count]
+
+
+def _locator(file: Path, lines: Sequence[int]) -> Callable[[int], str]:
+    """A function from row number (0..) to "FILE, line N", for rows on these lines."""
+    return lambda row: f"{file}, line {lines[row]}"
+
+
+def _columns(
+    file: Path, wanted: Sequence[str], headerless: Sequence[str] = (), short_lines: bool = False
+) -> tuple[list[Sequence[str]], list[int]]:
+    """The wanted columns of a file, and the line number of each row."""
     lines = _lines(file)
     names, first = _header(file, wanted, headerless, lines[0])
     positions = [names.index(name) for name in wanted]
-    rows = []
+    rows, numbers, odd = [], [], {}
     for number, line in enumerate(lines[first:], first + 1):
         fields = line.split("\t")
-        if len(fields) != len(names):
-            expected = f"expected {len(names)} tab-separated fields ({', '.join(names)})"
-            raise UserError(f"{file}, line {number}: got {len(fields)}, {expected}; mend or remove that line")
-        rows.append([fields[position] for position in positions])
+        if len(fields) == len(names):
+            rows.append([fields[position] for position in positions])
+            numbers.append(number)
+        else:
+            odd[number] = len(fields)
+    LEFT_OUT[file] = sum(count < len(names) for count in odd.values()) if short_lines else 0
+    if LEFT_OUT[file] < len(odd):
+        wrong = {number: count for number, count in odd.items() if not short_lines or count > len(names)}
+        raise UserError(_odd_lines(file, wrong, names))
     if not rows:
         raise UserError(f"{file}, line 1: expected rows after the header, got none")
-    return list(zip(*rows, strict=True)), first
+    return list(zip(*rows, strict=True)), numbers
+
+
+def _odd_lines(file: Path, odd: dict[int, int], names: Sequence[str]) -> str:
+    """The message about all lines of a file that have another number of fields than its header."""
+    first, *others = odd
+    expected = f"expected {len(names)} tab-separated fields ({cut(', '.join(names))})"
+    more = cut(", ".join(map(str, others)), 60)
+    also = f"; so have lines {more} another number" if others else ""
+    return (
+        f"{file}, line {first}: got {odd[first]}, {expected}{also}; mend or remove {'them' if others else 'that line'}"
+    )
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines of a text file, without empty ones at its end."""
-    # Not `splitlines`: a text may hold form feeds or U+2028, which it would take for line ends.
+    """Read a text file; only line feeds end a line, if there are any, and empty lines at the end do not count."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -99,6 +126,8 @@ def _lines(file: Path) -> list[str]:
         ) from None
     if not text.strip():
         raise UserError(f"{file}, line 1: expected rows, got an empty file")
+    if "\n" not in text:  # as old spreadsheets on a Mac write them
+        text = text.replace("\r", "\n")
     return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
 
 
@@ -110,4 +139,6 @@ def _header(file: Path, wanted: Sequence[str], headerless: Sequence[str], line: 
         return found, 1
     if headerless:
         return headerless, 0
-    raise UserError(f"{file}, line 1: no column '{missing[0]}', found {', '.join(found)}{nearest(missing[0], found)}")
+    raise UserError(
+        f"{file}, line 1: no column '{missing[0]}', found {cut(', '.join(found))}{nearest(missing[0], found)}"
+    )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from bench.errors import UserError, check_choice
+from bench.errors import check_choice, command
 from bench.speed.table import NotMeasured, Row, Settings, table, write
 
 #: The modules that measure something; naming them imports none.
@@ -26,16 +26,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--backbone", metavar="DIR", help="a 6-layer MiniLM, for rows on real data")
     parser.add_argument("--results", metavar="DIR", help="a finished run, whose cell times tell what the grid cost")
     parser.add_argument("--out", metavar="FILE.csv", help="write the table, too")
-    options = parser.parse_args(argv)
-    try:
-        chosen = NAMES if options.only is None else [check_choice("row", name, NAMES) for name in split(options.only)]
-        rows = measured(chosen, Settings(options.glue_dir, options.backbone, options.results))
-        print(table(rows))
-        if options.out:
-            write(rows, Path(options.out))
-    except UserError as error:
-        print(f"bench.speed: {error}", file=sys.stderr)
-        return 2
+    return command("bench.speed", lambda: measure_and_print(parser.parse_args(argv)))
+
+
+def measure_and_print(options: argparse.Namespace) -> int:
+    """Measure what a command line names and print the table."""
+    chosen = NAMES if options.only is None else [check_choice("row", name, NAMES) for name in split(options.only)]
+    rows = measured(chosen, Settings(options.glue_dir, options.backbone, options.results))
+    print(table(rows))
+    if options.out:
+        write(rows, Path(options.out))
     return int(any(row.met == "no" for row in rows))
 
 

@@ -120,7 +120,7 @@ def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, wei
 
 
 def weighted_counts(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """What the drawn metric is computed from: sums over examples, which mix when examples are dealt to two settings.
+    """What the main metric is computed from: sums over examples, which mix when examples are dealt to two settings.
 
     Accuracy: right answers and examples. F1, Matthews: the pairs (true class, predicted class). Pearson: examples and
     moments.
@@ -157,7 +157,7 @@ def weighted_moments(labels: np.ndarray, predictions: np.ndarray, weights: np.nd
     Returns:
         [D, K, 6].
     """
-    offset = labels.mean(dtype=np.float64)
+    offset = labels.mean(dtype=np.float64) if len(labels) else 0.0  # a half of very few examples may be empty
     x, y = predictions - offset, np.broadcast_to(labels - offset, predictions.shape)
     return np.stack([weights @ part.T for part in (np.ones(x.shape), x, y, x * y, x * x, y * y)], axis=-1)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError, cut
 
-#: Keys of run.json that hold one entry per task, checkpoint or command: entries may be added, never changed.
-GROWING = ("data", "unlabelled", "checkpoints", "commands")
+if TYPE_CHECKING:
+    from methods.base import Method
+
+#: Keys of run.json that hold one entry per task, checkpoint, method or command: entries may be added, never changed.
+GROWING = ("data", "unlabelled", "checkpoints", "variants", "segments", "commands")
 OTHER_FOLDER = "name another folder with --results DIR, or repeat the command that made this one"
 
 
@@ -27,16 +32,45 @@ def check_shared(folder: Path, known: dict, shared: dict) -> None:
         check_value(folder, key, known[key], shared[key])
 
 
+def merged(known: dict, shared: dict) -> dict:
+    """The content of a run.json with what another command's cells share entered into it."""
+    growing = {key: {**known.get(key, {}), **shared[key]} for key in GROWING if key in shared}
+    return {**known, **shared, **growing}
+
+
 def check_value(folder: Path, key: str, known: object, value: object) -> None:
     """Refuse a value that differs from the one in run.json; where entries may be added, an entry that differs."""
+    where = f"results folder '{cut(folder)}' was made"
+    if key == "engine" and known != value:
+        older = f"by another version of the program (engine {known}, this one has {value})"
+        raise UserError(f"{where} {older}, whose numbers differ; {OTHER_FOLDER}")
     if key in GROWING:
         different = [name for name in value if known.get(name, value[name]) != value[name]]
         if different:
             name = different[0]
-            change = f"for '{name}' ({known[name][:12]}.., not {value[name][:12]}..)"
-            raise UserError(f"results folder '{folder}' was made with other {key} {change}; {OTHER_FOLDER}")
+            change = f"for '{name}' ({brief(known[name])}, not {brief(value[name])})"
+            raise UserError(f"{where} with other {key} {change}; {OTHER_FOLDER}")
+    elif isinstance(known, dict) and isinstance(value, dict):
+        compare_tables(where, key, known, value)
     elif known != value:
-        raise UserError(f"results folder '{folder}' was made with {key} {known!r}, not {value!r}; {OTHER_FOLDER}")
+        raise UserError(f"{where} with {key} {cut(repr(known))}, not {cut(repr(value))}; {OTHER_FOLDER}")
+
+
+def compare_tables(where: str, key: str, known: dict, value: dict) -> None:
+    """Refuse a table of tables, the recipes, that differs; the line says in which number alone."""
+    for name in sorted({*known, *value}):
+        have, want = known.get(name, {}), value.get(name, {})
+        for part in sorted({*have, *want}):
+            if have.get(part) != want.get(part):
+                got, wanted = (cut(repr(table[part])) if part in table else "none" for table in (have, want))
+                raise UserError(f"{where} with {key} {name} {part} = {got}, not {wanted}; {OTHER_FOLDER}")
+
+
+def brief(value: object) -> str:
+    """An entry of a growing key in short: a hash by its first digits, variants by their names."""
+    if isinstance(value, str):
+        return f"{value[:12]}.."
+    return cut(", ".join(map(str, value)), 60) if isinstance(value, list) else cut(value)
 
 
 def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
@@ -55,10 +89,10 @@ def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
         return
     spec, count = odd[0]["spec"], f"{len(odd)} cell{'s' if len(odd) > 1 else ''}"
     name = foreign_key(spec, shared)
-    expected = cut(" or ".join(map(str, expected_values(spec, shared)[name])) or "none")
+    expected = " or ".join(map(str, expected_values(spec, shared)[name])) or "none"
     raise UserError(
-        f"results folder '{folder}' holds {count} of another run: '{odd[0]['label']}' was made with {name} "
-        f"{cut(str(spec[name]))}, and the run's is {expected}; move such records away "
+        f"results folder '{cut(folder)}' holds {count} of another run: '{cut(odd[0]['label'], 60)}' was made with "
+        f"{name} {cut(spec.get(name), 40)}, and the run's is {cut(expected, 40)}; move such records away "
         f"(cells/{odd[0]['key'][:12]}*.json)"
     )
 
@@ -66,13 +100,49 @@ def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
 def foreign_key(spec: dict, shared: dict) -> str | None:
     """The first key of a cell's spec whose value is not one of `expected_values`; None where all fit."""
     expected = expected_values(spec, shared)
-    return next((name for name, values in expected.items() if name in spec and spec[name] not in values), None)
+    return next((name for name, values in expected.items() if spec.get(name) not in values), None)
 
 
 def expected_values(spec: dict, shared: dict) -> dict[str, list]:
-    """The values that a cell's spec may have in the run that run.json describes, by key of the spec."""
+    """The values that a cell's spec may have in the run that run.json describes, by key; None: it must not have it."""
     # A cell may have trained the family's backbone or a smaller model of it (`bert`, `bert student`), with any recipe.
-    family = [known for name, known in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]]
-    by_task = {name: [shared[name].get(spec["task"])] for name in ("data", "unlabelled")}
-    same = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}
-    return {**same, **by_task, "checkpoint": family, "recipe": list(shared["recipes"].values())}
+    family = {name: known for name, known in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]}
+    mended = [shared.get("segments", {}).get(name) for name, known in family.items() if known == spec["checkpoint"]]
+    expected = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}
+    expected |= {"data": [shared["data"].get(spec["task"])], "checkpoint": list(family.values())}
+    expected |= {"recipe": list(shared["recipes"].values()), "segments": mended or [None]}
+    if "unlabelled" in spec:
+        expected["unlabelled"] = [shared["unlabelled"].get(spec["task"])]
+    if spec["method"] in shared.get("variants", {}):
+        expected["variant"] = shared["variants"][spec["method"]]
+    return expected
+
+
+def outdated(record: dict, methods: dict[str, Method]) -> str | None:
+    """Why a cell has no rows in the tables though it was trained: its method has changed since; None where it has not.
+
+    Args:
+        record: of the cell.
+        methods: all known methods.
+    """
+    spec = record["spec"]
+    method = methods.get(spec["method"])
+    if method is None:
+        return f"unknown method '{spec['method']}': no file of methods/ and none that run.json names defines it"
+    if spec["version"] != method.version:
+        return f"version {spec['version']} of the method, the program has {method.version}: run again"
+    if spec.get("content", "") != method.content:
+        return "another content of the method's file: run again"
+    return None
+
+
+def outdated_lines(records: Sequence[dict], methods: dict[str, Method]) -> list[str]:
+    """What a run says about such cells of the methods that it trains, a line per method and reason."""
+    reasons = Counter(
+        (record["spec"]["method"], why)
+        for record in records
+        if record["status"] == "ok" and record["spec"]["method"] in methods and (why := outdated(record, methods))
+    )
+    return [
+        f"{count} cells of '{name}' are left out of the tables: {why}" for (name, why), count in sorted(reasons.items())
+    ]

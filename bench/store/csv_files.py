@@ -1,13 +1,23 @@
-"""Write and read the tables of a run folder: CSV, UTF-8, plain line feeds, no index."""
+"""The tables of a run folder as files: CSV, UTF-8, plain line feeds, no index.
+
+What a column holds is declared, not guessed: a suite, a family or a method may be called NA, null or 2024.
+"""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pandas as pd
 
 from bench.errors import UserError
 from bench.store.files import writing
+
+#: The columns that hold text, in whatever table they stand; a field of any other is a number, or empty.
+TEXT = frozenset(
+    "suite suite_a suite_b task split backbone method method_a method_b variant knob metric cell resolution status "
+    "reason quantity unit_kind best winner reference claim text verdict select target against bound example".split()
+)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -17,7 +27,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table of a run folder; the variant of a method without variants is the empty text.
+    """Read a table of a run folder; only an empty field is missing, and a variant without a name is the empty text.
 
     Raises:
         UserError: it is not there.
@@ -25,5 +35,12 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         how = f"run_all.py --collect --results {path.parent}"
         raise UserError(f"no {path.name} in {path.parent}: expected a run folder with tables, which {how} writes")
-    # pandas would read an empty text as NaN, and a column of variants that look like numbers as numbers
-    return pd.read_csv(path, dtype={"variant": str}).fillna({"variant": ""})
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
+    return table.fillna({"variant": ""})
+
+
+def read_fields(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The column names of a table and every row as it stands in the file, for what shows it."""
+    with path.open(newline="", encoding="utf8") as file:
+        rows = csv.DictReader(file)
+        return list(rows.fieldnames or ()), list(rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import FolderError
-from bench.store.consistency import GROWING, OTHER_FOLDER, check_shared
+from bench.store.consistency import OTHER_FOLDER, check_shared, merged
 from bench.store.files import (
     make_writable,
     read_json,
@@ -59,12 +59,9 @@ class RunFolder:
         """
         known = self.shared()
         check_shared(self.path, known, shared)
-        merged = {**known, **shared}
-        for key in GROWING:  # add to the entries of earlier commands instead of replacing them
-            merged[key] = {**known.get(key, {}), **shared[key]}
-        merged["methods"] = {**known.get("methods", {}), **methods}
-        if merged != known:
-            write_json(self.path / "run.json", merged)
+        entry = merged(known, shared) | {"methods": {**known.get("methods", {}), **methods}}
+        if entry != known:
+            write_json(self.path / "run.json", entry)
 
     def shared(self) -> dict:
         """The content of run.json; empty where there is none.

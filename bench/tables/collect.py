@@ -16,7 +16,7 @@ from bench.halting.sweep import Sweep, concat_rows, sweep
 from bench.plan.methods import methods_with_files
 from bench.processes import call_all
 from bench.sources.tasks import TASKS
-from bench.store.consistency import check_records
+from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
 from bench.tables.claims import EFFECTS, effect_rows
@@ -49,7 +49,7 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
     """
     shared = folder.shared()
     records = records_of(folder)
-    check_records(folder.path, [record for record in records if record["spec"]["method"] in methods], shared)
+    check_records(folder.path, [record for record in records if not outdated(record, methods)], shared)
     counting, others = finished(folder, records, methods)
     rivals = [method.name for method in reported(methods, shared)]
     about = focused(focus, rivals, [name for name, file in shared["methods"].items() if file])

@@ -40,7 +40,7 @@ def decided_share(trace: Trace) -> float:
     """The share of halting values that are decided, to stop or to go on."""
     # h_L is penalised, but layer L halts whatever it says
     h, (low, high) = trace.halting[:, :-1], UNDECIDED
-    return float(((h < low) | (h > high)).mean())
+    return float(((h < low) | (h > high)).mean()) if h.size else float("nan")  # of one layer none could halt
 
 
 def exit_entropy(sweep: Sweep, layers: np.ndarray) -> np.ndarray:

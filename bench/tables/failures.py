@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.sources.tasks import TASKS
+from bench.store.consistency import outdated
 from bench.store.folder import RunFolder
 from methods.base import Method
 
@@ -44,11 +45,8 @@ def finished(folder: RunFolder, records: Sequence[dict], methods: dict[str, Meth
 
 def why_left_out(folder: RunFolder, record: dict, methods: dict[str, Method]) -> str:
     """Why a cell that is ok has no rows in the tables; empty where it has."""
-    name, version = record["spec"]["method"], record["spec"]["version"]
-    if name not in methods:
-        return f"unknown method '{name}': no file of methods/ and none that run.json names defines it"
-    if version != methods[name].version:
-        return f"version {version} of the method, the program has {methods[name].version}: run again"
+    if why := outdated(record, methods):
+        return why
     return "" if folder.has_traces(record) else "a trace is missing or not as it was written: run again"
 
 
