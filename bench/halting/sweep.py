@@ -18,12 +18,13 @@ from bench.plan.methods import rule_spec
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
-from methods.base import Method
+from methods.base import Method, RuleSpec
 
 #: Some rows of a table: column -> array, or a scalar that all rows share. Thousands of small frames would be slow.
 Rows = dict[str, object]
 
 METRICS = ["accuracy", "f1", "matthews", "pearson", "spearman"]
+AGREES = "agrees_with_full_depth"
 KEYS = ["cell", "suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
 
 
@@ -47,6 +48,9 @@ class Sweep:
         mac_fraction: [K], multiply-adds over those of the panel's static model.
         accumulation: in how many parts a batch was trained.
         train_rows: rows of one epoch of its training.
+        method: the method itself, for tables that ask its rule again.
+        spec: what its rule and its knob depend on.
+        macs: what the model's multiply-adds are made of (`bench.models.costs.model_macs`).
     """
 
     keys: dict[str, object]
@@ -62,6 +66,9 @@ class Sweep:
     mac_fraction: np.ndarray
     accumulation: int
     train_rows: float
+    method: Method
+    spec: RuleSpec
+    macs: dict
 
     @property
     def layer_fraction(self) -> np.ndarray:
@@ -116,6 +123,9 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         mac_fraction=mac_fraction(record["macs"], layers, trace.length),
         accumulation=record["accumulation"],
         train_rows=record["examples_seen"] / spec["recipe"]["epochs"],
+        method=method,
+        spec=asked,
+        macs=record["macs"],
     )
 
 
@@ -131,10 +141,11 @@ def point_rows(sweep: Sweep) -> Rows:
     task, trace = sweep.task, sweep.trace
     metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
     columns = {name: metrics.get(name, np.nan) for name in METRICS}
+    agrees = np.nan if task.regression else (sweep.predictions == sweep.by_layer[:, -1]).mean(axis=1)
     value = metrics[task.metric]
     costs = {"layer_fraction": sweep.layer_fraction, "mac_fraction": sweep.mac_fraction}
     size = {"n": sweep.layers.shape[1], "accumulation": sweep.accumulation}
-    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **size)
+    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **{AGREES: agrees}, **size)
 
 
 def exit_rows(sweep: Sweep) -> Rows:
