@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.halting.candidates import Candidates
 from bench.halting.sweep import Sweep
 from bench.report.claims import cell, counted_units, main, markdown
 from bench.sources.tasks import TASKS
@@ -32,8 +31,11 @@ from bench.tables.reproduction import (
     superiority,
 )
 from bench.tables.scores import QUANTITIES, Scores
+from methods import discover
+from methods.base import RuleSpec
 
 NAN = math.nan
+METHODS = discover()
 L, N = 10, 10
 #: The depth that every example leaves at, and the value there, for each setting (tau, S, p).
 DACT = {0.01: (8, 0.8), 0.04: (4, 0.6), 0.16: (2, 0.5)}
@@ -66,8 +68,9 @@ def make_sweep(method, seed, settings, variant=None):
         np.ones(len(layers)),
         1,
         100.0,
-        candidates={"all": Candidates(knobs, layers, answers)},
-        variant=variant or {},
+        METHODS["deebert"],
+        RuleSpec(L, 2, variant or {}),
+        {},
     )
 
 

@@ -18,6 +18,8 @@ from bench.tables.curves import curve_table
 from bench.tables.ranks import mean_rank_table
 from bench.tables.scores import AREAS, QUANTITIES, Scores, group_means, score_table
 from bench.tables.stability import stability_table
+from methods import discover
+from methods.base import RuleSpec
 from methods.dact import SLACK
 
 METHODS = ("one", "two", "three")
@@ -191,9 +193,9 @@ def small_sweep():
     keys |= {"variant": "tau=0.5", "seed": 0, "knob": "eps"}
     layers = np.array([[1, 1, 3, 2], [2, 2, 2, 2]], dtype=np.int8)
     predictions = np.array([[0, 0, 1, 1], [0, 1, 1, 0]], dtype=np.int8)
-    return Sweep(
-        keys, TASKS["rte"], np.array([0.0, 1.0]), layers, predictions, trace, 3, 1, None, BY_LAYER, np.ones(2), 1, 4.0
-    )
+    counted, asked = (np.ones(2), 1, 4.0), (discover("equal")["dact"], RuleSpec(3, 2), {})
+    points = (np.array([0.0, 1.0]), layers, predictions)
+    return Sweep(keys, TASKS["rte"], *points, trace, 3, 1, None, BY_LAYER, *counted, *asked)
 
 
 def test_exits_by_layer(small_sweep):
@@ -202,6 +204,13 @@ def test_exits_by_layer(small_sweep):
         [0, 1, 2, 4], [0, 2, 1, 2], [0, 3, 1, 1],
         [1, 1, 0, 4], [1, 2, 4, 4], [1, 3, 0, 0],
     ]  # fmt: skip
+
+
+def test_agreement_with_full_depth_stands_beside_the_metrics(small_sweep):
+    # full depth answers 0, 1, 1, 1: both settings differ from it in one answer
+    assert point_rows(small_sweep)["agrees_with_full_depth"].tolist() == [0.75, 0.75]
+    regression = replace(small_sweep, task=TASKS["stsb"])
+    assert np.isnan(point_rows(regression)["agrees_with_full_depth"])
 
 
 def test_models_that_differ_in_tau_are_one_curve(small_sweep):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.halting.replay import Replay, moves
+from bench.halting.replay import Replay
+from bench.statistics.paths import threshold_path
 from methods.base import Knob
 
 MOST = 48
@@ -44,12 +45,22 @@ def exact_candidates(
         rows: bool [n], the examples that may be looked at; what the others do is told, and changes nothing.
         most: K at most, spread evenly over what those examples cost.
     """
-    thresholds, layers_used = moves(result.take(rows)).settings()
+    thresholds, layers_used = exact_settings(result.take(rows))
     chosen = on_lattice(layers_used, most)
     layers, predictions = result.decide(Knob(), tuple(thresholds[chosen]))  # where the score is at least the threshold
     counted = result.score_kind == "count" and not knob.strict
     values = knob.sign * (whole(thresholds) if counted else between(thresholds))
     return Candidates(values[chosen], layers.astype(np.int8), predictions)
+
+
+def exact_settings(result: Replay) -> tuple[np.ndarray, np.ndarray]:
+    """Every threshold at which some decision changes [K], infinity first, and the sum of layers used there [K]."""
+    scores, _, depth = result.places()
+    path = threshold_path(scores)
+    last = path.ends - 1  # of ties: they move together
+    saved = np.cumsum(depth[path.target] - depth[path.source])[last]
+    layers = len(scores) * depth[-1] + np.concatenate([[0], saved])
+    return np.concatenate([[np.inf], path.thresholds[last]]), layers
 
 
 def on_lattice(costs: np.ndarray, most: int) -> np.ndarray:

@@ -20,12 +20,13 @@ from bench.sources.tasks import TASKS, Task
 from bench.statistics.areas import halves
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
-from methods.base import Method
+from methods.base import Method, RuleSpec
 
 #: Some rows of a table: column -> array, or a scalar that all rows share. Thousands of small frames would be slow.
 Rows = dict[str, object]
 
 METRICS = ["accuracy", "f1", "matthews", "pearson", "spearman"]
+AGREES = "agrees_with_full_depth"
 KEYS = ["cell", "suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
 
 
@@ -42,7 +43,7 @@ class Sweep:
         trace: the trace.
         panel_layers: layers of the panel's backbone, by which layer fractions divide.
         constant: the constant answer with the best main metric on the training labels.
-        exact: `layer_fraction` and `value` of the points of all distinct thresholds (of a regression, of some); None
+        curve: `layer_fraction` and `value` of the points of all distinct thresholds (of a regression, of some); None
             where the knob has one value.
         by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`; on layer L by
             the head, also where a second exit stands beside it.
@@ -51,7 +52,9 @@ class Sweep:
         train_rows: rows of one epoch of its training.
         candidates: the exact settings on offer, by the examples that may be looked at to choose them: "all", or "a" or
             "b" for a half of the validation set (`bench.statistics.areas.halves`).
-        variant: the values of what was trained, defaults included.
+        method: the method itself, for tables that ask its rule again.
+        spec: what its rule and its knob depend on.
+        macs: what the model's multiply-adds are made of (`bench.models.costs.model_macs`).
     """
 
     keys: dict[str, object]
@@ -62,13 +65,24 @@ class Sweep:
     trace: Trace
     panel_layers: int
     constant: float
-    exact: Rows | None
+    curve: Rows | None
     by_layer: np.ndarray
     mac_fraction: np.ndarray
     accumulation: int
     train_rows: float
+    method: Method
+    spec: RuleSpec
+    macs: dict
     candidates: dict[str, Candidates] = field(default_factory=dict)
-    variant: dict[str, float | str] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Candidates:
+        """The settings that the method's paper swept."""
+        return Candidates(self.knob_values, self.layers, self.predictions)
+
+    def exact(self, looked_at: str = "all") -> Candidates:
+        """The exact settings that some examples offer to choose from; without a knob to sweep the one there is."""
+        return self.candidates.get(looked_at, self.grid)
 
     @property
     def layer_fraction(self) -> np.ndarray:
@@ -110,10 +124,8 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     in_a = halves(trace.index)
     looked_at = {"all": np.ones_like(in_a), "a": in_a, "b": ~in_a}
     values = np.array(knob.values) if knob.name else np.full(1, np.nan)  # a rule without a knob: the column is empty
-    candidates = dict.fromkeys(looked_at, Candidates(values, layers.astype(np.int8), predictions))
     is_swept = len(knob.values) > 1
-    if is_swept:
-        candidates = {half: exact_candidates(result, knob, rows) for half, rows in looked_at.items()}
+    candidates = {half: exact_candidates(result, knob, rows) for half, rows in looked_at.items()} if is_swept else {}
     named = {"cell": record["key"], "suite": suite, "split": split, "method": method.name, "knob": knob.name}
     named |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
     return Sweep(
@@ -125,13 +137,15 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         trace=trace,
         panel_layers=panel_layers,
         constant=record["constant_label"],
-        exact=exact_points(task, trace, result, candidates["all"], panel_layers) if is_swept else None,
+        curve=exact_points(task, trace, result, candidates["all"], panel_layers) if is_swept else None,
         candidates=candidates,
-        variant=asked.variant,
         by_layer=result.predictions,
         mac_fraction=mac_fraction(record["macs"], layers, trace.length),
         accumulation=record["accumulation"],
         train_rows=record["examples_seen"] / spec["recipe"]["epochs"],
+        method=method,
+        spec=asked,
+        macs=record["macs"],
     )
 
 
@@ -150,10 +164,11 @@ def point_rows(sweep: Sweep) -> Rows:
     task, trace = sweep.task, sweep.trace
     metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
     columns = {name: metrics.get(name, np.nan) for name in METRICS}
+    agrees = np.nan if task.regression else (sweep.predictions == sweep.by_layer[:, -1]).mean(axis=1)
     value = metrics[task.metric]
     costs = {"layer_fraction": sweep.layer_fraction, "mac_fraction": sweep.mac_fraction}
     size = {"n": sweep.layers.shape[1], "accumulation": sweep.accumulation}
-    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **size)
+    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **{AGREES: agrees}, **size)
 
 
 def settings_on_offer(sweep: Sweep) -> dict[str, object]:
@@ -162,7 +177,7 @@ def settings_on_offer(sweep: Sweep) -> dict[str, object]:
     Returns:
         "exact": knob_value, layer_fraction and value of each; "constant": label and value.
     """
-    task, labels, found = sweep.task, sweep.trace.labels, sweep.candidates["all"]
+    task, labels, found = sweep.task, sweep.trace.labels, sweep.exact()
     value = evaluate_predictions(task, labels, found.predictions)[task.metric]
     x = mean_layer_fraction(found.layers, sweep.panel_layers)
     # a rule without a knob has one value that means nothing: any will do, and JSON has no NaN

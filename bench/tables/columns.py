@@ -37,6 +37,11 @@ def interval_columns(name: str, values: np.ndarray) -> dict[str, float]:
     return {f"{name}{end}": float(value) for end, value in zip(T_ENDS, t_interval(values), strict=True)}
 
 
+def seed_columns(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean and 95 % t-interval over seeds of values [S, R] as columns of R rows."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), t_interval(values), strict=True))
+
+
 def boot_columns(name: str, draws: np.ndarray) -> dict[str, float]:
     """95 % percentile interval of draws [D] as columns NAME_boot_low, NAME_boot_high."""
     found = draws[np.isfinite(draws)]

@@ -115,7 +115,7 @@ def steepness(panel: Compared, method: str, seed: int, ends: tuple[float, float]
     """Of one run; see `in_steepness`. NaN with fewer than two settings inside the range."""
     found = []
     for one in panel.sweeps[method, seed]:
-        tau = one.variant.get("tau") if method == "dact" else None
+        tau = one.spec.variant.get("tau") if method == "dact" else None
         settings = one.knob_values if tau is None else [tau]
         found += zip(settings, mean_layer_fraction(one.layers, one.panel_layers), strict=True)
     found = sorted((setting, x) for setting, x in found if setting > 0 and ends[0] <= x <= ends[1])
@@ -136,17 +136,17 @@ def in_pruning(panel: Compared, against: bool) -> Effects:
         unused = int(one.trace.logits.shape[1] - one.layers.max())
         if against:
             rival, at = nearest_setting(panel, "deebert", seed, x)
-            unused -= int(rival.trace.logits.shape[1] - rival.candidates["all"].layers[at].max())
+            unused -= int(rival.trace.logits.shape[1] - rival.exact().layers[at].max())
         yield seed, unused
 
 
 def in_decided(panel: Compared) -> Effects:
     """Share of decided halting values, Eq. 1 minus the original penalty at the same tau, by seed and tau."""
     for seed in panel.seeds("dact", "dact-original"):
-        taus = {one.variant["tau"]: one for one in panel.sweeps["dact", seed]}
+        taus = {one.spec.variant["tau"]: one for one in panel.sweeps["dact", seed]}
         for one in panel.sweeps["dact-original", seed]:
-            if one.variant["tau"] in taus:
-                yield seed, decided_share(taus[one.variant["tau"]].trace) - decided_share(one.trace)
+            if one.spec.variant["tau"] in taus:
+                yield seed, decided_share(taus[one.spec.variant["tau"]].trace) - decided_share(one.trace)
 
 
 def in_exit_entropy(panel: Compared) -> Effects:
@@ -158,7 +158,7 @@ def in_exit_entropy(panel: Compared) -> Effects:
     for seed, one, x in dact_inside(panel):
         if seed not in curves:
             (rival,) = panel.sweeps["deebert", seed]
-            layers = rival.candidates["all"].layers
+            layers = rival.exact().layers
             curves[seed] = mean_layer_fraction(layers, rival.panel_layers), exit_entropy(rival, layers)
         yield seed, float(exit_entropy(one, one.layers)[0] - interpolate(np.array([x]), *curves[seed])[0])
 
@@ -176,4 +176,4 @@ def dact_inside(panel: Compared) -> Iterator[tuple[int, Sweep, float]]:
 def nearest_setting(panel: Compared, method: str, seed: int, x: float) -> tuple[Sweep, int]:
     """The sweep of a method with one trained model, and its exact setting that costs nearest to x."""
     (one,) = panel.sweeps[method, seed]
-    return one, int(nearest_in_x(np.array([x]), mean_layer_fraction(one.candidates["all"].layers, one.panel_layers))[0])
+    return one, int(nearest_in_x(np.array([x]), mean_layer_fraction(one.exact().layers, one.panel_layers))[0])

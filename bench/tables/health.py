@@ -99,5 +99,5 @@ def answers_of(one: Sweep) -> np.ndarray:
 
 def exits_at_most(one: Sweep) -> np.ndarray:
     """The largest share of examples that leave at each layer, over all settings [L]."""
-    layers = one.candidates["all"].layers
+    layers = one.exact().layers
     return np.stack([(layers == layer).mean(axis=1).max() for layer in range(1, one.trace.logits.shape[1] + 1)])

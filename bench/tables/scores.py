@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.halting.candidates import Candidates
 from bench.halting.sweep import Sweep
 from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
 from bench.statistics.curves import gap_mask, interpolate
@@ -124,7 +123,7 @@ class Settings:
     def __init__(self, sweeps: Sequence[Sweep], resolution: str, looked_at: str) -> None:
         first = sweeps[0]
         self.task, self.labels, self.panel_layers = first.task, first.trace.labels, first.panel_layers
-        parts = [offered(one, resolution, looked_at) for one in sweeps]
+        parts = [one.exact(looked_at) if resolution == "exact" else one.grid for one in sweeps]
         constant = np.full((1, len(self.labels)), first.constant, dtype=first.predictions.dtype)
         self.layers = np.concatenate([0 * parts[0].layers[:1], *(part.layers for part in parts)])  # [1 + K, n]
         self.predictions = np.concatenate([constant, *(part.predictions for part in parts)])
@@ -153,13 +152,6 @@ class Weighted:
     x: np.ndarray
     counts: np.ndarray
     y: np.ndarray
-
-
-def offered(one: Sweep, resolution: str, looked_at: str) -> Candidates:
-    """The settings of one trained model at a resolution."""
-    if resolution == "exact":
-        return one.candidates[looked_at]
-    return Candidates(one.knob_values, one.layers, one.predictions)
 
 
 def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int = DRAWS) -> Scores:
