@@ -54,7 +54,8 @@ def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
         won = paired[paired["winner"] != ""]
         winners = {*zip(won["quantity"], won["task"], won["split"].fillna(""), won["winner"], strict=True)}
         texts = {"auc": auc_tex(auc, winners), "budgets": budget_tex(budgets, winners), "paired": paired_tex(paired)}
-        texts["reproduction"] = reproduction_tex(found)
+        if len(found):  # a run without DACT has no claims
+            texts["reproduction"] = reproduction_tex(found)
         headline = tables["headline"]
         texts["headline"] = headline_tex(headline[(headline["backbone"] == backbone) & (headline["task"] == "mean")])
         for name, text in texts.items():

@@ -143,7 +143,8 @@ def weighted_counts(task: Task, labels: np.ndarray, predictions: np.ndarray, wei
     codes = labels * task.num_labels + predictions  # [K, n]
     cells = np.arange(task.num_labels**2)[:, None]
     indicators = (codes[:, None] == cells).astype(np.float32)  # [K, C * C, n]
-    return (weights @ indicators.reshape(-1, len(labels)).T).reshape(len(weights), len(predictions), -1)
+    counts = weights @ indicators.reshape(len(predictions) * len(cells), len(labels)).T
+    return counts.reshape(len(weights), len(predictions), len(cells))
 
 
 def weighted_moments(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -138,6 +138,7 @@ def used_macs(run: list[Sweep], half: str, weights: np.ndarray, rows: np.ndarray
     for one in run:
         lengths = one.trace.length[rows]
         full = weights @ static_macs(one.macs, lengths)
+        full[full == 0] = np.nan  # no example has weight
         used = example_macs(one.macs, one.exact(half).layers[:, rows], lengths)
         parts.append(weights @ used.T / full[:, None])
     return np.concatenate(parts, axis=1)
