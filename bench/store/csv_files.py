@@ -16,7 +16,8 @@ from bench.store.files import writing
 #: The columns that hold text, in whatever table they stand; a field of any other is a number, or empty.
 TEXT = frozenset(
     "suite suite_a suite_b task split backbone method method_a method_b variant knob metric cell resolution status "
-    "reason quantity unit_kind best winner reference claim text verdict select target against bound example".split()
+    "reason quantity unit_kind best winner reference claim text verdict select target against bound example "
+    "risk procedure at scaling examples".split()
 )
 
 
