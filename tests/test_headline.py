@@ -103,25 +103,24 @@ def test_oracle_rows():
 def headline_panel(n=200, seed=0, settings=(0.0, 0.01, 0.05)):
     """A static model, and one whose settings leave at layer 3, 2 and 1 and lose about `settings` of the answers."""
     rng = np.random.default_rng(seed)
-    labels = np.ones(n, np.int64)
+    labels = np.zeros(n, np.int64)  # the constant answer, 1, is never right
     lost = rng.random(n)[:, None] < np.array(settings)[::-1]  # nested: who is lost at 2 is lost at 1
-    by_layer = np.where(lost, 0, 1).astype(np.int8)
-    static = make_sweep("static", [[3] * n], "sst2", by_layer=np.ones((n, 3), np.int8), labels=labels)
-    mine = make_sweep("mine", [[3] * n, [2] * n, [1] * n], "sst2", by_layer=by_layer, labels=labels)
-    return [replace(one, constant=0) for one in (static, mine)]  # the constant answer is always wrong here
+    by_layer = np.where(lost, 1, 0).astype(np.int8)
+    static = make_sweep("static", [[3] * n], "sst2", by_layer=np.zeros((n, 3), np.int8), labels=labels)
+    return [static, make_sweep("mine", [[3] * n, [2] * n, [1] * n], "sst2", by_layer=by_layer, labels=labels)]
 
 
 def test_the_headline_by_hand():
     sweeps = headline_panel()
     in_a = halves(np.arange(200))
-    labels = np.ones(200, np.int64)
+    labels = np.zeros(200, np.int64)
     a, b = np.flatnonzero(in_a), np.flatnonzero(~in_a)
-    by_layer = np.ones((200, 3), np.int8)
-    by_layer[a[: round(0.015 * len(a)) or 1], 0] = 0  # layer 1 loses one or two of half A, and a tenth of half B
-    by_layer[b[: len(b) // 10], 0] = 0
+    by_layer = np.zeros((200, 3), np.int8)
+    by_layer[a[: round(0.015 * len(a)) or 1], 0] = 1  # layer 1 loses one or two of half A, and a tenth of half B
+    by_layer[b[: len(b) // 10], 0] = 1
     mine = make_sweep("mine", [[3] * 200, [1] * 200], "sst2", by_layer=by_layer, labels=labels)
-    values, met = savings([replace(mine, constant=0)], [sweeps[0]], np.ones((1, 200), np.float32))
-    lost_a, lost_b = ((by_layer[half, 0] == 0).mean() for half in (a, b))
+    values, met = savings([mine], [sweeps[0]], np.ones((1, 200), np.float32))
+    lost_a, lost_b = ((by_layer[half, 0] == 1).mean() for half in (a, b))
     assert 0.01 < lost_a <= 0.02 < lost_b
     # at most 0 or 1 point: full depth in both directions; at most 2: layer 1 is chosen on A, and loses a tenth on B
     assert values[0, :, 0] == pytest.approx([0, 0, (2 / 3) / 2]) and values[0, :, 2] == pytest.approx(

@@ -1,10 +1,10 @@
 """headline.csv: how much is saved at no loss, or at one or two points of it: the sentence for an abstract.
 
 On one half of the validation set the cheapest setting is chosen whose loss against the static model is at most 0, 1 or
-2 points (`promised_0`, `_1`, `_2`); what it saves and loses is read off the other half; the halves swap, and the mean
-counts.
-Where no setting qualifies the static model is used: nothing saved, nothing lost. Beside them stands the setting that
-Learn then Test certifies (risk.csv). It is the choice of transfer.csv, with what it means for a method as a whole.
+2 points (`promised_0`, `_1`, `_2`), the constant answer among the settings; what it saves and loses is read off the
+other half; the halves swap, and the mean counts. Where no setting qualifies the static model is used: nothing saved,
+nothing lost. Beside them stands the setting that Learn then Test certifies (risk.csv). It is the choice of
+transfer.csv, with what it means for a method as a whole.
 
 Shapes: D resamples, K operating points, T promises, Q quantities, S seeds.
 """

@@ -70,8 +70,8 @@ def quantities(run: list[Sweep], weights: np.ndarray) -> np.ndarray:
     """
     found = np.zeros((3, len(weights)))
     for one in run:
-        labels = one.trace.labels
-        found += share_parts(one.by_layer == labels[:, None], one.layers, one.predictions == labels, weights)
+        labels, points = one.trace.labels, one.exact()
+        found += share_parts(one.by_layer == labels[:, None], points.layers, points.predictions == labels, weights)
     gain, possible, width = found
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.stack([gain / width, possible / width, np.where(possible > 0, gain / possible, np.nan)], axis=1)

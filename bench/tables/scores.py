@@ -37,8 +37,6 @@ AREAS = ("auc_common", "auc_budget", "auc_budget_half", "auc_mixed", "auc_mixed_
 QUANTITIES = (*AREAS, *(f"value_{100 * budget:.0f}" for budget in BUDGETS))
 SCORES = [*METHOD, "resolution", "seed", *QUANTITIES]
 #: Resamples of the examples.
-SCORES = [*METHOD, "seed", *QUANTITIES]
-#: Resamples of the examples.
 DRAWS = 2000
 #: Weights, and settings under them, that are held at once; a block of resamples has at least one.
 BLOCK = 2**21
