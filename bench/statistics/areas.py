@@ -83,6 +83,8 @@ def budget_values(
 def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
     """Mean [...] of the values [..., L] (`budget_values`) of budgets up to a limit; .5 is "limited computation"."""
     within = (every_budget(np.shape(values)[-1]) <= limit + TOLERANCE).sum()
+    if not within:  # no budget is that small: one layer, up to half of it
+        return np.full(np.shape(values)[:-1], np.nan)
     return values[..., :within].mean(axis=-1)
 
 
