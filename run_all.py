@@ -70,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--retry", default="failed", choices=("failed", "none"), help="cells that failed before")
     where.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
     where.add_argument("--save-models", action="store_true", help="keep every trained model in RESULTS/models")
+    where.add_argument("--focus", metavar="NAME", help="the method that focus.csv is about; default: yours, else dact")
     where.add_argument("--force", action="store_true", help="run finished cells again")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--plan", action="store_true", help="list the cells and train nothing")

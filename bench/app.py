@@ -54,7 +54,7 @@ def run(options: Namespace) -> int:
     if options.compare:
         return compare_and_draw(options.compare, folder, figures)
     if options.collect:
-        return collect_and_draw(folder, figures)
+        return collect_and_draw(folder, figures, options.focus)
     # From here on the data and checkpoints must be there; collecting, above, does without them.
     grid, files = resolve_grid(options, read_pins(folder.path))
     if options.measure_latency:
@@ -90,10 +90,10 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
         write_pins(folder.path, grid.revisions())
     tidy(todo, folder)
     run_todo(todo, folder, grid, files, options)
-    if is_collected(folder, figures):
+    if is_collected(folder, figures, options.focus):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
-    return collect_and_draw(folder, figures)
+    return collect_and_draw(folder, figures, options.focus)
 
 
 def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:

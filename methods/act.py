@@ -44,6 +44,8 @@ class ActRule(HaltingRule):
     1 - EPS has shared everything out, and its answer does not change any more.
     """
 
+    answers_probabilities = True
+
     def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
         """Nothing is mixed yet, everything remains."""
         zeros = torch.zeros(n, dtype=torch.float64)

@@ -131,6 +131,9 @@ class HaltingRule(ABC):
     #: layers whose predictions agree, close where two answers are. "fixed": the same whatever the exits say.
     score_kind: ClassVar[str] = "measure"
 
+    #: Whether answers are class probabilities, as where those of several layers are mixed; else they are logits.
+    answers_probabilities: ClassVar[bool] = False
+
     def __init__(self, spec: RuleSpec) -> None:
         self.spec = spec
 

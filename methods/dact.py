@@ -61,6 +61,7 @@ def exact_margin(a: Tensor, p: Tensor, d: int) -> Tensor:
 class DactRule(HaltingRule):
     """Score: the margin of the top class that no remaining layer can take away."""
 
+    answers_probabilities = True
     margin = staticmethod(paper_margin)
 
     def start(self, n: int, num_labels: int) -> dict[str, Tensor]:

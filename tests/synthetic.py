@@ -90,6 +90,10 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
     ranks = chosen[KEYS].drop_duplicates().assign(spearman=0.25, seeds=seeds)
     ranks.to_csv(folder / "difficulty_rank.csv", index=False)
     make_layers(points).to_csv(folder / "layers.csv", index=False)
+    make_risk(points).to_csv(folder / "risk.csv", index=False)
+    make_reliability(points).to_csv(folder / "reliability.csv", index=False)
+    make_calibration(points).to_csv(folder / "calibration.csv", index=False)
+    make_headline(points).to_csv(folder / "headline.csv", index=False)
     make_bounds(points).to_csv(folder / "bounds.csv", index=False)
     make_latency(points).to_csv(folder / "latency.csv", index=False)
     return folder
@@ -105,7 +109,7 @@ def make_areas(points):
     for area in ("auc_common", "auc_budget"):
         ends = {"_low": -0.02, "_high": 0.02, "_boot_low": -0.03, "_boot_high": 0.03}
         areas = areas.assign(**{f"{area}{end}": areas[area] + by for end, by in ends.items()})
-    return areas
+    return areas.assign(resolution="exact")
 
 
 def make_references(points):
@@ -191,6 +195,56 @@ def make_run(folder, **options):
         if not (folder / f"{name}.csv").exists():
             pd.DataFrame(columns=table.columns).to_csv(folder / f"{name}.csv", index=False)
     return folder
+
+
+def make_risk(points):
+    """risk.csv: the naive choice breaks half of its promises; the smallest tolerance cannot be certified."""
+    models = points[points["method"].isin(["dact", "deebert", "pabee"])]
+    models = models[["suite", "task", "split", "backbone", "method", "seed"]].drop_duplicates().assign(variant="")
+    kinds = [
+        ("naive", np.nan, 0.5, 0.5),
+        ("ltt", 0.05, 0.03, 0.7),
+        ("ltt", 0.1, 0.06, 0.65),
+        ("crc", np.nan, 0.2, 0.55),
+    ]
+    kinds = pd.DataFrame(kinds, columns=["procedure", "delta", "broken", "layer_fraction"])
+    table = models.merge(kinds, how="cross").merge(pd.DataFrame({"tolerance": [0.01, 0.02, 0.05]}), how="cross")
+    cannot = (table["procedure"] == "ltt") & (table["tolerance"] == 0.01)
+    table.loc[cannot, ["broken", "layer_fraction"]] = np.nan
+    table["layer_fraction"] -= 3 * table["tolerance"]
+    return table.assign(risk="quality", metric="accuracy", status=np.where(cannot, "cannot at this size", ""))
+
+
+def make_reliability(points):
+    """reliability.csv: five bins of every model, overconfident."""
+    models = points[points["method"].isin(["dact", "deebert", "pabee"])]
+    keys = ["suite", "task", "split", "backbone", "method", "variant", "knob"]
+    models = models.groupby(keys, sort=False, as_index=False).agg(
+        knob_value=("knob_value", "first"), layer_fraction=("layer_fraction", "mean"), seeds=("seed", "nunique")
+    )
+    bins = pd.DataFrame({"bin": range(1, 6), "confidence": [0.6, 0.7, 0.8, 0.9, 0.99]})
+    table = models.merge(bins, how="cross").assign(count=N // 5)
+    return table.assign(accuracy=table["confidence"] - 0.05)
+
+
+def make_calibration(points):
+    """calibration.csv: the error of every operating point."""
+    keys = ["suite", "task", "split", "backbone", "method", "variant", "knob", "knob_value"]
+    return points[keys].drop_duplicates().assign(at="exit", scaling="none", ece=0.05, ece_null=0.03, seeds=3)
+
+
+def make_headline(points):
+    """headline.csv: what methods save on average over the tasks."""
+    keys = points[["suite", "backbone", "method"]].drop_duplicates()
+    keys = keys[keys["method"] != "static"].assign(task="mean", split="", tasks=points["task"].nunique())
+    quantities = {"layers_saved": 0.25, "macs_saved": 0.24, "loss": 0.004}
+    table = keys.merge(pd.DataFrame({"quantity": quantities.keys(), "mean": quantities.values()}), how="cross")
+    for choice in ("promised_0", "promised_1", "promised_2", "certified_1", "certified_2"):
+        table[f"{choice}_tasks"] = 1
+        ends = {"": 0, "_low": -0.01, "_high": 0.01, "_boot_low": -0.02, "_boot_high": 0.02}
+        for end, by in ends.items() if choice.startswith("promised") else [("", 0)]:
+            table[f"{choice}{end}"] = table["mean"] + by
+    return table.drop(columns="mean").assign(seeds=points["seed"].nunique())
 
 
 def make_curves(points):

@@ -64,8 +64,10 @@ def test_auc_common_does_not_depend_on_the_order_of_points(points, random):
     np.testing.assert_allclose(A.auc_common(x, y, x.min(), x.max()), A.auc_common(*other, x.min(), x.max()), atol=1e-12)
 
 
-def area_of_budgets(*halves, num_layers, limit=1.0):
-    return A.auc_budget(A.budget_values(*halves, num_layers), limit)
+def area_of_budgets(x_a, y_a, x_b, y_b, constant_a, constant_b, num_layers, limit=1.0):
+    a, b = (np.append(0, x_a), np.append(constant_a, y_a)), (np.append(0, x_b), np.append(constant_b, y_b))
+    budgets = A.every_budget(num_layers)
+    return A.auc_budget((A.spend(*a, *b, budgets)[0] + A.spend(*b, *a, budgets)[0]) / 2, limit)
 
 
 def test_auc_budget_by_hand():
@@ -78,6 +80,13 @@ def test_auc_budget_by_hand():
     assert got == pytest.approx(np.mean([on_a, on_b]))
     got = area_of_budgets(x_a, y_a, x_b, y_b, 0.4, 0.5, num_layers=4, limit=0.5)
     assert got == pytest.approx(np.mean([on_a[:2], on_b[:2]]))
+
+
+def test_a_missing_point_does_not_beat_a_bad_one():
+    """A method whose cheap points are worse than the constant answer keeps to that one, as one without points does."""
+    bad = area_of_budgets([0.1, 1.0], [0.1, 0.9], [0.1, 1.0], [0.1, 0.9], 0.5, 0.5, num_layers=10, limit=0.5)
+    none = area_of_budgets([1.0], [0.9], [1.0], [0.9], 0.5, 0.5, num_layers=10, limit=0.5)
+    assert bad == none == pytest.approx(0.5)
 
 
 def test_auc_budget_without_a_point_that_fits_is_the_constant_label():

@@ -13,6 +13,7 @@ from bench.tables.comparison import compare_runs
 from bench.tables.scores import QUANTITIES
 
 KEYS = {"suite": "tiny", "split": "validation", "backbone": "bert", "method": "deebert", "metric": "accuracy"}
+EXACT = {"resolution": "exact"}
 
 
 def make_run(folder, shift=0.0, tasks=("rte", "sst2"), seeds=3, data="d", limit=None, low=0.2):
@@ -27,8 +28,8 @@ def make_run(folder, shift=0.0, tasks=("rte", "sst2"), seeds=3, data="d", limit=
             for x in (low, 0.6, 1.0):
                 knob = {"variant": "", "knob": "entropy", "knob_value": 1 - x}
                 points.append({**keys, "seed": seed, **knob, "layer_fraction": x, "value": height + 0.4 * x})
-            scores.append({**keys, "seed": seed, **dict.fromkeys(QUANTITIES, height), "value_25": np.nan})
-        auc.append({**keys, "x_low": low, "x_high": 1.0})
+            scores.append({**keys, **EXACT, "seed": seed, **dict.fromkeys(QUANTITIES, height), "value_25": np.nan})
+        auc.append({**keys, **EXACT, "x_low": low, "x_high": 1.0})
     for name, rows in (("points", points), ("scores", scores), ("auc", auc)):
         pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
     return RunFolder(folder)

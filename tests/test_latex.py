@@ -82,15 +82,22 @@ def tables():
     claims += [{**claims[0], "claim": f"10{letter}", "text": f"ten {letter}"} for letter in "ab"]
     found = pd.DataFrame(claims).assign(suite="embedded", backbone="bert", unit_kind="tasks")
     found["verdict"] = "cannot be told at this size"
-    tables = {"auc": auc, "budgets": budgets, "paired": paired, "reproduction": found}
-    return {name: pd.DataFrame(rows) for name, rows in tables.items()}
+    keys |= {"task": "mean", "quantity": "loss", "tasks": 6, "seeds": 3, "promised_0_tasks": 4, "promised_1_tasks": 6}
+    keys |= {"promised_2_tasks": 6, "certified_1_tasks": 0, "certified_2_tasks": 5, "certified_2": 0.004}
+    saved = {"promised_0": 0.25, "promised_0_low": 0.2, "promised_0_high": 0.3}
+    headline = [{**keys, "method": "my_own", "promised_0": 0.001}]
+    headline += [{**keys, **saved, "method": "my_own", "quantity": "layers_saved"}]
+    tables = {"auc": auc, "budgets": budgets, "paired": paired, "reproduction": found, "headline": headline}
+    tables = {name: pd.DataFrame(rows) for name, rows in tables.items()}
+    return tables | {"auc": tables["auc"].assign(resolution="exact")}
 
 
 def test_cells(tables, tmp_path):
     paths = write_latex(tmp_path / "latex", tables)
-    names = ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex", "reproduction-bert.tex"]
+    names = [f"{name}-bert.tex" for name in ("auc", "budgets", "paired", "reproduction", "headline")]
     assert [path.name for path in paths] == names
-    auc, budgets, paired, found = (path.read_text() for path in paths)
+    auc, budgets, paired, found, headline = (path.read_text() for path in paths)
+    assert "layers saved & $25 \\pm 5$ \\\\" in headline and "tasks & 4 of 6 \\\\" in headline
     assert "a larger area than DeeBERT & $0.031 [0.020, 0.042]$ & 6 tasks & cannot be told at this size" in found
     tenth = found[found.index("\n10 & a ten a & ") :]  # a block of its own, not a line of claim 1
     assert "\n & b ten b & " in tenth

@@ -9,10 +9,16 @@ from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
 from bench.tables.references import REFERENCES, dealt, oracle, reference_rows
 from bench.tables.verdicts import VERDICTS, verdict_table
+from methods import discover
+from methods.base import RuleSpec
 
 LABELS = np.array([0, 1, 1, 0, 1, 1])
 #: Layer 1 is right for examples 0, 1 and 4, layer 2 for all but 3 and 5, layer 3 for all but 5.
 BY_LAYER = np.array([[0, 0, 0], [1, 1, 1], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 0]], dtype=np.int8)
+
+#: Layers cost alike and exits nothing: multiply-adds saved are layers saved.
+PANEL_MACS = {"embedding": 0, "token": 10, "pair": 0}
+MACS = {**PANEL_MACS, "exits": [[0, 0, 0]] * 3, "panel": {**PANEL_MACS, "layers": 3, "head": [0, 0, 0]}}
 
 
 def make_sweep(method, layers, task="rte", seed=0, by_layer=BY_LAYER, labels=LABELS):
@@ -24,7 +30,7 @@ def make_sweep(method, layers, task="rte", seed=0, by_layer=BY_LAYER, labels=LAB
     keys |= {"variant": "", "seed": seed, "knob": "speed"}
     values = np.arange(len(layers)) / 10
     predictions = by_layer[np.arange(n), layers - 1]
-    counted = (np.ones(len(values)), 1, 100.0)
+    counted = (np.ones(len(values)), 1, 100.0, discover("equal").get(method), RuleSpec(3, TASKS[task].num_labels), MACS)
     return Sweep(keys, TASKS[task], values, layers, predictions, trace, 3, 1, None, by_layer, *counted)
 
 

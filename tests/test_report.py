@@ -72,7 +72,7 @@ def test_it_says_what_was_run_and_how_to_repeat_it(report):
 
 def test_it_says_what_reproduces(report, tmp_path):
     text = report.read_text()
-    section = text[text.index('<section id="claims"') : text.index('<section id="figures"')]
+    section = text[text.index('<section id="claims"') : text.index('<section id="tables"')]
     cells = ["bert", "8", "stops early", "holds here", "0.1235", "6"]
     assert re.findall("<td>(.*?)</td>", section) == cells and 'href="#claims"' in text
     header = (report.parent / "reproduction.csv").read_text().splitlines()[0]

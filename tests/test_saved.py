@@ -84,12 +84,32 @@ def test_a_model_answers_in_the_precision_it_was_trained_in(run):
 def test_the_setting_for_a_budget(run):
     model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
     points = [(0.0, 1.0, 0.9), (0.1, 0.6, 0.8), (0.2, 0.4, 0.8), (0.3, 0.2, 0.7)]
-    model.about["curve"] = [
+    model.about["exact"] = [
         dict(zip(("knob_value", "layer_fraction", "value"), point, strict=True)) for point in points
     ]
+    model.about["constant"] = {"label": "entailment", "value": 0.5}
     assert [model.knob_for(budget) for budget in (1, 0.7, 0.5, 0.2)] == [0.0, 0.2, 0.2, 0.3]
     with pytest.raises(UserError, match=r"budget 0\.1: the cheapest setting of this model uses 0\.200 of the layers"):
         model.knob_for(0.1)
+    for budget in (0, 1.5, -1, float("nan")):
+        with pytest.raises(UserError, match="budget: expected a share of the layers"):
+            model.knob_for(budget)
+    model.about["constant"] = {"label": "entailment", "value": 0.8}
+    with pytest.warns(
+        UserWarning, match=r"has accuracy 0\.8000; always answering 'entailment' has 0\.8000, for no layer"
+    ):
+        assert model.knob_for(0.5) == 0.2
+
+
+def test_exact_settings_decide_as_they_promise(run):
+    """The setting for half of the layers is a threshold of the exact curve, and live it costs what it says."""
+    folder, _ = run
+    model = EarlyExitClassifier.from_pretrained(folder / "models" / "bert-rte-deebert-seed0")
+    assert len(model.about["exact"]) > len(model.about["curve"])
+    rows = load_split(Embedded(), TASKS["rte"], "validation", 40)
+    for point in model.about["exact"][::12]:
+        found = model.predict(list(zip(rows.text_a, rows.text_b, strict=True)), point["knob_value"])
+        assert np.mean([answer.layer for answer in found]) / 12 == pytest.approx(point["layer_fraction"], abs=0.01)
 
 
 def test_only_a_saved_model_is_replaced(run, tmp_path, monkeypatch):

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.halting.candidates import Candidates
 from bench.halting.sweep import point_rows, sweep
 from bench.sources.tasks import TASKS
-from bench.statistics.curves import interpolate
+from bench.statistics.areas import spend
+from bench.statistics.curves import gap_mask, interpolate
 from bench.statistics.metrics import evaluate_predictions, weighted_metric
 from bench.store.trace import Trace
-from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, group_means, panel_scores, resamples
+from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, WIDEST, Settings, group_means, panel_scores, resamples
 from methods import discover
 
 METHODS = discover()
@@ -69,35 +71,73 @@ def test_weighted_metrics_are_those_of_repeated_examples(task):
 
 @pytest.mark.parametrize("task", ["rte", "mrpc", "cola", "mnli"])
 def test_a_resample_scores_as_the_replay_of_its_examples(make_panel, task):
-    scores = panel_scores(make_panel(task), draws=3)
+    """At the paper's grid, whose settings are the same for any examples."""
+    scores = panel_scores(make_panel(task), "grid", draws=3)
     assert np.isfinite(scores.values[:, : len(AREAS)]).any(axis=0).all()
     (weights,) = resamples(60, 3, seed=zlib.crc32(f"{task}/validation".encode()), block=3)
+    given = np.isfinite(scores.values).all(axis=0)  # heights in a gap of the original curve are not given
     for at, weight in enumerate(weights):
         drawn = np.repeat(np.arange(60), weight.astype(int))
-        again = panel_scores(make_panel(task, drawn), draws=1)
+        again = panel_scores(make_panel(task, drawn), "grid", draws=1)
         for method in scores.methods:
             expected = again.values[list(again.rows(method).values())].mean(axis=0)
             assert scores.mean_draws(method).shape == (3, *expected.shape) == (3, len(QUANTITIES))
-            np.testing.assert_allclose(scores.mean_draws(method)[at], expected, atol=1e-9)
+            both = given & np.isfinite(expected)
+            np.testing.assert_allclose(scores.mean_draws(method)[at][both], expected[both], atol=1e-9)
 
 
 def test_budgets_are_heights_of_the_curve_of_points(make_panel):
     sweeps = make_panel(names=("deebert",))
-    scores = panel_scores(sweeps, draws=1)
+    scores = panel_scores(sweeps, "grid", draws=1)
     for values, one in zip(scores.values, sweeps, strict=True):
         rows = point_rows(one)
         expected = interpolate(BUDGETS, rows["layer_fraction"], rows["value"])
+        expected[gap_mask(BUDGETS, rows["layer_fraction"], WIDEST)] = np.nan
         np.testing.assert_allclose(values[len(AREAS) :], expected)
 
 
-def test_without_all_range_methods_there_is_no_common_area(make_panel):
+def test_nothing_is_said_of_a_height_between_points_that_are_far_apart(make_panel):
+    """Of a curve with a point at each end alone, a straight line between them is invented."""
+    one, *_ = make_panel(names=("deebert",))
+    ends = np.array([np.ones(60), np.full(60, 6)], dtype=np.int8)
+    only = Candidates(np.zeros(2), ends, one.predictions[:2])
+    scores = panel_scores([replace(one, candidates=dict.fromkeys(("all", "a", "b"), only))], draws=1)
+    assert np.isnan(scores.values[0, len(AREAS) : -1]).all() and np.isfinite(scores.values[0, -1])
+    assert np.isfinite(scores.values[0, 1:5]).all(), "steps and mixtures need no line"
+
+
+def test_the_common_range_is_that_of_the_curves_that_ran(make_panel):
     scores = panel_scores(make_panel(names=("static", "deebert")), draws=2)
-    assert (
-        np.isnan(scores.x_low)
-        and np.isnan(scores.values[:, 0]).all()
-        and all(np.isnan(drawn[:, 0]).all() for drawn in scores.draws.values())
-    )
-    assert np.isfinite(scores.values[:, 1]).all()
+    lines = [x for (method, _), (x, _) in zip(scores.runs, scores.curves, strict=True) if method == "deebert"]
+    assert scores.x_low == max(x.min() for x in lines) and scores.x_high == min(x.max() for x in lines)
+    alone = panel_scores(make_panel(names=("static",)), draws=2)
+    assert np.isnan(alone.x_low) and np.isnan(alone.values[:, 0]).all()
+    assert np.isfinite(alone.values[:, 1]).all()
+
+
+def test_an_outside_method_does_not_move_the_range_of_the_papers_three(make_panel):
+    three = panel_scores(make_panel(), draws=1)
+    four = panel_scores(make_panel(names=(*NAMES, "pabee-frozen")), draws=1)
+    assert (three.x_low, three.x_high) == (four.x_low, four.x_high)
+
+
+def test_the_constant_answer_bounds_every_area_from_below_on_the_half_that_chooses(make_panel):
+    """A budget is spent on the constant answer or a setting: never on worse than that where it is chosen."""
+    for one in make_panel(names=("dact", "deebert")):
+        settings = Settings([one], "exact", "all")
+        ones = np.ones((1, 60), dtype=np.float32)
+        weighted = settings.under(ones)
+        assert weighted.x[0, 0] == 0 and (np.diff(weighted.x[0, 1:]) <= 0).all()
+        value, cost, _ = spend(weighted.x, weighted.y, weighted.x, weighted.y, np.array([0.1, 1.0]))
+        assert value[0, 0] >= weighted.y[0, 0] and cost[0, 0] <= 0.1 + 1e-9
+
+
+def test_bought_says_value_cost_and_how_often_the_constant_was_chosen(make_panel):
+    scores = panel_scores(make_panel(names=("static",)), draws=1)
+    assert scores.bought.shape == (2, 3, len(BUDGETS))
+    # a static model fits no budget below all of the layers
+    assert (scores.bought[:, 2, :-1] == 1).all() and (scores.bought[:, 1, :-1] == 0).all()
+    assert scores.models_trained == {"static": 1}
 
 
 def test_resamples_are_the_same_for_all_and_draw_n_examples():

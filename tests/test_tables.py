@@ -18,6 +18,8 @@ from bench.tables.curves import curve_table
 from bench.tables.ranks import mean_rank_table
 from bench.tables.scores import AREAS, QUANTITIES, Scores, group_means, score_table
 from bench.tables.stability import stability_table
+from methods import discover
+from methods.base import RuleSpec
 from methods.dact import SLACK
 
 METHODS = ("one", "two", "three")
@@ -32,7 +34,9 @@ def make_scores(task, values, split="validation", spread=0.0, draws=400):
     table = np.repeat(flat[:, None], len(QUANTITIES), axis=1)
     noise = spread * np.random.default_rng(0).normal(size=(draws, len(runs), 1))
     keys = {"suite": "tiny", "task": task, "split": split, "backbone": "bert", "metric": "accuracy"}
-    return Scores(keys, runs, table, group_means(runs, table + noise), 0.2, 0.8, np.full(len(runs), 0.1))
+    means, gaps, bought = group_means(runs, table + noise), np.full(len(runs), 0.1), np.zeros((len(runs), 3, 4))
+    models = dict.fromkeys(values, 1)
+    return Scores({**keys, "resolution": "exact"}, runs, table, means, 0.2, 0.8, gaps, [], models, bought)
 
 
 def test_within_a_task_the_units_are_seeds():
@@ -136,35 +140,39 @@ def test_stability_counts_only_knobs_inside_the_range():
 # --- knob transfer
 
 
-def test_transfer_by_budget_takes_the_best_point_that_fits():
-    x, y = np.array([0.2, 0.5, 0.7]), np.array([0.6, 0.8, 0.9])
-    x_other, y_other = np.array([0.3, 0.45, 0.8]), np.array([0.5, 0.7, 0.95])
-    cost, value = transfer.budget_rows({}, x, y, x_other, y_other)
+def test_transfer_by_budget_takes_the_best_setting_that_fits():
+    x, y = np.array([0, 0.2, 0.5, 0.7]), np.array([0.5, 0.6, 0.8, 0.9])
+    x_other, y_other = np.array([0, 0.3, 0.45, 0.8]), np.array([0.4, 0.5, 0.7, 0.95])
+    cost, value = transfer.budget_rows({}, transfer.Side(x, y, x_other, y_other))
     assert cost["promised"].tolist() == [0.2, 0.5, 0.7] and cost["delivered"].tolist() == [0.3, 0.45, 0.8]
     assert value["promised"].tolist() == [0.6, 0.8, 0.9] and value["delivered"].tolist() == [0.5, 0.7, 0.95]
-    assert cost["kept"].tolist() == [0, 1, 0]
+    assert cost["kept"].tolist() == [0, 1, 0] and cost["constant"].tolist() == [0, 0, 0]
 
 
-def test_transfer_by_drop_takes_the_cheapest_point_that_fits():
-    x, drop = np.array([0.2, 0.4, 0.6, 0.4]), np.array([0.06, 0.02, 0.0, 0.015])
-    cost, dropped = transfer.drop_rows({}, x, drop, x + 0.1, drop + 0.01)
-    assert cost["promised"].tolist() == [0.6, 0.4, 0.4] and dropped["promised"].tolist() == [0.0, 0.015, 0.015]
+def test_transfer_by_drop_takes_the_cheapest_setting_that_fits():
+    x, drop = np.array([0, 0.2, 0.4, 0.6, 0.4]), np.array([0.3, 0.06, 0.02, 0.0, 0.015])
+    cost, dropped = transfer.drop_rows({}, transfer.Side(x, 0.9 - drop, x + 0.1, 0.9 - drop), 0.9, 0.91)
+    assert cost["promised"].tolist() == [0.6, 0.4, 0.4]
+    np.testing.assert_allclose(dropped["promised"], [0.0, 0.015, 0.015], atol=1e-12)
     assert cost["delivered"].tolist() == [0.7, 0.5, 0.5]
     np.testing.assert_allclose(dropped["delivered"], [0.01, 0.025, 0.025])
     assert dropped["kept"].tolist() == [1, 0, 1]
 
 
-def test_a_target_that_nothing_meets_is_not_promised():
-    (cost, value) = transfer.budget_rows({}, np.array([0.6]), np.array([0.9]), np.array([0.6]), np.array([0.9]))
-    np.testing.assert_array_equal(cost["promised"], [np.nan, np.nan, 0.6])
-    np.testing.assert_array_equal(value["kept"], [np.nan, np.nan, 1])
+def test_the_constant_answer_is_everybodys_choice():
+    side = transfer.Side(*(np.array(v) for v in ([0, 0.2, 0.6], [0.7, 0.6, 0.9], [0, 0.2, 0.6], [0.7, 0.6, 0.9])))
+    cost, value = transfer.budget_rows({}, side)
+    assert cost["promised"].tolist() == [0, 0, 0.6] and value["promised"].tolist() == [0.7, 0.7, 0.9]
+    assert cost["constant"].tolist() == [1, 1, 0]
 
 
 def test_transfer_table_averages_directions_then_seeds():
     keys = dict.fromkeys(["suite", "task", "split", "backbone", "method", "metric"], "m")
     keys |= {"target": "budget", "target_value": 0.5, "quantity": "value"}
     rows = [(0, 0.8, 0.7, 1), (0, 0.9, 0.9, 0), (1, 0.8, 0.8, 1), (1, np.nan, np.nan, np.nan)]
-    choices = pd.DataFrame([{**keys, "seed": s, "promised": p, "delivered": d, "kept": k} for s, p, d, k in rows])
+    choices = pd.DataFrame(
+        [{**keys, "seed": s, "promised": p, "delivered": d, "kept": k, "constant": k} for s, p, d, k in rows]
+    )
     (row,) = transfer.transfer_table(choices).to_dict("records")
     assert row["promised"] == pytest.approx((0.85 + 0.8) / 2) and row["delivered"] == pytest.approx(0.8)
     assert row["gap"] == pytest.approx(-0.025) and row["kept"] == pytest.approx(0.75)
@@ -185,9 +193,9 @@ def small_sweep():
     keys |= {"variant": "tau=0.5", "seed": 0, "knob": "eps"}
     layers = np.array([[1, 1, 3, 2], [2, 2, 2, 2]], dtype=np.int8)
     predictions = np.array([[0, 0, 1, 1], [0, 1, 1, 0]], dtype=np.int8)
-    return Sweep(
-        keys, TASKS["rte"], np.array([0.0, 1.0]), layers, predictions, trace, 3, 1, None, BY_LAYER, np.ones(2), 1, 4.0
-    )
+    counted, asked = (np.ones(2), 1, 4.0), (discover("equal")["dact"], RuleSpec(3, 2), {})
+    points = (np.array([0.0, 1.0]), layers, predictions)
+    return Sweep(keys, TASKS["rte"], *points, trace, 3, 1, None, BY_LAYER, *counted, *asked)
 
 
 def test_exits_by_layer(small_sweep):
@@ -196,6 +204,13 @@ def test_exits_by_layer(small_sweep):
         [0, 1, 2, 4], [0, 2, 1, 2], [0, 3, 1, 1],
         [1, 1, 0, 4], [1, 2, 4, 4], [1, 3, 0, 0],
     ]  # fmt: skip
+
+
+def test_agreement_with_full_depth_stands_beside_the_metrics(small_sweep):
+    # full depth answers 0, 1, 1, 1: both settings differ from it in one answer
+    assert point_rows(small_sweep)["agrees_with_full_depth"].tolist() == [0.75, 0.75]
+    regression = replace(small_sweep, task=TASKS["stsb"])
+    assert np.isnan(point_rows(regression)["agrees_with_full_depth"])
 
 
 def test_models_that_differ_in_tau_are_one_curve(small_sweep):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import UserError
+from bench.statistics.paths import threshold_path
 from bench.store.trace import Trace
 from methods.base import ExitOutputs, HaltingRule, Knob
 from methods.blocks import prediction
@@ -45,10 +46,29 @@ class Replay:
         layers = self.exit_layers(knob, values)
         predictions = self.predictions_at(layers)
         if self.ramp is not None:
-            answers, scores = self.ramp
-            reached = torch.stack([knob.reached(torch.from_numpy(scores), value) for value in values]).numpy()
-            predictions = np.where(reached & (layers == self.scores.shape[1]), answers, predictions)
+            predictions = np.where(self.leaves_by_ramp(knob, values, layers), self.ramp[0], predictions)
         return layers, predictions
+
+    def leaves_by_ramp(self, knob: Knob, values: tuple[float, ...], layers: np.ndarray) -> np.ndarray:
+        """Which examples the second exit of layer L answers, bool [K, n], where they halt at `layers` [K, n]."""
+        scores = torch.from_numpy(self.ramp[1])
+        reached = torch.stack([knob.reached(scores, value) for value in values]).numpy()
+        return reached & (layers == self.scores.shape[1])
+
+    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where an example can be answered, from the first exit to the head of layer L: E places.
+
+        A second exit on layer L is one more place, between the layers before and the head, that costs as much as L.
+
+        Returns:
+            scores [n, E], predictions [n, E], and the layers [E] that each place takes.
+        """
+        scores, predictions, depth = self.scores, self.predictions, np.arange(1, self.scores.shape[1] + 1)
+        if self.ramp is not None:
+            scores = np.insert(scores, len(depth) - 1, self.ramp[1], axis=1)
+            predictions = np.insert(predictions, len(depth) - 1, self.ramp[0], axis=1)
+            depth = np.append(depth, len(depth))
+        return scores, predictions, depth
 
     def exit_layers(self, knob: Knob, values: tuple[float, ...]) -> np.ndarray:
         """The layer (1..L) at which every example halts for each knob value, [K, n]."""
@@ -118,9 +138,8 @@ class ExactCurve:
 def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCurve:
     """The whole curve of a rule on a trace, at every threshold at which a decision changes, by one sort.
 
-    An example halts at the first layer whose score reaches the threshold, so it can exit only at layers whose score is
-    above all earlier ones, its peaks, and at L. Lowering the threshold past a peak moves the example there from its
-    next peak (or L); sums over the moves, sorted by threshold, give every point.
+    An example halts at the first layer whose score reaches the threshold. Lowering the threshold moves one example
+    after the other to an earlier exit (`threshold_path`); sums over the moves give every point.
 
     Args:
         result: the rule over the trace.
@@ -128,33 +147,16 @@ def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCur
         num_labels: C.
     """
     n, num_layers = result.scores.shape
-    scores, predictions, depth = result.scores, result.predictions, np.arange(1, num_layers + 1)
-    if result.ramp is not None:
-        # a second exit on layer L is one more exit between those before and the head of L, as deep as L
-        scores = np.insert(scores, num_layers - 1, result.ramp[1], axis=1)
-        predictions = np.insert(predictions, num_layers - 1, result.ramp[0], axis=1)
-        depth = np.append(depth, num_layers)
-    last = len(depth) - 1  # the exit, counted from 0, at which everybody halts who has not before
-    full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
-    np.add.at(full, (0, labels, predictions[:, -1]), 1)
-    if not last:  # of one exit, nobody can leave before it
-        return ExactCurve(np.ones(1), full)
-    highest = np.maximum.accumulate(scores[:, :last], axis=1)
-    is_peak = np.ones_like(highest, dtype=bool)
-    is_peak[:, 1:] = highest[:, 1:] > highest[:, :-1]
-
-    rows, target = np.nonzero(is_peak)  # row by row, each row's peaks from the first layer to the last
-    row_ends = np.append(rows[1:] != rows[:-1], True)
-    source = np.where(row_ends, last, np.append(target[1:], last))
-    thresholds = highest[rows, target]
-    order = np.argsort(-thresholds, kind="stable")
-    rows, source, target, thresholds = rows[order], source[order], target[order], thresholds[order]
-    last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)
+    scores, predictions, depth = result.places()
+    path = threshold_path(scores)
+    rows, source, target, last = path.rows, path.source, path.target, path.ends - 1
 
     change = np.zeros((len(rows), num_labels, num_labels), dtype=np.int64)
     moves = np.arange(len(rows))
     np.subtract.at(change, (moves, labels[rows], predictions[rows, source]), 1)
     np.add.at(change, (moves, labels[rows], predictions[rows, target]), 1)
-    confusion = np.concatenate([full, full + np.cumsum(change, axis=0)[last_of_tie]])
-    layers = n * num_layers + np.concatenate([[0], np.cumsum(depth[target] - depth[source])[last_of_tie]])
+    full = np.zeros((1, num_labels, num_labels), dtype=np.int64)
+    np.add.at(full, (0, labels, predictions[:, -1]), 1)
+    confusion = np.concatenate([full, full + np.cumsum(change, axis=0)[last]])
+    layers = n * num_layers + np.concatenate([[0], np.cumsum(depth[target] - depth[source])[last]])
     return ExactCurve(layers / (n * num_layers), confusion)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,18 +138,28 @@ class EarlyExitClassifier:
     def knob_for(self, budget: float) -> float:
         """The knob value with the best validation metric among those that use at most a share of the layers.
 
+        Every threshold at which a decision changes is on offer, not the grid of a paper alone. Warns where the constant
+        answer, which costs nothing, is at least as good.
+
         Args:
             budget: mean share of the layers that may be used, above 0 and at most 1.
 
         Raises:
-            UserError: no setting is that cheap; the line names the cheapest.
+            UserError: no such budget, or no setting is that cheap; the line names the cheapest.
         """
-        curve = self.about["curve"]
+        if not 0 < budget <= 1:
+            raise UserError(f"budget: expected a share of the layers, above 0 and at most 1, got {budget}")
+        curve, constant = self.about["exact"], self.about["constant"]
         fitting = [point for point in curve if point["layer_fraction"] <= budget]
         if not fitting:
             cheapest = min(point["layer_fraction"] for point in curve)
             raise UserError(f"budget {budget:g}: the cheapest setting of this model uses {cheapest:.3f} of the layers")
-        return max(fitting, key=lambda point: (point["value"], -point["layer_fraction"]))["knob_value"]
+        best = max(fitting, key=lambda point: (point["value"], -point["layer_fraction"]))
+        if best["value"] <= constant["value"]:
+            what = f"the best setting has {self.about['metric']} {best['value']:.4f}"
+            always = f"always answering '{constant['label']}' has {constant['value']:.4f}, for no layer at all"
+            warnings.warn(f"budget {budget:g}: {what}; {always}", stacklevel=2)
+        return best["knob_value"]
 
     def predict(
         self, texts: Sequence[str] | Sequence[tuple[str, str]], knob_value: float, batch_size: int = 32

@@ -5,25 +5,28 @@ Shape symbols: K knob values, n examples, L layers of the trace's model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bench.halting.candidates import Candidates, exact_candidates
 from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.costs import mac_fraction
 from bench.plan.methods import rule_spec
 from bench.sources.tasks import TASKS, Task
+from bench.statistics.areas import halves
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
-from methods.base import Method
+from methods.base import Method, RuleSpec
 
 #: Some rows of a table: column -> array, or a scalar that all rows share. Thousands of small frames would be slow.
 Rows = dict[str, object]
 
 METRICS = ["accuracy", "f1", "matthews", "pearson", "spearman"]
+AGREES = "agrees_with_full_depth"
 KEYS = ["cell", "suite", "task", "split", "backbone", "method", "variant", "seed", "knob", "knob_value"]
 
 
@@ -40,13 +43,18 @@ class Sweep:
         trace: the trace.
         panel_layers: layers of the panel's backbone, by which layer fractions divide.
         constant: the constant answer with the best main metric on the training labels.
-        exact: `layer_fraction` and `value` of the points of all distinct thresholds; None where the knob has one value
-            or the task is a regression.
+        curve: `layer_fraction` and `value` of the points of all distinct thresholds (of a regression, of some); None
+            where the knob has one value.
         by_layer: [n, L], what each example is answered if it halts at each layer, like `predictions`; on layer L by
             the head, also where a second exit stands beside it.
         mac_fraction: [K], multiply-adds over those of the panel's static model.
         accumulation: in how many parts a batch was trained.
         train_rows: rows of one epoch of its training.
+        candidates: the exact settings on offer, by the examples that may be looked at to choose them: "all", or "a" or
+            "b" for a half of the validation set (`bench.statistics.areas.halves`).
+        method: the method itself, for tables that ask its rule again.
+        spec: what its rule and its knob depend on.
+        macs: what the model's multiply-adds are made of (`bench.models.costs.model_macs`).
     """
 
     keys: dict[str, object]
@@ -57,11 +65,24 @@ class Sweep:
     trace: Trace
     panel_layers: int
     constant: float
-    exact: Rows | None
+    curve: Rows | None
     by_layer: np.ndarray
     mac_fraction: np.ndarray
     accumulation: int
     train_rows: float
+    method: Method
+    spec: RuleSpec
+    macs: dict
+    candidates: dict[str, Candidates] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Candidates:
+        """The settings that the method's paper swept."""
+        return Candidates(self.knob_values, self.layers, self.predictions)
+
+    def exact(self, looked_at: str = "all") -> Candidates:
+        """The exact settings that some examples offer to choose from; without a knob to sweep the one there is."""
+        return self.candidates.get(looked_at, self.grid)
 
     @property
     def layer_fraction(self) -> np.ndarray:
@@ -97,30 +118,42 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
     num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
     asked = rule_spec(method, num_layers, task.num_labels, spec["variant"])
     knob, result = method.knob(asked), replay(method.halting_rule(asked), trace)
+    if not task.regression:
+        result = replace(result, predictions=result.predictions.astype(np.int8))  # many settings of many runs are kept
     layers, predictions = result.decide(knob, knob.values)  # [K, n]
+    in_a = halves(trace.index)
+    looked_at = {"all": np.ones_like(in_a), "a": in_a, "b": ~in_a}
+    values = np.array(knob.values) if knob.name else np.full(1, np.nan)  # a rule without a knob: the column is empty
+    is_swept = len(knob.values) > 1
+    candidates = {half: exact_candidates(result, knob, rows) for half, rows in looked_at.items()} if is_swept else {}
     named = {"cell": record["key"], "suite": suite, "split": split, "method": method.name, "knob": knob.name}
     named |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
-    many = len(knob.values) > 1 and not task.regression
     return Sweep(
         keys={name: named[name] for name in KEYS[:-1]},
         task=task,
-        # a knob without a name (static models) has one value that means nothing: the column stays empty
-        knob_values=np.array(knob.values) if knob.name else np.full(1, np.nan),
+        knob_values=values,
         layers=layers.astype(np.int8),
-        predictions=predictions if task.regression else predictions.astype(np.int8),
+        predictions=predictions,
         trace=trace,
         panel_layers=panel_layers,
         constant=record["constant_label"],
-        exact=exact_points(task, trace, result, panel_layers) if many else None,
-        by_layer=result.predictions if task.regression else result.predictions.astype(np.int8),
+        curve=exact_points(task, trace, result, candidates["all"], panel_layers) if is_swept else None,
+        candidates=candidates,
+        by_layer=result.predictions,
         mac_fraction=mac_fraction(record["macs"], layers, trace.length),
         accumulation=record["accumulation"],
         train_rows=record["examples_seen"] / spec["recipe"]["epochs"],
+        method=method,
+        spec=asked,
+        macs=record["macs"],
     )
 
 
-def exact_points(task: Task, trace: Trace, result: Replay, panel_layers: int) -> Rows:
-    """The exact curve: layer fraction and main metric at every threshold at which a decision changes."""
+def exact_points(task: Task, trace: Trace, result: Replay, some: Candidates, panel_layers: int) -> Rows:
+    """The exact curve: cost and main metric wherever a decision changes; of a regression at `some` thresholds."""
+    if task.regression:
+        value = evaluate_predictions(task, trace.labels, some.predictions)[task.metric]
+        return {"layer_fraction": some.layers.mean(axis=1) / panel_layers, "value": value}
     curve = exact_curve(result, trace.labels, task.num_labels)
     x = curve.layer_fraction * trace.logits.shape[1] / panel_layers
     return {"layer_fraction": x, "value": values_from_confusion(curve.confusion)[task.metric]}
@@ -131,10 +164,33 @@ def point_rows(sweep: Sweep) -> Rows:
     task, trace = sweep.task, sweep.trace
     metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
     columns = {name: metrics.get(name, np.nan) for name in METRICS}
+    agrees = np.nan if task.regression else (sweep.predictions == sweep.by_layer[:, -1]).mean(axis=1)
     value = metrics[task.metric]
     costs = {"layer_fraction": sweep.layer_fraction, "mac_fraction": sweep.mac_fraction}
     size = {"n": sweep.layers.shape[1], "accumulation": sweep.accumulation}
-    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **size)
+    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **{AGREES: agrees}, **size)
+
+
+def settings_on_offer(sweep: Sweep) -> dict[str, object]:
+    """The exact settings that somebody may choose from for a saved model, and the constant answer beside them.
+
+    Returns:
+        "exact": knob_value, layer_fraction and value of each; "constant": label and value.
+    """
+    task, labels, found = sweep.task, sweep.trace.labels, sweep.exact()
+    value = evaluate_predictions(task, labels, found.predictions)[task.metric]
+    x = mean_layer_fraction(found.layers, sweep.panel_layers)
+    # a rule without a knob has one value that means nothing: any will do, and JSON has no NaN
+    knobs = np.nan_to_num(found.knob_values)
+    always = np.full((1, len(labels)), sweep.constant, dtype=found.predictions.dtype)
+    label = task.labels[int(sweep.constant)] if task.labels else sweep.constant
+    return {
+        "exact": [
+            {"knob_value": float(knob), "layer_fraction": float(cost), "value": float(y)}
+            for knob, cost, y in zip(knobs, x, value, strict=True)
+        ],
+        "constant": {"label": label, "value": float(evaluate_predictions(task, labels, always)[task.metric][0])},
+    }
 
 
 def exit_rows(sweep: Sweep) -> Rows:

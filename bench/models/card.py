@@ -11,15 +11,17 @@ ABOUT = "early_exit.json"
 #: What early_exit.json takes over from the spec of a cell, and all that it holds.
 SPEC_KEYS = ("method", "version", "variant", "compat", "task", "backbone", "seed", "max_length", "precision", "recipe")
 KEYS = ("cell", *SPEC_KEYS, "labels", "suite", "data", "base", "split", "knob", "metric", "n", "curve")
+KEYS += ("exact", "constant")
 
 
-def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) -> dict:
+def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Method, base: str) -> dict:
     """What early_exit.json says about the model of a cell.
 
     Args:
         record: the cell's record.
         shared: the content of run.json.
         rows: of `bench.halting.sweep.point_rows` on the first validation split.
+        on_offer: of `bench.halting.sweep.settings_on_offer` there.
         method: the cell's method.
         base: name of the pre-trained checkpoint.
     """
@@ -41,6 +43,7 @@ def describe(record: dict, shared: dict, rows: dict, method: Method, base: str) 
         "base": base,
         **{name: rows[name] for name in ("split", "knob", "metric", "n")},
         "curve": curve,
+        **on_offer,
     }
 
 

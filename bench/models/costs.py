@@ -112,10 +112,14 @@ def mac_fraction(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndar
         layers: [K, n], the layer at which each example leaves.
         lengths: [n] tokens.
     """
+    return example_macs(macs, layers, lengths).sum(axis=1) / static_macs(macs, lengths).sum()
+
+
+def static_macs(macs: dict, lengths: np.ndarray) -> np.ndarray:
+    """Multiply-adds of examples of `lengths` [n] by the panel's static model at full depth: [n]."""
     panel = macs["panel"]
     static = {**panel, "exits": [[0, 0, 0]] * (panel["layers"] - 1) + [panel["head"]]}
-    full = example_macs(static, np.full(len(lengths), panel["layers"]), lengths)
-    return example_macs(macs, layers, lengths).sum(axis=1) / full.sum()
+    return example_macs(static, np.full(len(lengths), panel["layers"]), lengths)
 
 
 def training_bytes(backbone: Layerwise, is_trained: bool, rows: int, length: int, precision: str) -> int:

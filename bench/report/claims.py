@@ -36,7 +36,9 @@ def cell(row: tuple) -> str:
         return f"{NOT_RUN}: `{row.select}`"
     if math.isnan(row.value):
         return f"**{row.verdict}**: no value"
-    return f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
+    said = f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
+    more = [f"the same number as {row.same_number_as}" if row.same_number_as else "", row.why or ""]
+    return "; ".join([said, *filter(None, more)])
 
 
 def counted_units(row: tuple) -> str:

@@ -17,10 +17,12 @@ from markupsafe import Markup
 
 from bench.report.figures import PLOTS
 from bench.report.figures.looks import family
+from bench.report.latex import CHOICE_TITLES
 from bench.sources.tasks import TASKS
 from bench.store.csv_files import read_fields
 from bench.store.files import write_text
 from bench.store.folder import RunFolder
+from bench.tables.columns import ENDS
 from bench.tables.failures import LEFT_OUT
 from bench.tables.registry import TABLES
 from methods.base import Method
@@ -81,6 +83,7 @@ def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Pa
         drawings=[drawing(path, folder.path) for path in figures if path.suffix == ".svg"],
         tables=[grid(folder.path, name) for name, table in TABLES.items() if table.shown],
         failures=grid(folder.path, "failures"),
+        headline=headline_of(folder.path),
         claims=claims_of(folder.path),
         citations={name: paragraphs(methods[name]) for name in methods if name in run["methods"]},
         environments=folder.environments(),
@@ -146,6 +149,32 @@ def inline(svg: str, prefix: str) -> Markup:
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
     return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))
+
+
+def headline_of(folder: Path) -> Grid | None:
+    """headline.csv for a reader in a hurry: a row per method, means over the tasks, numbers in per cent and points."""
+    rows = [row for row in read_fields(folder / "headline.csv")[1] if row["task"] == "mean"]
+    found: dict[tuple[str, str], list[str]] = {}
+    header = ["backbone", "method"]
+    for choice, name in CHOICE_TITLES.items():
+        header += [f"{name}: {what}" for what in ("layers saved %", "loss", "tasks")]
+        for row in rows:
+            cells = found.setdefault((row["backbone"], row["method"]), [row["backbone"], row["method"]])
+            if row["quantity"] in ("layers_saved", "loss"):
+                cells.append(in_points(row, choice))
+            if row["quantity"] == "loss":
+                cells.append(f"{row[f'{choice}_tasks']} of {row['tasks']}")
+    caption = TABLES["headline"].says + " In [ ] the interval over seeds, in ( ) that over examples."
+    return Grid("headline-means", caption, header, list(found.values())) if found else None
+
+
+def in_points(row: dict[str, str], name: str) -> str:
+    """A number with its intervals over seeds and over examples, where it has them, times 100."""
+    ends = [row.get(f"{name}{end}", "") for end in ENDS]
+    mean, low, high, boot_low, boot_high = (f"{100 * float(end):.1f}" if end else "" for end in ends)
+    return " ".join(
+        [mean, *([f"[{low}, {high}]"] if low else []), *([f"({boot_low}, {boot_high})"] if boot_low else [])]
+    )
 
 
 def claims_of(folder: Path) -> Grid | None:

@@ -1,4 +1,4 @@
-"""latex/*.tex: areas, budgets, who beats whom and the paper's claims as tables for a paper, with booktabs rules."""
+"""latex/*.tex: headline, areas, budgets, who beats whom and the paper's claims, as booktabs tables for a paper."""
 
 from __future__ import annotations
 
@@ -12,9 +12,22 @@ from bench.report.figures.page import data_note, spread
 from bench.report.numbers import EMPTY, decimals, interval, number, p_value, plain, supported
 from bench.store.files import write_text
 from bench.tables.claims import number_and_letter
-from bench.tables.columns import T_ENDS
+from bench.tables.columns import T_ENDS, at_exact
 
 AREA_TITLES = {"auc_common": "common range", "auc_budget": "all budgets", "auc_budget_half": "budgets to .5"}
+HEADLINE_TITLES = {
+    "layers_saved": "layers saved",
+    "macs_saved": "multiply-adds saved",
+    "time_saved": "time saved",
+    "loss": "loss delivered",
+}
+CHOICE_TITLES = {
+    "promised_0": "promised: no loss",
+    "promised_1": "promised: 1 point",
+    "promised_2": "promised: 2 points",
+    "certified_1": "certified: 1 point",
+    "certified_2": "certified: 2 points",
+}
 HEAD = "% needs \\usepackage{booktabs}\n"
 #: Characters that mean something to LaTeX, and how it is told that they are text.
 SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"}
@@ -23,11 +36,11 @@ SMALL = "\\scriptsize\\setlength{\\tabcolsep}{2pt}%\n"
 
 
 def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Write auc-BACKBONE.tex, budgets-BACKBONE.tex, paired-BACKBONE.tex and reproduction-BACKBONE.tex.
+    """Write headline-, auc-, budgets-, paired- and reproduction-BACKBONE.tex.
 
     Args:
         folder: where; made if absent.
-        tables: auc, budgets, paired and reproduction, as `bench.tables.collect.collect` returns them.
+        tables: headline, auc, budgets, paired and reproduction, as `bench.tables.collect.collect` returns them.
 
     Returns:
         The files.
@@ -37,14 +50,44 @@ def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
     for backbone in tables["auc"]["backbone"].drop_duplicates():
         names = ("auc", "budgets", "paired", "reproduction")
         auc, budgets, paired, found = (t[t["backbone"] == backbone] for t in (tables[name] for name in names))
+        auc = at_exact(auc)
         won = paired[paired["winner"] != ""]
         winners = {*zip(won["quantity"], won["task"], won["split"].fillna(""), won["winner"], strict=True)}
         texts = {"auc": auc_tex(auc, winners), "budgets": budget_tex(budgets, winners), "paired": paired_tex(paired)}
         texts["reproduction"] = reproduction_tex(found)
+        headline = tables["headline"]
+        texts["headline"] = headline_tex(headline[(headline["backbone"] == backbone) & (headline["task"] == "mean")])
         for name, text in texts.items():
             paths.append(folder / f"{name}-{backbone}.tex")
             write_text(paths[-1], HEAD + text)
     return paths
+
+
+def headline_tex(headline: pd.DataFrame) -> str:
+    """What is saved at a promised loss: a block of rows per promise, a column per method.
+
+    Args:
+        headline: the rows of headline.csv that are means over the tasks of one backbone.
+    """
+    if not len(headline):
+        return "% no static model to compare with\n"
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for choice, block in CHOICE_TITLES.items():
+        for row in headline.to_dict("records"):
+            ends = [row.get(f"{choice}{end}", float("nan")) for end in T_ENDS]
+            cells.setdefault((block, HEADLINE_TITLES[row["quantity"]]), {})[row["method"]] = supported(*ends)
+        for row in headline[headline["quantity"] == "loss"].to_dict("records"):
+            tasks = f"{row[f'{choice}_tasks']:.0f} of {row['tasks']:.0f}"
+            cells.setdefault((block, "tasks"), {})[row["method"]] = tasks
+    caption = (
+        "What is saved, in per cent of the static model at full depth, and the loss in points of the drawn metric: "
+        f"mean over tasks, half-width of the 95 \\% Student-t interval over {spread(headline['seeds'])}. Promised: the "
+        "cheapest setting that keeps to the loss on one half of the validation set, read off the other half. "
+        "Certified: Learn then Test at $\\delta = .05$, accuracy, mean over 100 splits. Tasks: where a setting "
+        f"qualified; elsewhere the static model is used, and counts as nothing saved. {data_note(headline)}"
+    )
+    frame = pd.DataFrame.from_dict(cells, orient="index")
+    return typeset(frame, caption, f"tab:headline-{headline['backbone'].iloc[0]}")
 
 
 def auc_tex(auc: pd.DataFrame, winners: set[tuple]) -> str:

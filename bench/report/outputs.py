@@ -14,7 +14,7 @@ from bench.store.locks import exclusive
 from bench.tables.collect import methods_of
 
 
-def collect_and_draw(folder: RunFolder, figures: Path) -> int:
+def collect_and_draw(folder: RunFolder, figures: Path, focus: str | None = None) -> int:
     """Write tables, LaTeX, figures and report of a run folder; the exit status is that of `status_of`."""
     from bench.report.figures import draw_all
     from bench.report.html import write_report
@@ -26,12 +26,12 @@ def collect_and_draw(folder: RunFolder, figures: Path) -> int:
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
     known = methods_of(folder)
     with exclusive(folder, "tables"):  # of two runs that end together, the second sees everything
-        tables = collect(folder, known)
+        tables = collect(folder, known, focus)
         write_latex(folder.path / "latex", tables)
         make_writable(figures, "figures")
         pictures = draw_all(folder.path, figures) if len(tables["points"]) else []
         report = write_report(folder, known, pictures)
-        stamp(folder, figures, [*(folder.path / f"{name}.csv" for name in tables), *pictures, report])
+        stamp(folder, figures, focus, [*(folder.path / f"{name}.csv" for name in tables), *pictures, report])
     print(f"{len(tables['points'])} points in {folder.path}, {len(pictures)} figure files in {figures}; read {report}")
     left_out = (tables["failures"]["status"] == LEFT_OUT).sum()
     if left_out:

@@ -17,17 +17,17 @@ def inputs_of(folder: RunFolder) -> str:
     return hash_of([folder.path / "run.json", *sorted(records), *code(), *sorted(outside)])
 
 
-def stamp(folder: RunFolder, figures: Path, made: Iterable[Path]) -> None:
+def stamp(folder: RunFolder, figures: Path, focus: str | None, made: Iterable[Path]) -> None:
     """Note in collected.json which files were made, and a hash of what they were made from."""
     files = sorted(str(path.resolve()) for path in made)
-    entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "files": files}
+    entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "focus": focus, "files": files}
     write_json(folder.path / "collected.json", entry)
 
 
-def is_collected(folder: RunFolder, figures: Path) -> bool:
+def is_collected(folder: RunFolder, figures: Path, focus: str | None) -> bool:
     """Whether every file that `stamp` noted is there and what it was made from is unchanged."""
     entry = read_json(folder.path / "collected.json")
     if entry is None:
         return False
-    same = entry["inputs"] == inputs_of(folder) and entry["figures"] == str(figures.resolve())
-    return same and all(Path(file).is_file() for file in entry["files"])
+    asked = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "focus": focus}
+    return asked.items() <= entry.items() and all(Path(file).is_file() for file in entry["files"])

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from bench.errors import FolderError, UserError, named, one_line
 from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
-from bench.halting.sweep import point_rows, sweep
+from bench.halting.sweep import point_rows, settings_on_offer, sweep
 from bench.models.card import describe
 from bench.models.costs import model_macs, training_bytes
 from bench.models.loading import (
@@ -174,9 +174,9 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
 def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, found: dict) -> None:
     """Keep a trained model for others to use, with the curve of its first validation split."""
     split, shared, record = next(iter(found["traces"])), work.folder.shared(), record_of(cell, "ok") | found
-    rows = point_rows(sweep(method, record, split, shared["suite"], work.folder.trace_path(cell.key, split)))
+    points = sweep(method, record, split, shared["suite"], work.folder.trace_path(cell.key, split))
     base = "@".join(filter(None, (Path(cell.checkpoint.path).name, cell.checkpoint.revision)))
-    about = describe(record, shared, rows, method, base)
+    about = describe(record, shared, point_rows(points), settings_on_offer(points), method, base)
     saved = EarlyExitClassifier(model.cpu(), method, tokenizer(cell.checkpoint), about)
     saved.save_pretrained(work.folder.model_path(cell.spec))
 

@@ -45,43 +45,30 @@ def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarr
     return np.divide(area, high - low, out=np.full(area.shape, np.nan), where=covered)[..., 0]
 
 
-def budget_values(
-    x_a: np.ndarray,
-    y_a: np.ndarray,
-    x_b: np.ndarray,
-    y_b: np.ndarray,
-    fallback_a: np.ndarray,
-    fallback_b: np.ndarray,
-    num_layers: int,
-) -> np.ndarray:
-    """The metric that each budget of layers b = 1/L, 2/L, .. 1 reaches, chosen on one half and measured on the other.
+def spend(
+    x: np.ndarray, y: np.ndarray, x_other: np.ndarray, y_other: np.ndarray, budgets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each budget buys: the best setting within it on one half of the examples, read on the other.
 
-    On half A of the validation set the point with the best value among those that cost at most b (ties: the cheaper
-    one), its value on half B; then the halves swapped; the average of both.
+    Read where it was not chosen, since the best of many settings is too good on the half that it is the best of.
 
     Args:
-        x_a: [..., K] cost of each point on half A.
-        y_a: [..., K] value of each point on half A.
-        x_b: [..., K] cost of the same points on half B.
-        y_b: [..., K] value of the same points on half B.
-        fallback_a: [...] value of the constant label on half A, where it stands in for a budget that no point fits.
-        fallback_b: [...] the same on half B.
-        num_layers: L.
+        x: [..., K] costs on the half that chooses; the constant answer, at no cost, first.
+        y: [..., K] values there.
+        x_other: [..., K] costs on the other half.
+        y_other: [..., K] values there.
+        budgets: [B].
 
     Returns:
-        [..., L].
+        Three of [..., B]: the value on the other half, the cost there, and the setting's position among the K.
     """
-    total = 0.0
-    # measured where it was not chosen: the best of many points is too good on the half that it is the best of
-    for x, y, other, fallback in ((x_a, y_a, y_b, fallback_b), (x_b, y_b, y_a, fallback_a)):
-        chosen, fits = best_within(x, y, every_budget(num_layers))
-        value = np.take_along_axis(np.asarray(other, dtype=np.float64), chosen, axis=-1)
-        total = total + np.where(fits, value, np.asarray(fallback, dtype=np.float64)[..., None])
-    return total / 2
+    chosen, _ = best_within(x, y, budgets)  # the constant answer fits every budget
+    value, cost = (np.take_along_axis(np.asarray(v, dtype=np.float64), chosen, axis=-1) for v in (y_other, x_other))
+    return value, cost, chosen
 
 
 def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
-    """Mean [...] of the values [..., L] (`budget_values`) of budgets up to a limit; .5 is "limited computation"."""
+    """The mean [...] of what budgets up to a limit buy, [..., L]; .5 is the paper's "limited computation"."""
     within = (every_budget(np.shape(values)[-1]) <= limit + TOLERANCE).sum()
     if not within:  # no budget is that small: one layer, up to half of it
         return np.full(np.shape(values)[:-1], np.nan)

@@ -51,7 +51,7 @@ def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Piecewise-linear value of runs at the x of `grid`; never extrapolates.
 
     Args:
-        grid: [G], the same for all runs.
+        grid: [G], the same for all runs, or [..., G].
         x: [..., K].
         y: [..., K].
 
@@ -60,7 +60,7 @@ def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     grid = np.asarray(grid, dtype=np.float64)
     x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
-    left = (x[..., None, :] <= grid[:, None] + TOLERANCE).sum(axis=-1) - 1  # [..., G], last point at or before
+    left = (x[..., None, :] <= grid[..., None] + TOLERANCE).sum(axis=-1) - 1  # [..., G], last point at or before
     inside = (left >= 0) & (grid <= x[..., -1:] + TOLERANCE)
     left = np.maximum(left, 0)
     right = np.minimum(left + 1, x.shape[-1] - 1)  # at the last point both ends are that point: share 0

@@ -116,54 +116,74 @@ def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, wei
     Returns:
         [D, K] float64; NaN where no example has weight.
     """
-    if not len(labels):  # a half of very few examples may be empty
-        return np.full((len(weights), len(predictions)), np.nan)
-    if task.regression:
-        return weighted_pearson(labels, predictions, weights.astype(np.float64))
-    if task.metric == "accuracy":
-        return _ratio_or_nan(weights @ (predictions == labels).T.astype(np.float32), weights.sum(axis=1)[:, None])
-    counts = weighted_confusion(labels, predictions, weights, task.num_labels)
-    with np.errstate(invalid="ignore"):  # no example has weight: 0 / 0
-        values = values_from_confusion(counts)[task.metric]
-    return np.where(weights.any(axis=1)[:, None], values, np.nan)
+    return metric_of_counts(task, weighted_counts(task, labels, predictions, weights))
 
 
-def weighted_confusion(
-    labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray, num_classes: int
-) -> np.ndarray:
-    """Confusion matrices under weights, [D, K, C, C], rows true.
+def weighted_counts(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What the main metric is computed from: sums over examples, which mix when examples are dealt to two settings.
 
-    Sums of whole numbers below 2^24: exact in float32, whatever the order of summation.
-    """
-    codes = labels * num_classes + predictions  # [K, n]
-    pairs = np.arange(num_classes**2)[:, None]
-    indicators = (codes[:, None] == pairs).astype(np.float32)  # [K, C * C, n]
-    counts = weights @ indicators.reshape(-1, len(labels)).T
-    return counts.reshape(len(weights), len(predictions), num_classes, num_classes)
-
-
-def weighted_pearson(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson's correlation under weights; 0 where labels or predictions are constant, as in `pearson`.
+    Accuracy: right answers and examples. F1, Matthews: the pairs (true class, predicted class). Pearson: examples and
+    moments.
 
     Args:
-        labels: [n].
-        predictions: [K, n].
+        task: names the metric.
+        labels: [n] class ids or scores.
+        predictions: [K, n] class ids or scores.
+        weights: [D, n] whole numbers.
+
+    Returns:
+        [D, K, F]; whole numbers are exact in float32, whatever the order of summation (below 2^24).
+    """
+    if task.regression:
+        return weighted_moments(labels, predictions, weights.astype(np.float64))
+    weights = weights.astype(np.float32, copy=False)
+    if task.metric == "accuracy":
+        right = weights @ (predictions == labels).T.astype(np.float32)  # [D, K]
+        return np.stack([right, np.broadcast_to(weights.sum(axis=1)[:, None], right.shape)], axis=-1)
+    codes = labels * task.num_labels + predictions  # [K, n]
+    cells = np.arange(task.num_labels**2)[:, None]
+    indicators = (codes[:, None] == cells).astype(np.float32)  # [K, C * C, n]
+    return (weights @ indicators.reshape(-1, len(labels)).T).reshape(len(weights), len(predictions), -1)
+
+
+def weighted_moments(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted sums of 1, x, y, xy, xx and yy, about the labels' mean: a large common offset would cost digits.
+
+    Args:
+        labels: [n], y.
+        predictions: [K, n], x.
         weights: float64 [D, n].
 
     Returns:
-        [D, K].
+        [D, K, 6].
     """
-    total = weights.sum(axis=1)[:, None]
-    # moments about the unweighted means, or a large common offset would cost digits
-    x = predictions - predictions.mean(axis=1, keepdims=True, dtype=np.float64)
-    y = labels - labels.mean(dtype=np.float64)
-    mean_x, mean_y = _ratio_or_nan(weights @ x.T, total), _ratio_or_nan(weights @ y[:, None], total)  # [D, K], [D, 1]
-    covariance = _ratio_or_nan(weights @ (x * y).T, total) - mean_x * mean_y
-    variance_x = _ratio_or_nan(weights @ (x * x).T, total) - mean_x**2
-    variance_y = _ratio_or_nan(weights @ (y * y)[:, None], total) - mean_y**2
-    scale = np.sqrt(np.maximum(variance_x, 0) * np.maximum(variance_y, 0))
-    constant = scale < 1e-12
-    return np.where(constant, 0.0, np.clip(covariance / np.where(constant, 1, scale), -1, 1))
+    offset = labels.mean(dtype=np.float64) if len(labels) else 0.0  # a half of very few examples may be empty
+    x, y = predictions - offset, np.broadcast_to(labels - offset, predictions.shape)
+    return np.stack([weights @ part.T for part in (np.ones(x.shape), x, y, x * y, x * x, y * y)], axis=-1)
+
+
+def metric_of_counts(task: Task, counts: np.ndarray) -> np.ndarray:
+    """The drawn metric [...] of `weighted_counts` [..., F]; NaN where no example has weight."""
+    counts = np.asarray(counts, dtype=np.float64)
+    if task.regression:
+        return pearson_of_moments(counts)
+    if task.metric == "accuracy":
+        return _ratio_or_nan(counts[..., 0], counts[..., 1])
+    pairs = counts.reshape(*counts.shape[:-1], task.num_labels, task.num_labels)
+    with np.errstate(invalid="ignore"):  # no example has weight: 0 / 0
+        values = values_from_confusion(pairs)[task.metric]
+    return np.where(counts.any(axis=-1), values, np.nan)
+
+
+def pearson_of_moments(moments: np.ndarray) -> np.ndarray:
+    """Pearson's correlation [...] from `weighted_moments` [..., 6]; 0 where labels or predictions are constant."""
+    x, y, xy, xx, yy = np.moveaxis(_ratio_or_nan(moments[..., 1:], moments[..., :1]), -1, 0)
+    variance_x, variance_y = xx - x**2, yy - y**2
+    # of a constant rounding leaves a little of its square
+    constant = (variance_x <= 1e-12 * xx) | (variance_y <= 1e-12 * yy)
+    scale = np.sqrt(np.where(constant, 1.0, variance_x * variance_y))
+    correlation = np.where(constant, 0.0, np.clip((xy - x * y) / scale, -1, 1))
+    return np.where(np.isnan(xx), np.nan, correlation)
 
 
 def _ratio_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

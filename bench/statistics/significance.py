@@ -5,13 +5,18 @@ Shapes: U units (seeds within a task, task means across tasks), D bootstrap draw
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
-from scipy.special import nctdtrinc, stdtr, stdtrit
+from scipy.special import chdtri, nctdtrinc, stdtr, stdtrit
 
 from bench.statistics.intervals import COVERAGE
 
 #: Differences are rounded to so many decimals first: what is smaller is rounding, not data.
 DECIMALS = 12
+#: More seeds than anybody trains.
+MOST_UNITS = 1000
+_UNITS = np.arange(2, MOST_UNITS + 1)
 #: Probability of finding the minimal detectable difference (Cohen's convention).
 POWER = 0.8
 
@@ -55,6 +60,33 @@ def detectable(differences: np.ndarray) -> np.ndarray:
     # the mean in standard errors at which T exceeds the critical value; the other tail adds less than 1e-5
     shift = nctdtrinc(units - 1, 1 - POWER, stdtrit(units - 1, (1 + COVERAGE) / 2))
     return shift * differences.std(axis=0, ddof=1) / np.sqrt(units)
+
+
+def seeds_needed(differences: np.ndarray, relevant: float) -> float:
+    """How many paired seeds a t-test takes to find a difference that matters, for planning the next run.
+
+    For the smallest relevant difference, never for the observed one (power after the fact says nothing new), and for
+    the upper 80 % limit of the standard deviation: three seeds often look steadier than they are.
+
+    Args:
+        differences: [U] of the seeds at hand.
+        relevant: the difference to be found, at level .05 with power .8.
+
+    Returns:
+        At least 2; infinity above `MOST_UNITS`; NaN for one unit.
+    """
+    units = len(differences)
+    if units < 2:
+        return float("nan")
+    deviation = np.std(differences, ddof=1) * np.sqrt((units - 1) / chdtri(units - 1, 1 - 0.2))
+    enough = _shifts() * deviation / np.sqrt(_UNITS) <= relevant
+    return float(_UNITS[enough.argmax()]) if enough.any() else float("inf")
+
+
+@cache
+def _shifts() -> np.ndarray:
+    """The mean in standard errors that tests of 2 .. MOST_UNITS units find with the wanted power."""
+    return nctdtrinc(_UNITS - 1, 1 - POWER, stdtrit(_UNITS - 1, (1 + COVERAGE) / 2))
 
 
 def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,8 @@ class Trace:
         halting: float32 [n, L] of methods that have halting values, else None.
         difficulty: int64 [n] of generated data, else None.
         ramp: float32 [n, C] of methods with a second exit on layer L, else None.
+        probe: int8 [n, L], what a closed-form probe on the states that exits read answers (`bench.statistics.probe`).
+        probe_of_mean: int8 [n, L], the same on the mean over tokens; both None where nobody probed.
     """
 
     logits: np.ndarray
@@ -35,6 +37,8 @@ class Trace:
     halting: np.ndarray | None = None
     difficulty: np.ndarray | None = None
     ramp: np.ndarray | None = None
+    probe: np.ndarray | None = None
+    probe_of_mean: np.ndarray | None = None
 
     def save(self, path: Path) -> str:
         """Write the trace, whole or not at all, and give the sha256 of the file."""

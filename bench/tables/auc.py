@@ -10,13 +10,14 @@ from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns
 from bench.tables.scores import AREAS, QUANTITIES, Scores
 from bench.tables.summaries import summaries
 
-AUC = [*METHOD, "seeds", "x_low", "x_high", "widest_gap", *(f"{area}{end}" for area in AREAS for end in ENDS)]
+AUC = [*METHOD, "resolution", "models_trained", "seeds", "x_low", "x_high", "widest_gap"]
+AUC += [f"{area}{end}" for area in AREAS for end in ENDS]
 
 
 def auc_table(scores: Sequence[Scores]) -> pd.DataFrame:
     """auc.csv: every area with both intervals, the common range and its widest gap; means over tasks end a backbone."""
     rows = []
-    for keys, values, draws in summaries(scores):
+    for keys, values, draws, _ in summaries(scores):
         row = {**keys, "seeds": len(values)}
         for area in AREAS:
             at = QUANTITIES.index(area)

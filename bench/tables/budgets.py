@@ -10,14 +10,21 @@ from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns
 from bench.tables.scores import AREAS, BUDGETS, Scores
 from bench.tables.summaries import summaries
 
-BUDGET = [*METHOD, "budget", "seeds", *(f"value{end}" for end in ENDS)]
+BOUGHT = ("bought", "delivered_x", "constant_share")
+BUDGET = [*METHOD, "budget", "seeds", *(f"value{end}" for end in ENDS), *BOUGHT]
 
 
 def budget_table(scores: Sequence[Scores]) -> pd.DataFrame:
-    """budgets.csv: the height of the curve at each budget with both intervals; means over tasks end each backbone."""
+    """budgets.csv: what each budget gives, two ways; means over tasks end each backbone.
+
+    `value` is the height of the curve, with both intervals; `bought` what a buyer gets who chooses on one half of the
+    validation set, `delivered_x` what it costs on the other, `constant_share` how often the constant answer was chosen.
+    """
     rows = []
-    for keys, values, draws in summaries(scores):
-        for at, budget in enumerate(BUDGETS, start=len(AREAS)):
+    for keys, values, draws, bought in summaries(scores):
+        for number, budget in enumerate(BUDGETS):
+            at, means = len(AREAS) + number, bought[:, :, number].mean(axis=0)
             interval = interval_columns("value", values[:, at]) | boot_columns("value", draws[:, at])
-            rows.append({**keys, "budget": budget, "seeds": len(values), **interval})
+            spent = dict(zip(BOUGHT, means, strict=True))
+            rows.append({**keys, "budget": budget, "seeds": len(values), **interval, **spent})
     return pd.DataFrame(rows, columns=BUDGET)

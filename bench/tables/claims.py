@@ -1,18 +1,24 @@
-"""The claims of the DACT-BERT paper, each as a number that decides it (docs/statistics.md, "Does it reproduce?")."""
+"""effects.csv: the claims of the DACT-BERT paper, each as a number that decides it.
+
+The rules are in docs/statistics.md, "Does it reproduce?".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from string import ascii_lowercase
 
-import pandas as pd
+import numpy as np
 
+from bench.halting.sweep import Rows
 from bench.tables import effects
-from bench.tables.columns import PAPER_METHODS
-from bench.tables.effects import Tables
+from bench.tables.effects import Compared, Effects
+from bench.tables.scores import BUDGETS
 
+EFFECTS = ["suite", "task", "split", "backbone", "claim", "seed"]
+EFFECTS += ["effect", "effect_mixed", "train_rows", "both_constant"]
 # the smallest effects that matter: in the metric, as a rank correlation, in x, in layers, as a share, in nats
 METRIC, RANK, COST, LAYER, SHARE, NATS = 0.02, 0.5, 0.02, 1.0, 0.1, 0.05
 
@@ -25,32 +31,43 @@ class Claim:
         id: number of the claim, and a letter where it takes several numbers.
         text: what it says.
         quantity: what is measured; the claim says that it is above 0, or, of equality, that it is 0.
-        effects: the number per task and seed, from the tables.
+        effects: the number per seed, from the runs of one panel.
         relevant: the smallest effect that matters; the margin of a claim of equality.
-        methods: without these it has not been run.
+        methods: without these it has not been run; the first is the claim's own, the second, if any, its rival.
         equal: whether it is a claim of equality.
         by_size: whether it is about the rank correlation of the effect with the rows of training, over tasks.
+        mixed: the same number by the area that does not reward having many points, which a verdict needs, too.
+        layers_read: whether a blind exit of either method would explain the effect: the verdict looks at exit health.
     """
 
     id: str
     text: str
     quantity: str
-    effects: Callable[[Tables], pd.DataFrame]
+    effects: Callable[[Compared], Effects]
     relevant: float
-    methods: tuple[str, ...] = PAPER_METHODS
+    methods: tuple[str, ...]
     equal: bool = False
     by_size: bool = False
+    mixed: Callable[[Compared], Effects] | None = None
+    layers_read: bool = False
 
 
 def claims_against(rival: str, name: str, letters: str) -> list[Claim]:
     """The claims about performance against one of the other methods; `letters` are for claim 1, then for 2 and 3."""
-    cheap = partial(effects.in_score, quantity="auc_budget_half", method="dact", rival=rival)
-    dear = partial(effects.at_high_x, method="dact", rival=rival)
-    area = partial(effects.in_score, quantity="auc_common", method="dact", rival=rival)
     pair, minus = ("dact", rival), f"dact - {rival}"
+    cheap, mixed = in_half(*pair)
     better = f"better than {name} with at most half of the layers"
     return [
-        Claim(f"1{letters[0]}", better, f"auc_budget_half, {minus}", cheap, METRIC, pair),
+        Claim(
+            id=f"1{letters[0]}",
+            text=better,
+            quantity=f"auc_budget_half, {minus}",
+            effects=cheap,
+            relevant=METRIC,
+            methods=pair,
+            mixed=mixed,
+            layers_read=True,
+        ),
         Claim(
             id=f"1{letters[1]}",
             text=f"and more so than {name} with more training data",
@@ -59,29 +76,51 @@ def claims_against(rival: str, name: str, letters: str) -> list[Claim]:
             relevant=RANK,
             methods=pair,
             by_size=True,
+            layers_read=True,
         ),
         Claim(
             id=f"2{letters[0]}",
             text=f"equal to {name} where little is saved",
-            quantity=f"value at x_high (at least .75), {minus}",
-            effects=dear,
+            quantity=f"value at the highest x of both (at least .75), {minus}",
+            effects=partial(effects.at_high_x, method="dact", rival=rival),
             relevant=METRIC,
+            methods=pair,
             equal=True,
         ),
-        Claim(f"3{letters[0]}", f"larger area than {name}", f"auc_common, {minus}", area, METRIC),
+        Claim(
+            id=f"3{letters[0]}",
+            text=f"larger area than {name}",
+            quantity=f"mean height over the range of both, {minus}",
+            effects=partial(effects.in_area, method="dact", rival=rival),
+            relevant=METRIC,
+            methods=pair,
+            layers_read=True,
+        ),
     ]
+
+
+def in_half(method: str, rival: str) -> tuple[Callable[[Compared], Effects], Callable[[Compared], Effects]]:
+    """Method minus rival in what budgets up to half of the layers buy: by steps, and by mixtures."""
+    step, mixed = (
+        partial(effects.in_quantity, quantity=name, method=method, rival=rival)
+        for name in ("auc_budget_half", "auc_mixed_half")
+    )
+    return step, mixed
 
 
 def claims() -> list[Claim]:
     """All claims, in the order of the table."""
+    pair = ("dact", "deebert")
+    step, mixed = in_half("dact", "dact-frozen")
     found = [*claims_against("deebert", "DeeBERT", "ac"), *claims_against("pabee", "PABEE", "bd")]
     found += [
         Claim(
             id="4a",
             text="x moves less between seeds than DeeBERT's",
-            quantity="x_sd, deebert - dact",
+            quantity="standard deviation of x at a fixed setting, deebert - dact",
             effects=partial(effects.in_spread, method="dact", rival="deebert"),
             relevant=COST,
+            methods=pair,
         ),
         Claim(
             id="4b",
@@ -89,6 +128,7 @@ def claims() -> list[Claim]:
             quantity="change of x as the knob doubles, deebert - dact",
             effects=effects.in_steepness,
             relevant=COST,
+            methods=pair,
         ),
         Claim(
             id="5a",
@@ -96,6 +136,7 @@ def claims() -> list[Claim]:
             quantity="last layers that no example uses, dact",
             effects=partial(effects.in_pruning, against=False),
             relevant=LAYER,
+            methods=pair,
         ),
         Claim(
             id="5b",
@@ -103,6 +144,7 @@ def claims() -> list[Claim]:
             quantity="last layers that no example uses, dact - deebert",
             effects=partial(effects.in_pruning, against=True),
             relevant=LAYER,
+            methods=pair,
         ),
         Claim(
             id="6",
@@ -116,9 +158,11 @@ def claims() -> list[Claim]:
             id="7",
             text="the advantage comes from fine-tuning the backbone",
             quantity="auc_budget_half, dact - dact-frozen",
-            effects=partial(effects.in_score, quantity="auc_budget_half", method="dact", rival="dact-frozen"),
+            effects=step,
             relevant=METRIC,
             methods=("dact", "dact-frozen"),
+            mixed=mixed,
+            layers_read=True,
         ),
         Claim(
             id="8",
@@ -126,6 +170,7 @@ def claims() -> list[Claim]:
             quantity="entropy at exit at equal x (nats), dact - deebert",
             effects=effects.in_exit_entropy,
             relevant=NATS,
+            methods=pair,
         ),
     ]
     return sorted(found, key=lambda claim: number_and_letter(claim.id))
@@ -135,3 +180,34 @@ def number_and_letter(claim: str) -> tuple[int, str]:
     """The two parts of a claim's id, by which claims are sorted and grouped: `10a` is (10, "a")."""
     number = claim.rstrip(ascii_lowercase)
     return int(number), claim[len(number) :]
+
+
+def effect_rows(panel: Compared) -> Iterator[Rows]:
+    """effects.csv: every claim whose methods ran in a panel, by seed; MNLI counts once, by its matched split."""
+    keys = {name: panel.scores.keys[name] for name in ("suite", "task", "split", "backbone")}
+    if keys["split"] == "validation_mismatched":
+        return
+    for claim in claims():
+        if not set(claim.methods) <= set(panel.scores.methods):
+            continue
+        mixed = by_seed(claim.mixed(panel)) if claim.mixed else {}
+        (first, *_) = panel.sweeps[next(run for run in panel.sweeps if run[0] == claim.methods[0])]
+        for seed, effect in by_seed(claim.effects(panel)).items():
+            row = {**keys, "claim": claim.id, "seed": seed, "effect": effect, "effect_mixed": mixed.get(seed, np.nan)}
+            yield row | {"train_rows": first.train_rows, "both_constant": int(both_constant(panel, claim, seed))}
+
+
+def by_seed(found: Effects) -> dict[float, float]:
+    """The mean effect of each seed, of those that are finite."""
+    values: dict[float, list[float]] = {}
+    for seed, effect in found:
+        if np.isfinite(effect):
+            values.setdefault(seed, []).append(effect)
+    return {seed: float(np.mean(some)) for seed, some in values.items()}
+
+
+def both_constant(panel: Compared, claim: Claim, seed: float) -> bool:
+    """Whether a claim about budgets compares two methods that both buy the constant answer up to half of the layers."""
+    at_half = BUDGETS.index(0.5)  # what is best within half of the layers is best within less, where it fits
+    rows = [panel.scores.rows(method)[seed] for method in claim.methods] if claim.mixed else []
+    return bool(rows) and all(panel.scores.bought[row, 2, at_half] == 1 for row in rows)

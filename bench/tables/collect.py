@@ -19,37 +19,56 @@ from bench.sources.tasks import TASKS
 from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
+from bench.tables.claims import EFFECTS, effect_rows
 from bench.tables.curves import CURVES, curve_table
+from bench.tables.effects import Compared
 from bench.tables.failures import finished, records_of
+from bench.tables.focus import focused
+from bench.tables.headline import Savings, panel_savings
 from bench.tables.registry import FROM_TRACES, TABLES, Material
-from bench.tables.scores import Scores, panel_scores
+from bench.tables.risk import RISK
+from bench.tables.risk_cache import cached_risk
+from bench.tables.scores import RESOLUTIONS, Scores, panel_scores
 from methods.base import Method
 
 #: What a panel hands over: its curves instead of the many points that the exact ones are made of.
-BY_PANEL = {name: rows.columns for name, rows in FROM_TRACES.items() if name != "exact"} | {"curves": CURVES}
+BY_PANEL = {name: rows.columns for name, rows in FROM_TRACES.items() if name != "exact"}
+BY_PANEL |= {"curves": CURVES, "effects": EFFECTS, "risk": RISK}
 
 
-def collect(folder: RunFolder, methods: dict[str, Method]) -> dict[str, pd.DataFrame]:
+def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = None) -> dict[str, pd.DataFrame]:
     """Write every table of a run folder from its records and traces.
 
     Args:
         folder: the run folder.
         methods: all known methods, in the order of the tables; run.json says which of them are reported.
+        focus: the method that focus.csv is about, or None to choose one (`focused`).
 
     Returns:
         The tables by file name without `.csv`.
 
     Raises:
-        UserError: see `check_records`.
+        UserError: see `check_records` and `focused`.
     """
     shared = folder.shared()
     records = records_of(folder)
     check_records(folder.path, [record for record in records if not outdated(record, methods)], shared)
     counting, others = finished(folder, records, methods)
+    rivals = [method.name for method in reported(methods, shared)]
+    about = focused(focus, rivals, [name for name, file in shared["methods"].items() if file])
     done = call_all(panel, panels(folder, counting))
-    rivals = [method.name for method in reported(methods, shared) if not method.reference]
-    rows, scores = stacked([tables for tables, _ in done]), [scores for _, scores in done]
-    material = Material(rows, scores, rivals, others, shared["suite"], list(methods))
+    tables, scores, savings = ([each[part] for each in done] for part in range(3))
+    material = Material(
+        rows=stacked(tables),
+        scores=[panel for panels in scores for panel in panels],
+        savings=savings,
+        latency=folder.path / "latency.csv",
+        rivals=rivals,
+        focus=about,
+        others=others,
+        suite=shared["suite"],
+        methods=list(methods),
+    )
     for name, table in TABLES.items():
         material.tables[name] = table.make(material)
         write_table(folder.path / f"{name}.csv", material.tables[name])
@@ -70,7 +89,7 @@ def panels(folder: RunFolder, records: Sequence[dict]) -> Iterator[tuple[RunFold
                 yield folder, here, split
 
 
-def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str, pd.DataFrame], Scores]:
+def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str, pd.DataFrame], list[Scores], Savings]:
     """Replay everything in one panel, by method, then seed; runs in a process of its own.
 
     Args:
@@ -79,10 +98,14 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str,
         split: the split of the task.
 
     Returns:
-        The rows that the panel adds to the tables of `BY_PANEL`, and the scores.
+        The rows that the panel adds to the tables of `BY_PANEL`, its scores at every resolution, and what the headline
+        is made of.
     """
     sweeps = panel_sweeps(folder, records, split)
-    return panel_tables(sweeps), panel_scores(sweeps)
+    scores = [panel_scores(sweeps, resolution) for resolution in RESOLUTIONS]
+    effects = concat_rows(list(effect_rows(Compared.of(scores[0], sweeps))), EFFECTS)
+    risk = concat_rows(list(cached_risk(folder, records, split, sweeps)), RISK)
+    return panel_tables(sweeps) | {"effects": effects, "risk": risk}, scores, panel_savings(sweeps)
 
 
 def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Sweep]:
@@ -107,7 +130,7 @@ def panel_tables(sweeps: list[Sweep], names: Sequence[str] = tuple(FROM_TRACES))
         name: concat_rows(list(rows.of(sweeps)) if name in names else [], rows.columns)
         for name, rows in FROM_TRACES.items()
     }
-    return tables | {"curves": curve_table(tables["points"], tables.pop("exact"))}
+    return tables | {"curves": curve_table(tables["points"], tables.pop("exact")), "risk": concat_rows([], RISK)}
 
 
 def stacked(by_panel: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import numpy as np
+import pandas as pd
 
 from bench.statistics.intervals import t_interval
 from bench.statistics.significance import percentile_interval
@@ -26,9 +27,19 @@ T_ENDS = ("", "_low", "_high")
 ENDS = (*T_ENDS, "_boot_low", "_boot_high")
 
 
+def at_exact(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table with the column `resolution` that are about the exact settings."""
+    return table[table["resolution"] == "exact"]
+
+
 def interval_columns(name: str, values: np.ndarray) -> dict[str, float]:
     """Mean and 95 % t-interval of values [S] as columns NAME, NAME_low, NAME_high."""
     return {f"{name}{end}": float(value) for end, value in zip(T_ENDS, t_interval(values), strict=True)}
+
+
+def seed_columns(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean and 95 % t-interval over seeds of values [S, R] as columns of R rows."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), t_interval(values), strict=True))
 
 
 def boot_columns(name: str, draws: np.ndarray) -> dict[str, float]:

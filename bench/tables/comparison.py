@@ -14,7 +14,7 @@ from bench.statistics.areas import auc_common
 from bench.statistics.significance import holm
 from bench.store.csv_files import read_table, write_table
 from bench.store.folder import RunFolder
-from bench.tables.columns import PANEL
+from bench.tables.columns import PANEL, at_exact
 from bench.tables.paired import unit_columns
 from bench.tables.scores import NARROWEST, QUANTITIES
 
@@ -69,7 +69,7 @@ def seed_differences(run_a: RunFolder, run_b: RunFolder) -> pd.DataFrame:
     """comparison_seeds.csv: every quantity of every run that both folders have; runs without a value have no row."""
     low, high = shared_ranges(run_a, run_b)
     tables = [[read_table(run.path / f"{name}.csv") for name in ("scores", "points")] for run in (run_a, run_b)]
-    scores = [with_common_area(*each, low, high) for each in tables]
+    scores = [with_common_area(at_exact(rows), points, low, high) for rows, points in tables]
     both = scores[0].merge(scores[1], on=RUN, suffixes=("_a", "_b"))
     rows = []
     for quantity in QUANTITIES:
@@ -80,7 +80,7 @@ def seed_differences(run_a: RunFolder, run_b: RunFolder) -> pd.DataFrame:
 
 def shared_ranges(run_a: RunFolder, run_b: RunFolder) -> tuple[pd.Series, pd.Series]:
     """The ends of the range of `auc_common` that both folders have, by panel; NaN where it is narrow."""
-    areas = [read_table(run.path / "auc.csv").dropna(subset="split") for run in (run_a, run_b)]
+    areas = [at_exact(read_table(run.path / "auc.csv")).dropna(subset="split") for run in (run_a, run_b)]
     ranges = pd.concat(areas).groupby(PANEL)
     low, high = (ranges[end].agg(how, skipna=False) for end, how in (("x_low", "max"), ("x_high", "min")))
     wide = high - low >= NARROWEST

@@ -9,6 +9,7 @@ import torch
 
 from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
+from bench.store.trace import Trace
 from bench.tables.columns import MODEL
 from methods.base import RuleSpec
 from methods.blocks import entropy
@@ -25,23 +26,32 @@ def confidence_rows(sweep: Sweep) -> Iterator[Rows]:
     """confidence.csv of one model: the entropy of its answers at exit, and the share of decided halting values.
 
     Args:
-        sweep: a sweep of `deebert`, whose answers are its logits, or of a method of DACT's family with models of its
-            own, whose answers are the accumulated a_l; other methods have no rows.
+        sweep: a sweep of `deebert` or of a method of DACT's family with models of its own; others have no rows.
     """
-    trace, method = sweep.trace, sweep.keys["method"]
-    decided = np.nan
-    if method in DACTS:
+    method = sweep.keys["method"]
+    if method in (*DACTS, "deebert"):
+        decided = np.nan if method == "deebert" else decided_share(sweep.trace)
+        sizes = {"train_rows": sweep.train_rows, "n": sweep.layers.shape[1]}
+        unsure = exit_entropy(sweep, sweep.layers)
+        yield sweep.rows(layer_fraction=sweep.layer_fraction, exit_entropy=unsure, decided=decided, **sizes)
+
+
+def decided_share(trace: Trace) -> float:
+    """The share of halting values that are decided, to stop or to go on."""
+    # h_L is penalised, but layer L halts whatever it says
+    h, (low, high) = trace.halting[:, :-1], UNDECIDED
+    return float(((h < low) | (h > high)).mean()) if h.size else float("nan")  # of one layer none could halt
+
+
+def exit_entropy(sweep: Sweep, layers: np.ndarray) -> np.ndarray:
+    """Mean entropy (nats) [K] of the answers of examples that leave at layers [K, n].
+
+    The answers are logits, or for a method of DACT's family the accumulated a_l.
+    """
+    trace = sweep.trace
+    if sweep.keys["method"] in DACTS:
         a = torch.from_numpy(replay(DactRule(RuleSpec(*trace.logits.shape[1:])), trace).answers)
         unsure = torch.special.entr(a).sum(dim=-1).numpy()  # [n, L]
-        # h_L is penalised, but layer L halts whatever it says
-        h, (low, high) = trace.halting[:, :-1], UNDECIDED
-        if h.size:  # a model of one layer has none that could halt
-            decided = ((h < low) | (h > high)).mean()
-    elif method == "deebert":
-        unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()
     else:
-        return
-    at_exit = unsure[np.arange(len(unsure)), sweep.layers - 1]  # [K, n]
-    sizes = {"train_rows": sweep.train_rows, "n": sweep.layers.shape[1]}
-    x = sweep.layer_fraction
-    yield sweep.rows(layer_fraction=x, exit_entropy=at_exit.mean(axis=1), decided=decided, **sizes)
+        unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()
+    return unsure[np.arange(len(unsure)), layers - 1].mean(axis=1)

@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from bench.statistics.significance import bootstrap_test, detectable, holm, t_test
+from bench.statistics.significance import bootstrap_test, detectable, holm, seeds_needed, t_test
 from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns
 from bench.tables.scores import QUANTITIES, Scores, by_backbone
 
@@ -23,9 +23,10 @@ FAMILY = [key for key in METHOD if key != "method"]
 PAIR = ["quantity", "method_a", "method_b", "value_a", "value_b"]
 TEST = [f"difference{end}" for end in ENDS]
 P_VALUES = ["p_t", "p_boot", "p_t_holm", "p_boot_holm"]
-PAIRED = [*FAMILY, *PAIR, "units", "unit_kind", *TEST, "detectable", *P_VALUES, "best", "winner"]
-#: A winner has both corrected p-values below this.
+PAIRED = [*FAMILY, *PAIR, "units", "unit_kind", *TEST, "detectable", "seeds_needed", *P_VALUES, "best", "winner"]
 LEVEL = 0.05
+#: The difference that `seeds_needed` is about: as large as the smallest that the claims count.
+RELEVANT = 0.02
 
 
 def paired_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataFrame:
@@ -35,14 +36,14 @@ def paired_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataFram
 
     Args:
         scores: all panels.
-        rivals: the methods to compare; references like truncated depth would only enlarge the families.
+        rivals: the methods to compare, references such as truncated depth among them: what beats a method should show.
     """
     rows = []
     for panel in scores:
         for at, quantity in enumerate(QUANTITIES):
             pairs = [within_task(panel, at, *pair) for pair in combinations(rivals, 2)]
             rows += family({**panel.keys, "quantity": quantity, "unit_kind": "seeds"}, pairs)
-    for (suite, backbone), panels in by_backbone(scores).items():
+    for (suite, backbone, _), panels in by_backbone(scores).items():
         keys = {"suite": suite, "task": "mean", "backbone": backbone, "unit_kind": "tasks"}
         for at, quantity in enumerate(QUANTITIES):
             pairs = [across_tasks(panels, at, *pair) for pair in combinations(rivals, 2)]
@@ -59,7 +60,8 @@ def within_task(panel: Scores, at: int, method_a: str, method_b: str) -> dict | 
     if not seeds or not np.isfinite(values_a - values_b).all():
         return None
     draws = panel.mean_draws(method_a, seeds)[:, at] - panel.mean_draws(method_b, seeds)[:, at]
-    return pair_columns(method_a, method_b, values_a, values_b, draws)
+    needed = seeds_needed(values_a - values_b, RELEVANT)
+    return pair_columns(method_a, method_b, values_a, values_b, draws) | {"seeds_needed": needed}
 
 
 def across_tasks(panels: Sequence[Scores], at: int, method_a: str, method_b: str) -> dict | None:

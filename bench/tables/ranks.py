@@ -21,7 +21,7 @@ def mean_rank_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataF
             that all tasks of the backbone rank.
     """
     rows = []
-    for (suite, backbone), panels in by_backbone(scores).items():
+    for (suite, backbone, _), panels in by_backbone(scores).items():
         for at, quantity in enumerate(QUANTITIES):
             means = [
                 {m: panel.values[list(panel.rows(m).values()), at].mean() for m in panel.methods} for panel in panels

@@ -8,30 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
-from bench.halting.sweep import KEYS, METRICS, Rows, Sweep, exit_rows, point_rows
+from bench.halting.sweep import AGREES, KEYS, METRICS, Rows, Sweep, exit_rows, point_rows
 from bench.tables.auc import AUC, auc_table
 from bench.tables.bounds import BOUNDS, bound_rows
 from bench.tables.budgets import BUDGET, budget_table
+from bench.tables.calibration import CALIBRATION, calibration_rows
+from bench.tables.claims import EFFECTS
 from bench.tables.columns import PANEL
 from bench.tables.confidence import CONFIDENCE, confidence_rows
 from bench.tables.curves import CURVES
 from bench.tables.difficulty import BY_SEED, DIFFICULTY, DIFFICULTY_RANK, difficulty_rows, rank_rows, rank_table
 from bench.tables.failures import FAILURES, failure_table
+from bench.tables.focus import FOCUS, focus_table
+from bench.tables.headline import HEADLINE, Savings, headline_table
+from bench.tables.health import HEALTH, health_rows
 from bench.tables.knobs import KNOBS, knob_table
 from bench.tables.layers import LAYERS, layer_rows
+from bench.tables.oracle import ORACLE, oracle_rows
+from bench.tables.overthinking import OVERTHINKING, overthinking_rows
 from bench.tables.paired import PAIRED, paired_table
 from bench.tables.ranks import RANKS, mean_rank_table
 from bench.tables.references import REFERENCES, reference_rows
+from bench.tables.reliability import RELIABILITY, reliability_rows
 from bench.tables.reproduction import REPRODUCTION, reproduction_table
+from bench.tables.risk import RISK
 from bench.tables.scores import SCORES, Scores, score_table
 from bench.tables.stability import STABILITY, stability_table
 from bench.tables.transfer import CHOICES, TRANSFER, transfer_rows, transfer_table
 from bench.tables.verdicts import VERDICTS, verdict_table
 
-POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, "n", "accumulation"]
+POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, AGREES, "n", "accumulation"]
 EXITS = [*KEYS, "layer", "exit_count", "used_count"]
 
 
@@ -60,8 +70,8 @@ def point_rows_of(sweep: Sweep) -> Iterator[Rows]:
 
 def exact_rows(sweep: Sweep) -> Iterator[Rows]:
     """The points of all distinct thresholds of one sweep, where it has such: too many to leave the panel's process."""
-    if sweep.exact is not None:
-        yield {**sweep.keys, **sweep.exact}
+    if sweep.curve is not None:
+        yield {**sweep.keys, **sweep.curve}
 
 
 FROM_TRACES = {
@@ -75,6 +85,11 @@ FROM_TRACES = {
     "confidence": PanelRows(CONFIDENCE, of_each(confidence_rows)),
     "transfer": PanelRows(CHOICES, transfer_rows),
     "references": PanelRows(REFERENCES, reference_rows),
+    "health": PanelRows(HEALTH, health_rows),
+    "calibration": PanelRows(CALIBRATION, calibration_rows),
+    "reliability": PanelRows(RELIABILITY, reliability_rows),
+    "overthinking": PanelRows(OVERTHINKING, overthinking_rows),
+    "oracle": PanelRows(ORACLE, oracle_rows),
 }
 
 
@@ -84,8 +99,11 @@ class Material:
 
     Attributes:
         rows: the rows of all panels by name, curves instead of the many points that the exact ones are made of.
-        scores: the scores of all panels.
-        rivals: the methods to rank and to compare; references like truncated depth would only enlarge the families.
+        scores: the scores of all panels, at all resolutions.
+        savings: what the methods of all panels save.
+        latency: latency.csv, which is there where times were measured.
+        rivals: the methods to rank and to compare, truncated depth among them.
+        focus: the method that focus.csv is about.
         others: the records of cells that have no rows.
         suite: name of the suite.
         methods: names of all known methods, in the order of the tables.
@@ -94,11 +112,19 @@ class Material:
 
     rows: dict[str, pd.DataFrame]
     scores: list[Scores]
+    savings: list[Savings]
+    latency: Path
     rivals: list[str]
+    focus: str
     others: list[dict]
     suite: str
     methods: list[str]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def exact(self) -> list[Scores]:
+        """The scores of all panels at the exact settings, which areas, pairs and ranks are judged by."""
+        return [panel for panel in self.scores if panel.keys["resolution"] == "exact"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +146,13 @@ class Table:
 
 #: By file name without `.csv`: those that the report shows in the order of its reader, then the others.
 TABLES = {
+    "headline": Table(
+        HEADLINE,
+        "What is saved at a promised loss of at most 0, 1 or 2 points against the static model: the knob is chosen on "
+        "one half of the validation set and read off the other. Beside it what Learn then Test certifies.",
+        lambda m: headline_table(m.savings, m.rows["risk"], m.latency),
+        shown=True,
+    ),
     "auc": Table(
         AUC,
         "Areas under the curves, with 95 % Student-t intervals over seeds; task “mean” is the mean over tasks.",
@@ -129,13 +162,19 @@ TABLES = {
     "budgets": Table(
         BUDGET,
         "What a quarter, half, three quarters and all of the layers buy.",
-        lambda m: budget_table(m.scores),
+        lambda m: budget_table(m.exact),
         shown=True,
     ),
     "paired": Table(
         PAIRED,
         "Differences between methods, paired by seed and by example.",
-        lambda m: paired_table(m.scores, m.rivals),
+        lambda m: paired_table(m.exact, m.rivals),
+        shown=True,
+    ),
+    "focus": Table(
+        FOCUS,
+        "One method minus each other one, paired by seed and by example.",
+        lambda m: focus_table(m.tables["paired"], m.focus),
         shown=True,
     ),
     "verdicts": Table(
@@ -147,7 +186,7 @@ TABLES = {
     "ranks": Table(
         RANKS,
         "Mean rank of every method over the tasks.",
-        lambda m: mean_rank_table(m.scores, m.rivals),
+        lambda m: mean_rank_table(m.exact, m.rivals),
         shown=True,
     ),
     "transfer": Table(
@@ -159,7 +198,13 @@ TABLES = {
     "stability": Table(
         STABILITY,
         "How far the cost moves between seeds at a fixed knob.",
-        lambda m: stability_table(m.rows["points"], m.scores),
+        lambda m: stability_table(m.rows["points"], m.exact),
+        shown=True,
+    ),
+    "oracle": Table(
+        ORACLE,
+        "Of what choosing exits could gain over truncated depth, the share that a method gets.",
+        lambda m: m.rows["oracle"],
         shown=True,
     ),
     "difficulty_rank": Table(
@@ -174,6 +219,16 @@ TABLES = {
         lambda m: knob_table(m.rows["points"]),
         shown=True,
     ),
+    "risk": Table(RISK, "Settings with a bounded risk, and what the naive choice breaks.", lambda m: m.rows["risk"]),
+    "calibration": Table(
+        CALIBRATION, "Are exits right as often as they are sure? By layer and at exit.", lambda m: m.rows["calibration"]
+    ),
+    "reliability": Table(
+        RELIABILITY, "Accuracy by confidence, at half of the layers.", lambda m: m.rows["reliability"]
+    ),
+    "overthinking": Table(
+        OVERTHINKING, "Answers that were right before the last layer.", lambda m: m.rows["overthinking"]
+    ),
     "points": Table(POINTS, "Cost and metrics of every operating point.", lambda m: m.rows["points"][POINTS]),
     "exits": Table(EXITS, "How many examples exit at each layer and use it.", lambda m: m.rows["exits"]),
     "curves": Table(CURVES, "The mean curve of every method, with its band.", lambda m: m.rows["curves"]),
@@ -184,6 +239,15 @@ TABLES = {
     "confidence": Table(CONFIDENCE, "How sure answers and halting values are at exit.", lambda m: m.rows["confidence"]),
     "references": Table(
         REFERENCES, "Truncated depth, random exits, oracle and constant.", lambda m: m.rows["references"]
+    ),
+    "health": Table(
+        HEALTH,
+        "Can every exit see? Each exit beside a closed-form probe on the very states that it reads.",
+        lambda m: m.rows["health"],
+        shown=True,
+    ),
+    "effects": Table(
+        EFFECTS, "What each claim is about, as one number per task and seed.", lambda m: m.rows["effects"]
     ),
     "reproduction": Table(
         REPRODUCTION,

@@ -16,69 +16,146 @@ from bench.statistics.intervals import rank_interval, t_interval
 from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table
 from bench.tables.claims import Claim, claims
-from bench.tables.effects import Tables, counted
 
 #: The three verdicts, and what stands in their place where a method of the claim is missing.
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"
 #: From fewer tasks than this there is no spread over tasks to speak of: the units are the seeds.
 TASKS = 3
-#: The tables that the claims are computed from.
-SOURCES = ("points", "exits", "scores", "auc", "stability", "confidence")
+#: The tables that the verdicts are decided from; the last two only where a run has them.
+SOURCES = ("points", "effects", "health", "plateau")
+OPTIONAL = ("health", "plateau")
 
-REPRODUCTION = ["suite", "backbone", "claim", "text", "verdict", "value", "low", "high", "units", "unit_kind"]
-REPRODUCTION += ["relevant", "quantity", "select"]
+REPRODUCTION = ["suite", "backbone", "claim", "text", "verdict", "why", "value", "low", "high", "units", "unit_kind"]
+REPRODUCTION += [
+    "value_mixed",
+    "low_mixed",
+    "high_mixed",
+    "relevant",
+    "quantity",
+    "same_number_as",
+    "checked",
+    "select",
+]
+
+Tables = dict[str, pd.DataFrame]
 
 
 def reproduction_table(tables: Tables) -> pd.DataFrame:
-    """reproduction.csv: every claim on every backbone.
+    """reproduction.csv: every claim on every backbone; no rows where DACT, which the claims are about, did not run.
 
     Args:
-        tables: at least those of `SOURCES`, by name.
+        tables: those of `SOURCES`, by name.
     """
     rows = []
-    for (suite, backbone), points in tables["points"].groupby(["suite", "backbone"], sort=False):
-        here = {name: counted(tables[name][tables[name]["backbone"] == backbone]) for name in SOURCES}
+    for (suite, backbone), points in tables["points"].groupby(["suite", "backbone"], sort=False, observed=True):
         methods = set(points["method"])
-        for claim in claims():
-            row = {"suite": suite, "backbone": backbone, "relevant": claim.relevant}
-            row |= {"claim": claim.id, "text": claim.text, "quantity": claim.quantity}
-            if methods >= set(claim.methods):
-                row |= decide(claim, here)
-            else:
-                row |= {"units": 0, "verdict": NOT_RUN, "select": f"--methods {','.join(claim.methods)}"}
-            rows.append(row)
+        if "dact" not in methods:
+            continue
+        here = {name: of_backbone(tables[name], backbone) for name in SOURCES[1:] if name in tables}
+        found = [row_of(claim, methods, here) for claim in claims()]
+        for row, twin in zip(found, twins(here["effects"], [claim.id for claim in claims()]), strict=True):
+            rows.append({"suite": suite, "backbone": backbone, **row, "same_number_as": twin})
     return pd.DataFrame(rows, columns=REPRODUCTION)
 
 
-def decide(claim: Claim, tables: Tables) -> dict[str, object]:
-    """Estimate, interval and verdict of a claim on one backbone.
+def of_backbone(table: pd.DataFrame, backbone: str) -> pd.DataFrame:
+    """The rows of one backbone."""
+    return table[table["backbone"] == backbone]
+
+
+def row_of(claim: Claim, methods: set[str], tables: Tables) -> dict[str, object]:
+    """What one backbone's run says about a claim, or how to run what it is about."""
+    row = {"claim": claim.id, "text": claim.text, "quantity": claim.quantity, "relevant": claim.relevant}
+    if not methods >= set(claim.methods):
+        return {**row, "units": 0, "verdict": NOT_RUN, "why": "", "select": f"--methods {','.join(claim.methods)}"}
+    effects = tables["effects"][tables["effects"]["claim"] == claim.id]
+    row |= estimate(claim, effects)
+    return {**row, **decide(claim, row, effects, tables), "checked": checked(tables)}
+
+
+def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
+    """Effect and interval of a claim on one backbone, by steps and (where it is about budgets) by mixtures.
 
     Args:
         claim: which.
-        tables: those of `SOURCES`, their rows of one backbone and of the tasks that count.
+        effects: its rows of effects.csv.
     """
-    found = claim.effects(tables)
-    by_task = found.groupby("task", sort=False)["effect"].mean()
-    by_seed = found.pivot(index="seed", columns="task", values="effect").dropna().mean(axis=1)
-    seeds = len(by_task) < TASKS and len(by_seed) > 1 and not claim.by_size
-    units = by_seed if seeds else by_task
-    value = low = high = math.nan
+    by_task = effects.groupby("task", sort=False, observed=True)
+    by_seed = effects.pivot(index="seed", columns="task", values="effect").dropna()
+    seeds = by_task.ngroups < TASKS and len(by_seed) > 1 and not claim.by_size
+
+    def interval(column: str) -> list[float]:
+        units = effects.pivot(index="seed", columns="task", values=column).dropna().mean(axis=1) if seeds else None
+        units = by_task[column].mean() if units is None else units
+        return [float(end) for end in t_interval(units.to_numpy(dtype=float))] if len(units) else [math.nan] * 3
+
     if claim.by_size:
-        value, low, high = with_size(by_task, tables["confidence"])
-    elif len(units):
-        value, low, high = (float(number) for number in t_interval(units.to_numpy(dtype=float)))
-    row = {"value": value, "low": low, "high": high, "units": len(units), "unit_kind": "seeds" if seeds else "tasks"}
-    return {**row, "verdict": (equality if claim.equal else superiority)(low, high, claim.relevant)}
+        ends = with_size(by_task["effect"].mean(), by_task["train_rows"].max())
+    else:
+        ends = interval("effect")
+    mixed = interval("effect_mixed") if claim.mixed else [math.nan] * 3
+    units = len(by_seed) if seeds else by_task.ngroups
+    names = ("value", "low", "high", "value_mixed", "low_mixed", "high_mixed")
+    return {
+        "units": units,
+        "unit_kind": "seeds" if seeds else "tasks",
+        **dict(zip(names, [*ends, *mixed], strict=True)),
+    }
 
 
-def with_size(by_task: pd.Series, confidence: pd.DataFrame) -> tuple[float, float, float]:
+def with_size(by_task: pd.Series, train_rows: pd.Series) -> list[float]:
     """Rank correlation of an effect per task with the task's rows of training, and its interval."""
-    rows = confidence.groupby("task")["train_rows"].max().reindex(by_task.index)
-    if len(by_task) < 2 or rows.isna().any():
-        return math.nan, math.nan, math.nan
-    rho = float(spearman(rows.to_numpy(), by_task.to_numpy(dtype=float)[None])[0])
-    return rho, *rank_interval(rho, len(by_task))
+    if len(by_task) < 2 or train_rows.isna().any():
+        return [math.nan] * 3
+    rho = float(spearman(train_rows.to_numpy(), by_task.to_numpy(dtype=float)[None])[0])
+    return [rho, *rank_interval(rho, len(by_task))]
+
+
+def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> dict[str, str]:
+    """The verdict on a claim, and why where it is not the interval alone that decides."""
+    rule = equality if claim.equal else superiority
+    verdict = rule(row["low"], row["high"], claim.relevant)
+    if len(effects) and effects["both_constant"].all():
+        return {
+            "verdict": OPEN,
+            "why": "both methods buy the constant answer, so the difference is 0",
+        }
+    if claim.layers_read and (blind := blind_exits(claim.methods, tables)):
+        return {"verdict": OPEN, "why": f"exits that answer the constant where a probe sees more: {blind}"}
+    if claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
+        return {"verdict": OPEN, "why": "the area by steps and the area by mixtures disagree"}
+    return {"verdict": verdict, "why": ""}
+
+
+def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
+    """The exits of some methods that sit at the constant answer although a probe on what they read does better."""
+    if "health" not in tables:
+        return ""
+    health = tables["health"]
+    found = health[health["method"].isin(methods) & (health["named"] == 1) & (health["blind"] == 1)]
+    parts = []
+    for (method, task), rows in found.groupby(["method", "task"], sort=False, observed=True):
+        parts.append(f"{method} on {task}, layers {', '.join(map(str, sorted(set(rows['layer']))))}")
+    return "; ".join(parts)
+
+
+def checked(tables: Tables) -> str:
+    """Which of the two checks of a run a verdict could look at."""
+    said = {"health": "exit health", "plateau": "plateau"}
+    states = [f"{said[name]} {'checked' if len(tables.get(name, ())) else 'not checked'}" for name in OPTIONAL]
+    return ", ".join(states)
+
+
+def twins(effects: pd.DataFrame, ids: list[str]) -> list[str]:
+    """For each claim the first other one whose numbers are all the same: one fact, counted once."""
+    numbers = {}
+    for claim, rows in effects.groupby("claim", sort=False, observed=True):
+        numbers[claim] = frozenset(rows[["task", "seed", "effect"]].round(12).itertuples(index=False, name=None))
+    by_size = {claim.id for claim in claims() if claim.by_size}  # a correlation of the same numbers is another one
+    own = [claim for claim in ids if claim in numbers and claim not in by_size]
+    first = {claim: next(other for other in own if numbers[other] == numbers[claim]) for claim in own}
+    return [first[claim] if first.get(claim, claim) != claim else "" for claim in ids]
 
 
 def superiority(low: float, high: float, relevant: float) -> str:
@@ -96,9 +173,10 @@ def equality(low: float, high: float, margin: float) -> str:
 
 
 def read_sources(folder: Path) -> Tables:
-    """The tables that the claims are computed from, as they were when they were written.
+    """The tables that the verdicts are decided from, as they were when they were written.
 
     Raises:
-        UserError: one is not there.
+        UserError: one is not there that every run has.
     """
-    return {name: read_table(folder / f"{name}.csv") for name in SOURCES}
+    paths = {name: folder / f"{name}.csv" for name in SOURCES}
+    return {name: read_table(path) for name, path in paths.items() if name not in OPTIONAL or path.is_file()}

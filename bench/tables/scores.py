@@ -4,33 +4,43 @@ A resample is a vector of weights: how often each example was drawn. Costs, valu
 weights, so one pass of array operations gives all resamples, and weights of 1 give the numbers themselves. One set of
 resamples serves all methods, seeds and backbones of a task and split: differences between them stay paired by example.
 
-Shapes: D resamples, n examples, K points of one run, R runs of a panel, Q quantities.
+A buyer chooses a setting on one half of the validation set and gets what the other half says, both ways; the constant
+answer, at no cost, is always among the choices. At resolution "exact" the settings are the thresholds at which a
+decision changes on the half that chooses; at "grid" they are the values that the method's paper swept.
+
+Shapes: D resamples, n examples, K settings of one run, F counts, R runs of a panel, Q quantities, L layers.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from bench.halting.sweep import Sweep
-from bench.statistics.areas import auc_budget, auc_common, budget_values, halves, widest_gap
-from bench.statistics.curves import interpolate
-from bench.statistics.metrics import weighted_metric
+from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
+from bench.statistics.curves import gap_mask, interpolate
+from bench.statistics.metrics import metric_of_counts, weighted_counts
+from bench.statistics.mixing import spend_exactly
 from bench.tables.columns import METHOD, PAPER_METHODS
 
 #: A common x-range narrower than this says too little about curves: `auc_common` is left empty.
 NARROWEST = 0.1
+#: Over a wider stretch without a point nothing is said about the height of a curve.
+WIDEST = 0.25
+RESOLUTIONS = ("exact", "grid")
 BUDGETS = (0.25, 0.5, 0.75, 1.0)
-AREAS = ("auc_common", "auc_budget", "auc_budget_half")
+AREAS = ("auc_common", "auc_budget", "auc_budget_half", "auc_mixed", "auc_mixed_half")
 QUANTITIES = (*AREAS, *(f"value_{100 * budget:.0f}" for budget in BUDGETS))
+SCORES = [*METHOD, "resolution", "seed", *QUANTITIES]
+#: Resamples of the examples.
 SCORES = [*METHOD, "seed", *QUANTITIES]
 #: Resamples of the examples.
 DRAWS = 2000
-#: Weights, and points under them, that are held at once; a block of resamples has at least one.
+#: Weights, and settings under them, that are held at once; a block of resamples has at least one.
 BLOCK = 2**21
 
 MethodSeed = tuple[str, int]
@@ -39,10 +49,10 @@ MethodSeeds = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Scores:
-    """What the runs of one panel score; a run is one seed of a method, with all of its variants.
+    """The runs of one panel at one resolution.
 
     Attributes:
-        keys: suite, task, split, backbone and metric.
+        keys: suite, task, split, backbone, metric and resolution.
         runs: [R] method and seed.
         values: [R, Q]; NaN where a run has no value.
         draws: [D, Q] of a method and some of its seeds: the mean of their values on resamples of the examples. There is
@@ -50,6 +60,10 @@ class Scores:
         x_low: lower end of the common range; NaN where there is none.
         x_high: upper end.
         gaps: [R] widest gap between neighbouring points inside that range.
+        curves: [R] cost and value of every setting, sorted by cost.
+        models_trained: how many models each method trains for one run, and its buyer picks from.
+        bought: [R, 3, B] at each of `BUDGETS` the value that it buys, its cost on the half that did not choose, and how
+            often the constant answer was chosen (0, .5, 1).
     """
 
     keys: dict[str, str]
@@ -59,6 +73,9 @@ class Scores:
     x_low: float
     x_high: float
     gaps: np.ndarray
+    curves: list[tuple[np.ndarray, np.ndarray]]
+    models_trained: dict[str, int]
+    bought: np.ndarray
 
     def rows(self, method: str) -> dict[int, int]:
         """Seed -> position among the runs, of one method."""
@@ -75,7 +92,7 @@ class Scores:
 
 
 def score_table(scores: Sequence[Scores]) -> pd.DataFrame:
-    """scores.csv: one row per run, what auc.csv, budgets.csv and paired.csv summarise."""
+    """scores.csv: one row per run and resolution, what auc.csv, budgets.csv and paired.csv summarise."""
     rows = [
         {**panel.keys, "method": method, "seed": seed, **dict(zip(QUANTITIES, values, strict=True))}
         for panel in scores
@@ -84,37 +101,179 @@ def score_table(scores: Sequence[Scores]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=SCORES)
 
 
-def by_backbone(scores: Sequence[Scores]) -> dict[tuple[str, str], list[Scores]]:
-    """Suite and backbone -> its panels, one per task: MNLI counts once, by its matched split."""
-    groups: dict[tuple[str, str], list[Scores]] = {}
+def by_backbone(scores: Sequence[Scores]) -> dict[tuple[str, str, str], list[Scores]]:
+    """Suite, backbone and resolution -> its panels, one per task: MNLI counts once, by its matched split."""
+    groups: dict[tuple[str, str, str], list[Scores]] = {}
     for panel in scores:
         if panel.keys["split"] != "validation_mismatched":
-            groups.setdefault((panel.keys["suite"], panel.keys["backbone"]), []).append(panel)
+            key = tuple(panel.keys[name] for name in ("suite", "backbone", "resolution"))
+            groups.setdefault(key, []).append(panel)
     return groups
 
 
-def panel_scores(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Scores:
-    """The scores of every run of a panel, and those of `draws` resamples of its examples.
+class Settings:
+    """All settings of one method and seed that a choice is made from, the constant answer first.
+
+    Args:
+        sweeps: one per trained variant.
+        resolution: of `RESOLUTIONS`.
+        looked_at: the examples that may be looked at for the choice: "all", "a" or "b".
+    """
+
+    def __init__(self, sweeps: Sequence[Sweep], resolution: str, looked_at: str) -> None:
+        first = sweeps[0]
+        self.task, self.labels, self.panel_layers = first.task, first.trace.labels, first.panel_layers
+        parts = [one.exact(looked_at) if resolution == "exact" else one.grid for one in sweeps]
+        constant = np.full((1, len(self.labels)), first.constant, dtype=first.predictions.dtype)
+        self.layers = np.concatenate([0 * parts[0].layers[:1], *(part.layers for part in parts)])  # [1 + K, n]
+        self.predictions = np.concatenate([constant, *(part.predictions for part in parts)])
+
+    def under(self, weights: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Weighted:
+        """Costs and counts of some examples, bool [n], under weights [D, n]."""
+        weights = np.ascontiguousarray(weights[:, rows])
+        total = weights.sum(axis=1, dtype=np.float64)[:, None]
+        total[total == 0] = np.nan
+        # sums of whole numbers: exact in float32, whatever the order of summation
+        x = weights @ self.layers[:, rows].T.astype(np.float32) / total / self.panel_layers
+        counts = weighted_counts(self.task, self.labels[rows], self.predictions[:, rows], weights)
+        return Weighted(x, counts, metric_of_counts(self.task, counts))
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Settings under weights, the constant answer first.
+
+    Attributes:
+        x: [D, 1 + K] costs.
+        counts: [D, 1 + K, F].
+        y: [D, 1 + K] values.
+    """
+
+    x: np.ndarray
+    counts: np.ndarray
+    y: np.ndarray
+
+
+def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int = DRAWS) -> Scores:
+    """Score every run of a panel.
 
     Args:
         sweeps: all sweeps of the panel; their traces list the same examples in the same order.
-        draws: D, how many resamples.
+        resolution: of `RESOLUTIONS`.
+        draws: D.
     """
     first = sweeps[0]
-    keys = {name: first.keys[name] for name in ("suite", "task", "split", "backbone")} | {"metric": first.task.metric}
-    runs = group_runs(sweeps)
+    keys = {name: first.keys[name] for name in ("suite", "task", "split", "backbone")}
+    keys |= {"metric": first.task.metric, "resolution": resolution}
+    by_run = group_runs(sweeps)
+    panel = PanelRuns(by_run, resolution)
     ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
-    values, (low,), (high,) = quantities(runs, ones)
-    width = max(ones.shape[1], sum(len(one.knob_values) for one in sweeps))
-    resampled = resamples(ones.shape[1], draws, examples_seed(first), max(1, BLOCK // width))
-    blocks = [group_means(list(runs), quantities(runs, weights)[0]) for weights in resampled]
-    means = {group: np.concatenate([block[group] for block in blocks]) for group in blocks[0]}
+    values, bought, curves, (low, high) = panel.scores(ones)
+    block = max(1, BLOCK // max(ones.shape[1], panel.size))
+    blocks = [
+        group_means(list(by_run), panel.scores(w)[0])
+        for w in resamples(ones.shape[1], draws, examples_seed(first), block)
+    ]
+    drawn = {group: np.concatenate([some[group] for some in blocks]) for group in blocks[0]}
+    low, high = float(low[0]), float(high[0])
     if not high - low >= NARROWEST:  # no range for the panel: none for a resample of it, either
-        for array in (values[0], *means.values()):
+        for array in (values[0], *drawn.values()):
             array[:, 0] = np.nan
         low, high = np.nan, np.nan
-    gaps = [widest_gap(plane(run, ones)[0][0], low, high) for run in runs.values()]
-    return Scores(keys, list(runs), values[0], means, float(low), float(high), np.array(gaps))
+    lines = [by_cost(x[0], y[0]) for x, y in curves]
+    for row, (x, _) in enumerate(lines):
+        in_gap = gap_mask(BUDGETS, x, WIDEST)
+        values[0, row, len(AREAS) :][in_gap] = np.nan
+    gaps = np.array([widest_gap(x, low, high) for x, _ in lines])
+    models = {method: len(some) for (method, _), some in by_run.items()}
+    return Scores(keys, list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0])
+
+
+def by_cost(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Costs [K] and values [K], the cheapest first."""
+    order = np.argsort(x, kind="stable")
+    return x[order], y[order]
+
+
+class PanelRuns:
+    """The runs of a panel as arrays that scores are computed from, under any weights.
+
+    Args:
+        by_run: the sweeps of every method and seed.
+        resolution: of `RESOLUTIONS`.
+    """
+
+    def __init__(self, by_run: dict[MethodSeed, list[Sweep]], resolution: str) -> None:
+        self.in_a = halves(next(iter(by_run.values()))[0].trace.index)
+        self.runs = list(by_run)
+        self.settings = {
+            which: [Settings(sweeps, resolution, which) for sweeps in by_run.values()] for which in ("all", "a", "b")
+        }
+        self.ranging = ranging([(method, sweeps) for (method, _), sweeps in by_run.items()])
+
+    @property
+    def size(self) -> int:
+        """The settings of all runs."""
+        return sum(len(one.layers) for one in self.settings["all"])
+
+    def scores(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, list, tuple[np.ndarray, np.ndarray]]:
+        """Every quantity of every run under weights [D, n].
+
+        Returns:
+            values [D, R, Q]; what `BUDGETS` buy [R, 3, D, B]; costs and values of each run, two of [D, K]; the ends [D]
+            of the common range.
+        """
+        whole = [one.under(weights) for one in self.settings["all"]]
+        curves = [(one.x[:, 1:], one.y[:, 1:]) for one in whole]
+        low, high = shared_range([x for x, _ in curves], self.runs, self.ranging)
+        values = np.empty((len(weights), len(self.runs), len(QUANTITIES)))
+        bought = np.empty((len(self.runs), 3, len(weights), len(BUDGETS)))
+        for row, (x, y) in enumerate(curves):
+            stepped, cost, constant, mixed = self.budgets(row, weights)
+            values[:, row, 0] = auc_common(x, y, low, high)
+            for at, by_budget in ((1, stepped[:, : -len(BUDGETS)]), (3, mixed[:, : -len(BUDGETS)])):
+                values[:, row, at] = auc_budget(by_budget)
+                values[:, row, at + 1] = auc_budget(by_budget, limit=0.5)
+            values[:, row, len(AREAS) :] = interpolate(BUDGETS, x, y)
+            bought[row] = [part[:, -len(BUDGETS) :] for part in (stepped, cost, constant)]
+        return values, bought, curves, (low, high)
+
+    def budgets(self, row: int, weights: np.ndarray) -> list[np.ndarray]:
+        """What budgets buy of one run, chosen on one half and read on the other, both ways.
+
+        Returns:
+            Four of [D, L + B], for 1/L, 2/L, .. 1 and then `BUDGETS`: the value of the best setting within the budget,
+            its cost, whether it is the constant answer, and the value of the two settings whose mixture costs exactly
+            the budget.
+        """
+        ways = []
+        for which, own in (("a", self.in_a), ("b", ~self.in_a)):
+            settings = self.settings[which][row]
+            here, there = settings.under(weights, own), settings.under(weights, ~own)
+            budgets = np.concatenate([every_budget(settings.panel_layers), BUDGETS])
+            value, cost, chosen = spend(here.x, here.y, there.x, there.y, budgets)
+            mixed = spend_exactly(here.x, here.y, budgets).of_counts(there.counts)
+            ways.append([value, cost, (chosen == 0).astype(np.float64), metric_of_counts(settings.task, mixed)])
+        return [(one + other) / 2 for one, other in zip(*ways, strict=True)]
+
+
+def ranging(runs: Iterable[tuple[str, list[Sweep]]]) -> set[str]:
+    """The methods whose curves make the common range: the paper's three where all ran, else all that have a curve."""
+    runs = list(runs)
+    names = {method for method, _ in runs}
+    if names >= set(PAPER_METHODS):
+        return set(PAPER_METHODS)
+    swept = {method for method, sweeps in runs if sum(len(one.knob_values) for one in sweeps) > 1}
+    return {method for method in swept if method != "truncated"}
+
+
+def shared_range(costs: list[np.ndarray], runs: list[MethodSeed], methods: set[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The ends [D] of the x-range that all seeds of some methods cover, from the costs [D, K] of all runs."""
+    covered = [x for x, (method, _) in zip(costs, runs, strict=True) if method in methods]
+    if not covered:
+        nowhere = np.full(len(costs[0]), np.nan)
+        return nowhere, nowhere
+    return np.max([x.min(axis=1) for x in covered], axis=0), np.min([x.max(axis=1) for x in covered], axis=0)
 
 
 def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSeeds, np.ndarray]:
@@ -148,59 +307,3 @@ def resamples(n: int, draws: int, seed: int, block: int) -> Iterator[np.ndarray]
         # examples of resample i are counted from i n on, so that one call counts those of all
         examples = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
         yield np.bincount(examples.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)
-
-
-def quantities(runs: dict[MethodSeed, list[Sweep]], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every one of `QUANTITIES` of every run under weights [D, n].
-
-    Returns:
-        values [D, R, Q], and the ends [D] of the common range.
-    """
-    # a budget is spent on points chosen on one half of the examples and measured on the other, both ways
-    in_a = halves(next(iter(runs.values()))[0].trace.index)
-    planes = {run: plane(sweeps, weights) for run, sweeps in runs.items()}
-    low, high = shared_range(planes, len(weights))
-    values = np.empty((len(weights), len(runs), len(QUANTITIES)))
-    for row, (run, sweeps) in enumerate(runs.items()):
-        x, y, _ = planes[run]
-        (x_a, y_a, fallback_a), (x_b, y_b, fallback_b) = (plane(sweeps, weights, half) for half in (in_a, ~in_a))
-        by_budget = budget_values(x_a, y_a, x_b, y_b, fallback_a, fallback_b, sweeps[0].panel_layers)
-        values[:, row, 0] = auc_common(x, y, low, high)
-        values[:, row, 1] = auc_budget(by_budget)
-        values[:, row, 2] = auc_budget(by_budget, limit=0.5)
-        values[:, row, 3:] = interpolate(BUDGETS, x, y)
-    return values, low, high
-
-
-def plane(
-    sweeps: Sequence[Sweep], weights: np.ndarray, rows: np.ndarray | slice = slice(None)
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cost and value of the points of one run under weights, and the value of the constant answer.
-
-    Args:
-        sweeps: the sweeps of the run.
-        weights: float32 [D, n].
-        rows: bool [n], the examples that count; all of them if not given.
-
-    Returns:
-        x [D, K], y [D, K], value of the constant answer [D]; NaN where no example has weight.
-    """
-    weights = np.ascontiguousarray(weights[:, rows])
-    task, labels = sweeps[0].task, sweeps[0].trace.labels[rows]
-    total = weights.sum(axis=1, dtype=np.float64)[:, None]
-    total[total == 0] = np.nan
-    layers = np.concatenate([one.layers for one in sweeps])[:, rows]
-    predictions = np.concatenate([one.predictions for one in sweeps])[:, rows]
-    always = np.full((1, len(labels)), sweeps[0].constant, dtype=predictions.dtype)
-    # sums of whole numbers: exact in float32, whatever the order of summation
-    x = weights @ layers.T.astype(np.float32) / total / sweeps[0].panel_layers
-    y = weighted_metric(task, labels, np.concatenate([predictions, always]), weights)
-    return x, y[:, :-1], y[:, -1]
-
-
-def shared_range(planes: dict[MethodSeed, tuple], draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ends [D] of the x-range that all seeds of the paper's methods cover; NaN where a method is missing."""
-    if not {method for method, _ in planes} >= set(PAPER_METHODS):
-        return np.full(draws, np.nan), np.full(draws, np.nan)
-    costs = [x for (method, _), (x, _, _) in planes.items() if method in PAPER_METHODS]
-    return np.max([x.min(axis=1) for x in costs], axis=0), np.min([x.max(axis=1) for x in costs], axis=0)

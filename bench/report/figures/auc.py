@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import MARKS, family, looks, metric, panels, title
 from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, spread
+from bench.tables.columns import at_exact
 
 AREAS = {"auc_common": "AUC over the\nshared range", "auc_budget": "AUC over\nbudgets"}
 SEEDS = {"linewidth": 2.2, "alpha": 0.5}
@@ -25,7 +26,7 @@ def areas(table: pd.DataFrame) -> Figure | None:
     Returns:
         The figure; None where no method has an area.
     """
-    table = table.fillna({"split": "", "metric": ""})
+    table = at_exact(table).fillna({"split": "", "metric": ""})
     shown = [area for area in AREAS if table[area].notna().any()]
     if not shown:
         return None

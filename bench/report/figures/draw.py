@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from bench.processes import call_all
 from bench.report.figures.auc import areas
 from bench.report.figures.bounds import bounds
+from bench.report.figures.calibration import calibration
 from bench.report.figures.difficulty import difficulty
 from bench.report.figures.figure2 import difference, figure2
 from bench.report.figures.figure3 import figure3
@@ -20,6 +21,7 @@ from bench.report.figures.latency import latency
 from bench.report.figures.layers import layers
 from bench.report.figures.multiples import multiples
 from bench.report.figures.page import STYLE, save
+from bench.report.figures.risk import risk
 from bench.store.csv_files import read_table
 
 
@@ -55,6 +57,10 @@ PLOTS = {
     ),
     "auc": Plot(
         areas, ("auc",), "Areas under the curves, with the interval over seeds and the one over examples.", True
+    ),
+    "risk": Plot(risk, ("risk",), "What a bounded risk costs in layers, and what the naive choice breaks.", True, True),
+    "calibration": Plot(
+        calibration, ("reliability", "calibration"), "Are answers right as often as they are sure, at exit?", True, True
     ),
     "difficulty": Plot(
         difficulty, ("knobs", "difficulty", "difficulty_rank"), "Do harder examples exit later? At half of the layers."

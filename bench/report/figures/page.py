@@ -20,6 +20,7 @@ from bench.store.files import write_bytes
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
 TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
+COLUMN_WIDTH = 3.03  # one of them
 COLUMNS = 4  # panels side by side
 LAYERS_USED = "layers used (fraction)"
 
@@ -71,10 +72,10 @@ def heading_and_key(figure: Figure, heading: str, handles: list[Line2D], columns
     key.get_title().set_weight("bold")
 
 
-def number_key(ax: Axes, columns: int = 1) -> None:
-    """The numbers of a panel beside the markers of its lines, small, in the upper right corner."""
+def number_key(ax: Axes, columns: int = 1, place: str = "upper right") -> None:
+    """The numbers of a panel beside the markers of its lines, small, in one of its corners."""
     tight = {"fontsize": 6, "handlelength": 0.6, "handletextpad": 0.4, "borderaxespad": 0, "labelspacing": 0.1}
-    key = ax.legend(loc="upper right", ncols=columns, columnspacing=0.8, **tight)
+    key = ax.legend(loc=place, ncols=columns, columnspacing=0.8, **tight)
     for handle in key.legend_handles:
         handle.set_linestyle("none")
 

@@ -1,0 +1,81 @@
+"""Reliability diagrams: is an answer of confidence .8 right in eight of ten? The figure of reliability.csv."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.report.figures.looks import family, looks, panels, title
+from bench.report.figures.page import COLUMN_WIDTH, annotate, data_note, heading_and_key, number_key, spread
+from bench.tables.columns import PAPER_METHODS
+
+SIDE_BY_SIDE = 2
+COST = 0.5
+
+
+def calibration(bins: pd.DataFrame, errors: pd.DataFrame) -> Figure | None:
+    """Accuracy against confidence at exit, every method of the paper at half of the layers, a panel per task.
+
+    Args:
+        bins: rows of reliability.csv of one backbone.
+        errors: rows of calibration.csv of the same backbone.
+
+    Returns:
+        The figure; None without answers to classify.
+    """
+    bins = bins[bins["method"].isin(PAPER_METHODS)]
+    if not len(bins):
+        return None
+    groups = list(panels(bins))
+    lines, columns = math.ceil(len(groups) / SIDE_BY_SIDE), min(SIDE_BY_SIDE, len(groups))
+    figure = Figure(figsize=(COLUMN_WIDTH, 1.3 * lines + 1.3), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for ax, (_, _, rows) in zip(axes.ravel(), groups, strict=False):
+        _draw(ax, rows, errors)
+    for ax in axes.ravel()[len(groups) :]:
+        ax.axis("off")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("accuracy")
+    for ax in axes.ravel()[max(0, len(groups) - columns) : len(groups)]:
+        ax.set_xlabel("confidence")
+        ax.tick_params(labelbottom=True)
+    drawn = looks(set(bins["method"]))
+    handles = [Line2D([], [], label=look.label, **look.line()) for look in drawn.values()]
+    heading_and_key(figure, f"{family(bins['backbone'].iloc[0])}: reliability at exit", handles)
+    note = "Equal-mass bins, each method at the setting nearest to half of the layers; examples of "
+    note += (
+        f"{spread(bins['seeds'])} together, no interval drawn. Grey: perfect. Numbers: calibration error, in brackets "
+    )
+    annotate(figure, f"{note}what chance alone would show. {data_note(bins)}")
+    return figure
+
+
+def _draw(ax: Axes, rows: pd.DataFrame, errors: pd.DataFrame) -> None:
+    ax.axline((0.5, 0.5), slope=1, color="0.7", linewidth=0.8)
+    for method, look in looks(set(rows["method"])).items():
+        here = rows[rows["method"] == method]
+        nearest = here.iloc[(here["layer_fraction"] - COST).abs().argmin()]
+        here = here[here["variant"] == nearest["variant"]]
+        ax.plot(here["confidence"], here["accuracy"], label=_label(errors, nearest), **look.line())
+    ax.set_title(title(rows.iloc[0]).replace(", ", ",\n"))
+    ax.set(ylim=(0, 1.03), xlim=(min(0.5, rows["confidence"].min()) - 0.02, 1.02))
+    number_key(ax, place="lower right")
+
+
+def _label(errors: pd.DataFrame, point: pd.Series) -> str:
+    """The calibration error of an operating point, and that of a perfect exit."""
+    same = (errors["at"] == "exit") & (errors["scaling"] == "none")
+    same &= np.isclose(errors["knob_value"], point["knob_value"])
+    for key in ("task", "split", "method", "variant"):
+        same &= errors[key] == point[key]
+    found = errors[same]
+    if not len(found):
+        return ""
+    return " ".join(
+        text.replace("0.", ".") for text in (f"{found['ece'].iloc[0]:.2f}", f"({found['ece_null'].iloc[0]:.2f})")
+    )

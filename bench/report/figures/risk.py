@@ -1,0 +1,66 @@
+"""What a guarantee costs, and what the choice without one breaks: the figure of risk.csv."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.report.figures.looks import COLORS, Look, family, looks, panels, title
+from bench.report.figures.page import COLUMN_WIDTH, annotate, data_note, heading_and_key, spread
+from bench.tables.columns import PAPER_METHODS
+
+RISK, DELTA = "quality", 0.05
+PROCEDURES = {
+    "naive": Look("naive choice", COLORS[3], "o", "-"),
+    "crc": Look("conformal: mean risk", COLORS[1], "s", "--"),
+    "ltt": Look("Learn then Test, δ = .05", COLORS[0], "^", "-."),
+}
+QUANTITIES = {"broken": "splits broken\n(fraction)", "layer_fraction": "layers used\n(fraction)"}
+
+
+def risk(table: pd.DataFrame) -> Figure | None:
+    """Broken promises and cost against the tolerated risk, a row per method of the paper, on one backbone.
+
+    Args:
+        table: rows of risk.csv of one backbone.
+
+    Returns:
+        The figure; None where nothing could be chosen.
+    """
+    rows = table[(table["risk"] == RISK) & ((table["procedure"] != "ltt") | (table["delta"] == DELTA))]
+    rows = rows[rows["method"].isin(PAPER_METHODS)]
+    if not rows["broken"].notna().any():
+        return None
+    drawn = looks(set(rows["method"]))
+    figure = Figure(figsize=(COLUMN_WIDTH, 1.05 * len(drawn) + 1.35), layout="constrained")
+    axes = figure.subplots(len(drawn), len(QUANTITIES), squeeze=False, sharex=True, sharey="col")
+    for line, (method, look) in zip(axes, drawn.items(), strict=True):
+        for ax, quantity in zip(line, QUANTITIES, strict=True):
+            _draw(ax, rows[rows["method"] == method], quantity)
+        line[0].set_ylabel(look.label, weight="bold")
+    for ax, label in zip(axes[0], QUANTITIES.values(), strict=True):
+        ax.set_title(label)
+    for ax in axes[-1]:
+        ax.set_xlabel("tolerated risk")
+    tolerances = sorted(rows["tolerance"].dropna().unique())
+    axes[0, 0].set_xticks(tolerances, [f"{value:g}".lstrip("0") for value in tolerances])
+    axes[0, 0].set(xlim=(0, tolerances[-1] * 1.1), ylim=(-0.05, 1.05))
+    handles = [Line2D([], [], label=look.label, **look.line()) for look in PROCEDURES.values()]
+    heading_and_key(figure, f"{family(rows['backbone'].iloc[0])}: a bounded risk", handles, columns=1)
+    tasks = ", ".join(title(group.iloc[0]).removesuffix(", generated") for _, _, group in panels(rows))
+    seeds = spread(rows.groupby(["task", "split", "method"])["seed"].nunique())
+    note = "Risk: the static model is right and the early answer wrong. Mean over 100 splits, "
+    note += f"{seeds} and tasks ({tasks}), no interval drawn; no mark: some task is too small to certify. Dotted: δ. "
+    annotate(figure, note + data_note(rows))
+    return figure
+
+
+def _draw(ax: Axes, rows: pd.DataFrame, quantity: str) -> None:
+    for procedure, look in PROCEDURES.items():
+        here = rows[rows["procedure"] == procedure]
+        by_task = here.groupby(["task", "split", "tolerance"])[quantity].mean().unstack("tolerance")
+        ax.plot(by_task.mean(skipna=False), clip_on=False, **look.line())
+    if quantity == "broken":
+        ax.axhline(DELTA, color="0.4", linewidth=0.7, linestyle=":")

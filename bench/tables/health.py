@@ -1,0 +1,103 @@
+"""health.csv: can every exit see? Each exit beside a closed-form probe on the very states that it reads.
+
+An exit that a probe beats is named, and a verdict that rests on a blind one is not given (`bench.tables.reproduction`).
+The probe is fitted when a model is traced (`bench.models.probing`), and its answers are kept in the trace.
+
+Shapes: n examples, L layers, S seeds, D draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from bench.halting.replay import replay
+from bench.halting.sweep import Rows, Sweep
+from bench.statistics.significance import bootstrap_test, holm, percentile_interval
+from bench.tables.columns import PANEL
+from bench.tables.confidence import DACTS
+from bench.tables.scores import examples_seed, resamples
+from methods.base import RuleSpec
+from methods.blocks import prediction
+from methods.dact import DactRule
+
+HEALTH = ["suite", *PANEL, "method", "variant", "layer", "seeds", "exit", "probe", "probe_of_mean", "difference"]
+HEALTH += ["difference_low", "difference_high", "p_holm", "commonest", "most_exits", "named", "blind", "resolved"]
+DRAWS = 1000
+#: A probe must be so much better for its exit to be named.
+RELEVANT = 0.05
+LEVEL = 0.05
+#: Wider intervals than this resolve nothing.
+WIDEST = 0.10
+#: A layer counts if so many of the examples leave there at some setting.
+FEWEST = 0.05
+#: An exit is blind if so many of its answers are the same.
+COMMONEST = 0.95
+
+
+def health_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """The rows of every method and variant of a panel that has exits below layer L and was probed.
+
+    Args:
+        sweeps: all sweeps of one panel; their traces list the same examples in the same order.
+    """
+    groups: dict[tuple[str, str], list[Sweep]] = {}
+    for one in sweeps:
+        if one.trace.probe is not None and one.trace.logits.shape[1] > 1:
+            groups.setdefault((one.keys["method"], one.keys["variant"]), []).append(one)
+    for (method, variant), seeds in groups.items():
+        if np.isnan(seeds[0].trace.logits[:, 0]).all():
+            continue  # layer L alone has an exit
+        keys = {name: seeds[0].keys[name] for name in ("suite", *PANEL)} | {"method": method, "variant": variant}
+        yield from layer_rows(keys, seeds)
+
+
+def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
+    """One method and variant: a row per layer whose exit answers some examples at some setting."""
+    labels = seeds[0].trace.labels[:, None]
+    answers = np.stack([answers_of(one) for one in seeds])  # [S, n, L]
+    probes = np.stack([one.trace.probe for one in seeds])
+    better = ((probes == labels) * 1.0 - (answers == labels)).mean(axis=0)  # [n, L], mean over seeds
+    weights = next(resamples(len(labels), DRAWS, examples_seed(seeds[0]), DRAWS))
+    draws = weights @ better.astype(np.float32) / len(labels)  # [D, L]
+    most = np.max([exits_at_most(one) for one in seeds], axis=0)  # [L]
+    counted = np.flatnonzero(most >= FEWEST)
+    corrected = dict(zip(counted, holm(bootstrap_test(draws[:, counted])), strict=True)) if len(counted) else {}
+    for layer, p in corrected.items():
+        low, high = (float(end) for end in percentile_interval(draws[:, layer]))
+        mean, resolved = float(better[:, layer].mean()), high - low <= WIDEST
+        commonest = float(np.mean([np.unique_counts(each).counts.max() / each.size for each in answers[:, :, layer]]))
+        means = [(some[:, :, layer] == labels[:, 0]).mean() for some in (answers, probes)]
+        beside = [(one.trace.probe_of_mean[:, layer] == labels[:, 0]).mean() for one in seeds]
+        yield {
+            **keys,
+            "layer": int(layer) + 1,
+            "seeds": len(seeds),
+            "exit": means[0],
+            "probe": means[1],
+            "probe_of_mean": np.mean(beside),
+            "difference": mean,
+            "difference_low": low,
+            "difference_high": high,
+            "p_holm": float(p),
+            "commonest": commonest,
+            "most_exits": float(most[layer]),
+            "named": int(mean >= RELEVANT and p < LEVEL),
+            "blind": int(commonest >= COMMONEST),
+            "resolved": int(resolved),
+        }
+
+
+def answers_of(one: Sweep) -> np.ndarray:
+    """What each exit answers alone [n, L]; of DACT's family the accumulated a_l, which is what a layer adds to."""
+    if one.keys["method"] in DACTS:
+        return replay(DactRule(RuleSpec(*one.trace.logits.shape[1:])), one.trace).predictions
+    return prediction(torch.from_numpy(one.trace.logits)).numpy()
+
+
+def exits_at_most(one: Sweep) -> np.ndarray:
+    """The largest share of examples that leave at each layer, over all settings [L]."""
+    layers = one.exact().layers
+    return np.stack([(layers == layer).mean(axis=1).max() for layer in range(1, one.trace.logits.shape[1] + 1)])

@@ -1,0 +1,77 @@
+"""oracle.csv: of what choosing exits could gain over truncated depth, the share that a method gets.
+
+Truncated depth and the oracle curve (`bench.statistics.oracle`) are those of the method's own traces, so that what
+counts is the choice and not the training. Accuracy only, whatever metric a task draws.
+
+Shapes: D resamples of the n examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench.halting.sweep import Rows, Sweep
+from bench.statistics.oracle import share_parts
+from bench.statistics.significance import percentile_interval
+from bench.tables.columns import CURVE, ENDS, METHOD, boot_columns, interval_columns
+from bench.tables.scores import BLOCK, examples_seed, group_runs, resamples
+
+#: Where the oracle may gain less than this, a share of it means nothing.
+SMALLEST_GAIN = 0.02
+DRAWS = 1000
+QUANTITIES = ("gain", "possible", "share")
+ORACLE = [*METHOD, "seeds"]
+ORACLE += [f"{name}{end}" for name in QUANTITIES for end in ENDS] + ["status"]
+
+
+def oracle_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """One row for every method of a panel that chooses exits by example.
+
+    Args:
+        sweeps: all sweeps of one panel; their traces list the same examples in the same order.
+    """
+    first, runs = sweeps[0], group_runs(sweeps)
+    methods: dict[str, list[list[Sweep]]] = {}
+    for (method, _), run in runs.items():
+        if any((one.layers != one.layers[:, :1]).any() for one in run):
+            methods.setdefault(method, []).append(run)
+    for seeds in methods.values():
+        keys = {name: seeds[0][0].keys[name] for name in CURVE} | {"metric": "accuracy", "seeds": len(seeds)}
+        if first.task.regression:
+            blank = dict.fromkeys([name for name in ORACLE if name not in keys], np.nan)
+            yield {**keys, **blank, "status": "needs classes"}
+        else:
+            yield {**keys, **summary(seeds)}
+
+
+def summary(seeds: list[list[Sweep]]) -> Rows:
+    """The columns of one method: gain, possible gain and their ratio, with both intervals."""
+    n = len(seeds[0][0].trace.labels)
+    own = np.array([quantities(run, np.ones((1, n), dtype=np.float32))[0] for run in seeds])  # [S, Q]
+    # the first of the resamples that scores.csv is judged on
+    weights = resamples(n, DRAWS, examples_seed(seeds[0][0]), max(1, BLOCK // n // 8))
+    draws = np.concatenate([np.mean([quantities(run, some) for run in seeds], axis=0) for some in weights])
+    columns: Rows = {}
+    for at, quantity in enumerate(QUANTITIES):
+        columns |= interval_columns(quantity, own[:, at]) | boot_columns(quantity, draws[:, at])
+    status = ""
+    if not percentile_interval(draws[:, 1])[0] >= SMALLEST_GAIN:
+        status = "the oracle gains too little"
+        columns |= {f"share{end}": np.nan for end in ENDS}
+    return {**columns, "status": status}
+
+
+def quantities(run: list[Sweep], weights: np.ndarray) -> np.ndarray:
+    """Gain over truncated depth, the oracle's, and the share, of one run on each resample: [D, 3].
+
+    A run of several models with one setting each is the sum of their heights, one of curves the sum of their areas.
+    """
+    found = np.zeros((3, len(weights)))
+    for one in run:
+        labels = one.trace.labels
+        found += share_parts(one.by_layer == labels[:, None], one.layers, one.predictions == labels, weights)
+    gain, possible, width = found
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([gain / width, possible / width, np.where(possible > 0, gain / possible, np.nan)], axis=1)

@@ -1,0 +1,47 @@
+"""reliability.csv: accuracy by confidence, for every model at the setting nearest to half of the layers.
+
+Shapes: n examples, K operating points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench.halting.sweep import Rows, Sweep
+from bench.statistics.calibration import binned
+from bench.statistics.curves import nearest_in_x
+from bench.tables.calibration import by_model, scaled_answers, sureness
+from bench.tables.columns import CURVE
+
+#: Models are shown at the operating point that costs nearest to this share of the layers.
+COST = 0.5
+RELIABILITY = [*CURVE, "variant", "knob", "knob_value", "layer_fraction", "seeds", "bin", "count", "confidence"]
+RELIABILITY += ["accuracy"]
+
+
+def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """The bins of every model of a panel, the examples of all seeds together; none for regression.
+
+    Args:
+        sweeps: all sweeps of one panel; their traces list the same examples in the same order.
+    """
+    for group in () if sweeps[0].task.regression else by_model(sweeps):
+        keys = {name: group[0].keys[name] for name in (*CURVE, "variant", "knob")}
+        costs = np.mean([one.layer_fraction for one in group], axis=0)  # [K]
+        at = nearest_in_x(np.array([COST]), costs)[0]
+        pairs = [sureness(scaled_answers(one)["none"][at - len(costs)][None], one.trace.labels) for one in group]
+        confidence, right = (np.concatenate(parts, axis=1) for parts in zip(*pairs, strict=True))
+        count, sure, correct = (each[0] for each in binned(confidence, right))
+        held = count > 0
+        yield {
+            **keys,
+            "knob_value": group[0].knob_values[at],
+            "layer_fraction": costs[at],
+            "seeds": len(group),
+            "bin": np.flatnonzero(held) + 1,
+            "count": count[held].astype(np.int64),
+            "confidence": sure[held] / count[held],
+            "accuracy": correct[held] / count[held],
+        }
