@@ -88,8 +88,7 @@ def command(name: str, act: Callable[[], int]) -> int:
         said = str(error)
     except OSError as error:  # a file or folder of the user's that cannot be used
         said = what_failed(error)
-    prefix = f"{name}: "
-    print(f"{prefix}{shown(said)}"[: LONGEST_LINE + len(prefix)], file=sys.stderr)
+    print(shown(f"{name}: {said}"), file=sys.stderr)
     return 2
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bench.report import numbers as rounding
-from bench.report.latex import write_latex
+from bench.report.latex import escaped, write_latex
 from bench.tables import claims as paper_claims
 from bench.tables.scores import AREAS, QUANTITIES
 
@@ -122,3 +122,13 @@ def test_a_real_latex_compiles_every_table(tables, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+def test_names_are_escaped_in_captions(tables, tmp_path):
+    named = {name: table.assign(suite="under_s") for name, table in tables.items()}
+    texts = {path.name: path.read_text() for path in write_latex(tmp_path / "latex", named)}
+    assert not [name for name, text in texts.items() if "under_s" in text]
+    assert "Data: suite under\\_s." in texts["auc-bert.tex"]
+    assert escaped("a_b & 5 % ~ \\x {y}^2 #1 $") == (
+        "a\\_b \\& 5 \\% \\textasciitilde{} \\textbackslash{}x \\{y\\}\\textasciicircum{}2 \\#1 \\$"
+    )

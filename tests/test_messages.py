@@ -30,7 +30,7 @@ def run(tmp_path, capsys):
     def run(*arguments):
         status = main([*arguments, "--results", str(tmp_path / "r"), "--figures", str(tmp_path / "f")])
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.isprintable() and len(line) <= LONGEST_LINE + len("run_all.py: ")
+        assert line.isprintable() and len(line) <= LONGEST_LINE
         return status, line.removeprefix("run_all.py: ")
 
     return run

@@ -70,8 +70,9 @@ def spend(
 def auc_budget(values: np.ndarray, limit: float = 1.0) -> np.ndarray:
     """The mean [...] of what budgets up to a limit buy, [..., L]; .5 is the paper's "limited computation"."""
     within = (every_budget(np.shape(values)[-1]) <= limit + TOLERANCE).sum()
-    # of one layer no budget is as small as a half of it
-    return values[..., :within].mean(axis=-1) if within else np.full(np.shape(values)[:-1], np.nan)
+    if not within:  # no budget is that small: one layer, up to half of it
+        return np.full(np.shape(values)[:-1], np.nan)
+    return values[..., :within].mean(axis=-1)
 
 
 def every_budget(num_layers: int) -> np.ndarray:

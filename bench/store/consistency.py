@@ -67,10 +67,10 @@ def compare_tables(where: str, key: str, known: dict, value: dict) -> None:
 
 
 def brief(value: object) -> str:
-    """An entry of a growing key in short: a hash by its first digits, variants by their names."""
-    if isinstance(value, str):
+    """A value in short: a hash by its first digits, variants by their names."""
+    if isinstance(value, str) and len(value) > 32:
         return f"{value[:12]}.."
-    return cut(", ".join(map(str, value)), 60) if isinstance(value, list) else cut(value)
+    return cut(", ".join(map(str, value)) if isinstance(value, list) else value, 40)
 
 
 def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
@@ -89,10 +89,11 @@ def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
         return
     spec, count = odd[0]["spec"], f"{len(odd)} cell{'s' if len(odd) > 1 else ''}"
     name = foreign_key(spec, shared)
-    expected = " or ".join(map(str, expected_values(spec, shared)[name])) or "none"
+    values = expected_values(spec, shared)[name]
+    expected = " or ".join(map(brief, values)) if 0 < len(values) < 3 else f"one of {len(values)} others"
     raise UserError(
         f"results folder '{cut(folder)}' holds {count} of another run: '{cut(odd[0]['label'], 60)}' was made with "
-        f"{name} {cut(spec.get(name), 40)}, and the run's is {cut(expected, 40)}; move such records away "
+        f"{name} {brief(spec.get(name))}, and the run's is {expected}; move such records away "
         f"(cells/{odd[0]['key'][:12]}*.json)"
     )
 
