@@ -33,7 +33,8 @@ def areas(table: pd.DataFrame) -> Figure | None:
     if not shown:
         return None
     tasks = [rows for _, _, rows in panels(table[table["task"] != "mean"])]
-    columns = [*tasks, table[table["task"] == "mean"]] if len(tasks) > 1 else tasks
+    mean = table[table["task"] == "mean"]
+    columns = [*tasks, mean] if len(tasks) > 1 and len(mean) else tasks
     check_room(len(columns), LEAST)
     methods = [by_value(columns, area) for area in shown]
     width = fitted_width(0.9 * len(columns) + 0.9)

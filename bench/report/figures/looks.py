@@ -125,7 +125,7 @@ def _look(name: str, place: int | None) -> Look:
 
 
 def drawn_methods(methods: Iterable[str], most: int) -> tuple[dict[str, Look], str]:
-    """The methods that one figure of all draws: outside ones, with the paper's where they ran, then others up to `most`.
+    """The methods that a figure of all draws: outside ones, with the paper's if they ran, then others up to `most`.
 
     Variants of one of the paper's, such as DACT with its exact bound, are left out beside it: they lie on top of it.
 
