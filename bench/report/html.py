@@ -114,7 +114,7 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
     return {
         "Suite": f"{run['suite']} ({run['title']})",
         "Tasks": ", ".join(f"{TASKS[task].title} ({split}: {n} examples)" for (task, split), n in rows.items()),
-        "Training rows": f"{run['limit']} per task" if run["limit"] else "all",
+        "Training rows": training_rows(run),
         "Backbones": ", ".join(family(name) for name in sorted({row["backbone"] for row in points})),
         "Methods": ", ".join(run["methods"]),
         "Seeds": ", ".join(map(str, seeds)),
@@ -122,6 +122,13 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
         "Cells": ", ".join(f"{states[state]} {state}" for state in ("ok", "failed", "skipped", LEFT_OUT)),
         "Computation": f"{sum(cell.get('seconds', {}).get('all', 0) for cell in records) / 60:.1f} minutes in cells",
     }
+
+
+def training_rows(run: dict) -> str:
+    """How many training rows the cells of a run read, in words."""
+    rows = f"{run['limit']} per task" if run["limit"] else "all"
+    few = [f"{task} {limits['train']}" for task, limits in run.get("limits", {}).items() if "train" in limits]
+    return f"{rows}, at most: {', '.join(few)}" if few else rows
 
 
 def paragraphs(method: Method) -> list[str]:

@@ -14,9 +14,9 @@ from bench.report.figures.setting import check_room, fitted_width
 
 EXAMPLES = {"earliest": ("o", "-"), "median": ("s", "--"), "latest": ("^", ":")}
 QUANTITIES = {
-    "entropy": "DeeBERT: entropy (nats)",
-    "h": "DACT: halting value h (0 to 1)",
-    "p": "DACT: weight left, p (0 to 1)",
+    "entropy": "DeeBERT:\nentropy (nats)",
+    "h": "DACT:\nhalting value h",
+    "p": "DACT:\nweight left, p",
 }
 
 

@@ -26,8 +26,8 @@ from bench.report.figures.page import LAYERS_USED, annotate, band_note, data_not
 from bench.report.figures.setting import TEXT_WIDTH, check_room, fitted_width
 
 REFERENCE_LABELS = {
-    "truncated": "truncated depth, equal cost",
-    "random": "same exits at random",
+    "truncated": "truncated depth",
+    "random": "exits at random",
     "oracle": "oracle",
     "constant": "constant answer",
 }
@@ -87,7 +87,8 @@ def _key(points: pd.DataFrame) -> list[Line2D]:
 def _fine_print(points: pd.DataFrame, drawn: set[str]) -> str:
     """The note below the figure: its points, lines and bands."""
     note = "Vertical: the metric above each column. Points: single runs; line: mean of the exact curves, dotted where "
-    note += "nothing was measured; the oracle leaves each example at the first exit of the same model that is right; "
+    note += "nothing was measured; truncated depth and the same "
+    note += "exits dealt at random at equal cost; the oracle leaves each example at the first exit of the same model that is right; "
     return f"{note}{band_note(points[points['method'].isin(drawn)])} {data_note(points)}"
 
 
