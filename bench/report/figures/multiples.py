@@ -88,7 +88,8 @@ def _fine_print(points: pd.DataFrame, drawn: set[str]) -> str:
     """The note below the figure: its points, lines and bands."""
     note = "Vertical: the metric above each column. Points: single runs; line: mean of the exact curves, dotted where "
     note += "nothing was measured; truncated depth and the same "
-    note += "exits dealt at random at equal cost; the oracle leaves each example at the first exit of the same model that is right; "
+    note += "exits dealt at random at equal cost; the oracle leaves each example at the first exit of the same model "
+    note += "that is right; "
     return f"{note}{band_note(points[points['method'].isin(drawn)])} {data_note(points)}"
 
 
