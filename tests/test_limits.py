@@ -57,7 +57,7 @@ def test_the_smaller_of_both_limits_holds(limit, limits, rows):
 
 def test_runs_with_other_limits_do_not_mix(tiny_suite, tmp_path):
     without, limited = grid_of(tiny_suite).shared(), grid_of(tiny_suite, LIMITS)
-    with pytest.raises(UserError, match=r"was made with limits \{\}, not"):
+    with pytest.raises(UserError, match="was made with limits rte train = none, not 50"):
         check_shared(tmp_path, without, limited.shared() | {"suite": without["suite"]})
     spec = cells_of(limited)["rte"].spec
     assert foreign_key(spec, limited.shared()) is None

@@ -57,6 +57,15 @@ class Grid:
     header: list[str]
     rows: list[list[str]]
 
+    @property
+    def example(self) -> str:
+        """Words for the filter that choose some of the rows: task, backbone and method of the first row."""
+        if not self.rows:
+            return ""
+        values = {name: [row[at] for row in self.rows] for at, name in enumerate(self.header)}
+        choosing = [name for name in ("task", "backbone", "method") if len(set(values.get(name, ()))) > 1]
+        return " ".join(values[name][0] for name in choosing) or self.rows[0][0]
+
 
 def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Path]) -> Path:
     """Write report.html into a run folder whose tables and figures are written.
