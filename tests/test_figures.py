@@ -325,3 +325,9 @@ def test_usage_is_counted_per_seed(run):
     used, n = usage(panel, "truncated", "", 4)
     assert n.tolist() == [N] * 3
     assert (used == [N] * 4 + [0] * 8).all()
+
+
+def test_a_family_of_any_name_is_drawn_by_it(tmp_path):
+    run = make_tables(tmp_path, tasks=["rte"], backbones=["my-MiniLM_6"], seeds=1)
+    said = words(figures.PLOTS["figure2"].draw(read_table(run / "points.csv"), read_table(run / "curves.csv")))
+    assert "my-MiniLM_6 (static)" in said and "distilled" in said and "Distilmy" not in said

@@ -1,12 +1,16 @@
-"""[limits] of a suite: fewer rows of one task, beside --limit, in the keys of the cells that read them alone."""
+"""Suites of one's own: what docs/suites.md says of them, and [limits], in the keys of the cells that read them alone."""
 
 import dataclasses
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from bench.errors import UserError
 from bench.plan.cell import row_limit
 from bench.plan.grid import Grid
+from bench.plan.suite import Limits, Recipe, Suite
 from bench.plan.suite_file import load_suite
 from bench.run.forecast import tokens_of
 from bench.sources.examples import Embedded
@@ -73,3 +77,36 @@ def test_a_suite_that_extends_another_may_limit_its_tasks(tmp_path):
     suite, base = load_suite(str(path)), load_suite("embedded")
     assert suite.limits["mnli"].spec() == {"validation": 100}
     assert dataclasses.replace(suite, name="embedded", limits={}) == base
+
+
+DOCS = (Path(__file__).parents[1] / "docs" / "suites.md").read_text()
+
+
+def test_every_key_is_documented():
+    keys = set(re.findall(r"^\| `\[?(\w+)", DOCS, flags=re.M)) | set(re.findall(r"(?<=, )`(\w+)`", DOCS))
+    documented = {field.name for kind in (Suite, Recipe) for field in dataclasses.fields(kind)} - {"name"}
+    assert documented <= keys
+    assert all(f"{field.name} = " in DOCS for field in dataclasses.fields(Limits))
+
+
+def test_the_worked_example_changes_the_heads_alone(tmp_path):
+    (example,) = re.findall(r"```toml\n(.*?)```", DOCS, flags=re.S)
+    assert tomllib.loads(example)["extends"] == "paper"
+    path = tmp_path / "heads.toml"
+    path.write_text(example)
+    suite, paper = load_suite(str(path)), load_suite("paper")
+    assert suite.recipes["stage2"] == dataclasses.replace(paper.recipes["stage2"], learning_rate=1e-4)
+    again = dataclasses.replace(suite, name="paper", title=paper.title, recipes=paper.recipes)
+    assert again == paper
+
+
+def test_a_family_may_have_any_legal_name(tiny_suite):
+    text = tiny_suite.read_text().replace("[backbones.bert]", "[backbones.my-MiniLM_6]")
+    path = tiny_suite.with_name("embedded-named.toml")
+    path.write_text(text)
+    assert list(load_suite(str(path)).backbones) == ["my-MiniLM_6"]
+    path.write_text(text.replace("my-MiniLM_6", "'my MiniLM'"))
+    with pytest.raises(
+        UserError, match=r"names a family with letters, digits, '-' and '_', at most 40, got 'my MiniLM'"
+    ):
+        load_suite(str(path))
