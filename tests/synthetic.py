@@ -252,7 +252,7 @@ def make_curves(points):
     columns = ["suite", "task", "split", "backbone", "method"]
     for key, rows in points.groupby(columns):
         runs = [(r["layer_fraction"].to_numpy(), r["value"].to_numpy()) for _, r in rows.groupby("seed")]
-        mean, low, high, seeds, dotted = mean_curve(grid, runs, widest=3 / L)
+        mean, low, high, seeds, dotted = mean_curve(grid, runs, widest=0.25)
         table = pd.DataFrame({"x": grid, "mean": mean, "low": low, "high": high, "seeds": seeds, "dotted": dotted * 1})
         curves.append(
             table[table["seeds"] > 0].assign(**dict(zip(columns, key, strict=True)), resolution="grid", variant="")

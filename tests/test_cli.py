@@ -93,7 +93,35 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
     ("change", "line"),
     [
         (("max_length = 48", "max_lenght = 48"), "unknown key 'max_lenght'; did you mean 'max_length'?"),
-        (("max_length = 48", ""), "missing key 'max_length'"),
+        (("max_length = 48", ""), "missing: 'max_length'"),
+        (
+            ('title = "generated miniature tasks"\nsource = "embedded"\nmax_length = 48', ""),
+            "missing: 'title', 'source', 'max_length'",
+        ),
+        (
+            ("[recipes.joint]\nepochs = 1", "[recipes.bert.pabee]"),
+            "missing: a table [recipes.joint], 'epochs' in [recipes.bert.pabee]",
+        ),
+        (
+            ("[recipes.joint]", "[recipes.brt.joint]"),
+            "unknown backbone in [recipes] 'brt': expected one of bert; did you mean 'bert'?",
+        ),
+        (
+            ("[recipes.joint]", "[limits.rtee]\ntrain = 9\n[recipes.joint]"),
+            "unknown task in [limits] 'rtee': expected one of {tasks}; did you mean 'rte'?",
+        ),
+        (
+            ("[recipes.joint]", "[limits.rte]\ntrian = 9\n[recipes.joint]"),
+            "unknown key in [limits.rte] 'trian'; did you mean 'train'?",
+        ),
+        (
+            ("[recipes.joint]", "[limits.rte]\ntrain = 0\n[recipes.joint]"),
+            "[limits.rte]: train must be a whole number of rows, at least 1, got 0",
+        ),
+        (
+            ("[recipes.joint]", "[limits.rte]\n[recipes.joint]"),
+            "[limits.rte]: expected train or validation, a number of rows",
+        ),
         (("max_length = 48", 'max_length = "48"'), "'max_length' must be of type int, got '48'"),
         (
             ('source = "embedded"', 'source = "embeded"'),
@@ -133,7 +161,7 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
             "unknown key in [recipes.stage1] 'epoch'; did you mean 'epochs'?",
         ),
         (("epochs = 1", "epochs = 0"), "[recipes.stage1]: epochs must be positive, got 0"),
-        (("[recipes.joint]", "[recipes.joined]"), "no recipe for stage 'joint': expected a table [recipes.joint]"),
+        (("[recipes.joint]", "[recipes.joined]"), "missing: a table [recipes.joint]"),
         (
             ("max_length = 48", 'max_length = 48\nseed_scope = "head"'),
             "unknown seed_scope 'head': expected one of full, heads; did you mean 'heads'?",
@@ -145,7 +173,7 @@ def test_wrong_suites(run, tmp_path, tiny_suite, change, line):
     file.write_text(tiny_suite.read_text().replace(*change, 1))
     from bench.plan.suite_file import available
 
-    line = line.replace("{suites}", ", ".join(available()))
+    line = line.replace("{suites}", ", ".join(available())).replace("{tasks}", TASKS.removeprefix("all, "))
     assert run("--suite", str(file)) == (2, [f"run_all.py: suite 'embedded-broken': {line}"])
 
 

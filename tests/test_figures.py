@@ -16,11 +16,13 @@ from synthetic import KNOBS, TAUS, L, N, make_curves, make_tables
 from bench.errors import UserError
 from bench.report import figures
 from bench.report.figures.__main__ import main as redraw
-from bench.report.figures.draw import of_backbone
+from bench.report.figures.draw import Wanted, part_of
 from bench.report.figures.figure2 import difference
 from bench.report.figures.figure3 import figure3, matched_points, usage
+from bench.report.figures.looks import COLOURLESS, LABELS, looks
 from bench.report.figures.multiples import multiples
-from bench.report.figures.page import STYLE, save
+from bench.report.figures.page import save
+from bench.report.figures.setting import STYLE, WIDTHS, Setting, drawn_with
 from bench.store.csv_files import read_table
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,7 @@ def draw(run, name):
     plot = figures.PLOTS[name]
     backbone = "bert" if plot.per_backbone else None
     with matplotlib.style.context(str(STYLE), after_reset=True):
-        return plot.draw(*(of_backbone(read_table(run / f"{table}.csv"), backbone) for table in plot.tables))
+        return plot.draw(*(part_of(read_table(run / f"{table}.csv"), backbone) for table in plot.tables))
 
 
 def words(figure):
@@ -62,7 +64,7 @@ def test_every_figure_in_three_formats_and_the_same_bytes_twice(tmp_path):
     for one, two in zip(first, second, strict=True):
         assert one.read_bytes() == two.read_bytes(), one.name
     svg = (tmp_path / "a" / "figure2.svg").read_text()
-    assert "SST-2-like, generated" in svg and "95 % Student-t band over 3 seeds" in svg  # text that can be searched
+    assert "SST-2-like, generated" in svg and "Student-t" in svg  # text that can be searched
     assert b"/FontFile2" in (tmp_path / "a" / "figure2.pdf").read_bytes()  # TrueType, embedded
 
 
@@ -73,10 +75,7 @@ def test_the_reference_run_holds_every_table_that_is_drawn():
 
 def test_drawing_again_needs_a_run_folder(tmp_path, capsys):
     assert redraw([str(tmp_path), str(tmp_path / "figures")]) == 2
-    assert redraw([str(tmp_path)]) == 2
-    errors = capsys.readouterr().err.splitlines()
-    assert errors[0].startswith(f"error: no points.csv in {tmp_path}: expected a run folder")
-    assert errors[1] == "error: expected two folders, RESULTS and FIGURES, got 1 arguments"
+    assert capsys.readouterr().err.startswith(f"error: no points.csv in {tmp_path}: expected a run folder")
 
 
 def test_points_say_what_they_are(tmp_path):
@@ -152,17 +151,17 @@ def test_a_method_of_ones_own_is_drawn_beside_the_known_ones(small):
     ids=["each seed has its own", "one for all seeds: seed_scope heads"],
 )
 def test_the_difference_to_static_is_paired_by_seed(static, pabee):
-    rows = [("static", seed, 1.0, y) for seed, y in enumerate(static)]
-    rows += [(name, seed, x, y) for name in ("pabee", "deebert") for seed, y in enumerate(pabee) for x in (0.5, 1.0)]
-    points = pd.DataFrame(rows, columns=["method", "seed", "layer_fraction", "value"])
+    rows = [("static", seed, np.nan, 1.0, y) for seed, y in enumerate(static)]
+    rows += [(name, seed, x, x, y) for name in ("pabee", "deebert") for seed, y in enumerate(pabee) for x in (0.5, 1.0)]
+    points = pd.DataFrame(rows, columns=["method", "seed", "knob_value", "layer_fraction", "value"])
     points = points.assign(suite="paper", task="rte", split="validation", backbone="bert", metric="accuracy")
-    curves = make_curves(points)
-    figure = difference(points, curves[curves["method"] == "pabee"])
+    figure = difference(points.assign(variant=""))
     ax = figure.findobj(Axes)[0]
-    heights = np.concatenate([line.get_ydata() for line in ax.lines[:2]])
-    assert set(np.round(heights[np.isfinite(heights)], 9)) == {-0.1}
+    assert [line.get_xdata().tolist() for line in ax.lines[:2]] == [[0.5, 1.0]] * 2
+    assert np.concatenate([line.get_ydata() for line in ax.lines[:2]]) == pytest.approx([-0.1] * 4)
     assert "2 seeds" in words(figure)
-    assert ax.collections[0].get_paths()[0].get_extents().height == pytest.approx(0)  # equal in both seeds: no spread
+    (low, high), *_ = ax.collections[0].get_segments()[0][:, 1].reshape(1, 2)
+    assert high - low == pytest.approx(0)  # equal in both seeds: no spread
 
 
 @pytest.mark.parametrize("methods", [["static"], list(KNOBS)])
@@ -182,7 +181,8 @@ def test_a_missing_method_is_absent_and_the_rest_is_drawn(missing, tmp_path):
     methods = [m for m in KNOBS if m not in missing]
     run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], methods=methods, seeds=2)
     drawn = {name for name in figures.PLOTS if draw(run, name) is not None}
-    assert ("figure3" in drawn) == ("bounds" in drawn) == ("dact" not in missing)
+    assert "figure3" in drawn
+    assert ("bounds" in drawn) == ("dact" not in missing)
     assert ("difference" in drawn) == ("static" not in missing)
     said = words(draw(run, "figure2"))
     assert ("PABEE" in said) == ("pabee" not in missing) and ("static" in said) == ("static" not in missing)
@@ -192,7 +192,7 @@ def test_a_failed_tau_leaves_a_marked_hole(tmp_path):
     run = make_tables(tmp_path, tasks=["sst2", "rte"], backbones=["bert"], seeds=2)
     knobs = read_table(run / "knobs.csv")
     knobs = knobs[(knobs["task"] != "rte") | (knobs["variant"] != "tau=0.05")]
-    assert words(figure3(knobs, read_table(run / "exits.csv"))).count("no run") == 1
+    assert words(figure3(knobs, read_table(run / "exits.csv"))).count("no setting") == 1
 
 
 def test_a_method_with_one_point_has_dots_and_no_line(tmp_path):
@@ -208,20 +208,114 @@ def test_a_static_model_alone_has_areas_only(tmp_path):
     assert [name for name in figures.PLOTS if draw(run, name) is not None] == ["auc"]
 
 
+def test_figure2_draws_the_exact_curve_and_falls_back_on_the_grid(small):
+    curves = read_table(small / "curves.csv")
+    deebert = curves[curves["method"] == "deebert"]
+    exact = deebert.assign(resolution="exact", mean=0.123, dotted=0)
+    points = read_table(small / "points.csv")
+    drawn = [
+        np.unique(line.get_ydata()[np.isfinite(line.get_ydata())])
+        for ax in figures.PLOTS["figure2"].draw(points, pd.concat([curves, exact])).findobj(Axes)[:1]
+        for line in ax.lines
+    ]
+    assert sum(len(y) == 1 and y[0] == pytest.approx(0.123) for y in drawn) == 1  # DeeBERT, nothing dotted
+    assert sum(len(y) > 5 for y in drawn) >= 3  # truncated depth, DACT and PABEE
+
+
+def test_figures_2_and_3_draw_ones_own_method_and_name_what_they_leave_out(small):
+    names = {"dact": "aa", "dact-exact": "bb", "deebert": "cc", "truncated": "truncated", "static": "static"}
+    names |= {"distilbert": "distilbert", "pabee": "pabee"}
+    points, knobs, exits = (read_table(small / f"{name}.csv") for name in ("points", "knobs", "exits"))
+    points, knobs, exits = (t.assign(method=t["method"].map(names)) for t in (points, knobs, exits))
+    said = words(figures.PLOTS["figure2"].draw(points, make_curves(points)))
+    assert all(name in said for name in ("aa", "bb", "cc", "PABEE")) and "Not drawn" not in said and "DACT" not in said
+    bert = knobs["backbone"] == "bert"
+    said = words(figure3(knobs[bert], exits[exits["backbone"] == "bert"]))
+    assert ".5 of the layers" in said and "aa" in said and "DACT" not in said and "τ" not in said
+    many = pd.concat([points[points["method"] == "pabee"].assign(method=f"m{i}") for i in range(6)] + [points])
+    said = words(figures.PLOTS["figure2"].draw(many, make_curves(many)))
+    assert "PABEE" in said and "Not drawn here: m1, m2, m3, m4, m5." in said  # aa, bb, cc, m0 and the paper's
+
+
+def test_colours_are_those_that_are_free_and_the_same_in_every_figure_of_a_run():
+    ran = ["dact", "deebert", "pabee", "static", "truncated", "mine", "other"]
+    with drawn_with(Setting(frozenset(ran))):
+        everywhere, alone = looks(ran), looks(["mine"])
+    assert list(everywhere)[:2] == ["mine", "other"]
+    assert alone["mine"] == everywhere["mine"]
+    colours = [look.color for name, look in everywhere.items() if name not in COLOURLESS]
+    assert len(set(colours)) == len(colours)
+    usual = looks(LABELS)
+    assert all(everywhere[name] == usual[name] for name in ("dact", "deebert", "pabee"))
+    together = [(look.color, look.marker) for look in looks([*LABELS, *map("m{}".format, range(9))]).values()]
+    assert len(set(together)) == len(together), "two methods that nobody can tell apart"
+
+
+def test_the_forest_is_ordered_by_value_and_has_no_empty_rows_or_second_mean(tmp_path):
+    run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], seeds=2)
+    areas = read_table(run / "auc.csv")
+    figure = draw(run, "auc")
+    common, budget = figure.findobj(Axes)  # one task: no column for the mean
+    shown = [label.get_text() for label in budget.get_yticklabels()]
+    best_first = areas[areas["task"] == "rte"].sort_values("auc_budget", ascending=False)["method"]
+    assert shown == [LABELS[name] for name in best_first]
+    assert "static" in shown and "static" not in [label.get_text() for label in common.get_yticklabels()]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_figures_for_a_paper_have_its_width_and_no_words_of_their_own(width, run, tmp_path):
+    wanted = Wanted(panels=("sst2", "mnli-m"), backbone="bert", width=width, words=False)
+    assert figures.draw_all(run, tmp_path, wanted)
+    for plot in figures.PLOTS.values():
+        with drawn_with(Setting(frozenset(), WIDTHS[width], words=False)):
+            figure = plot.draw(*(part_of(read_table(run / f"{table}.csv"), "bert", wanted) for table in plot.tables))
+        said = words(figure)
+        assert figure.get_figwidth() == WIDTHS[width]
+        assert "SST-2-like" in said and "MNLI-m-like" in said and "MRPC" not in said and "MNLI-mm" not in said
+        assert "Data: suite" not in said and not said.startswith("BERT: ") and " BERT: " not in said
+
+
+def test_what_did_not_run_cannot_be_drawn(small, tmp_path, capsys):
+    for option, line in {
+        "--panels=sst2,mnli-x": "unknown panel 'mnli-x': expected one of mnli, mnli-m, mnli-mm, sst2; did you mean",
+        "--panels=,": "--panels: expected at least one name",
+        "--backbone=bart": "unknown backbone 'bart': expected one of bert, roberta; did you mean 'bert'?",
+        "--width=page": "unknown width 'page': expected one of column, text",
+    }.items():
+        assert redraw([str(small), str(tmp_path), option]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_panels_than_a_column_holds_are_left_out(run, tmp_path):
+    written = figures.draw_all(run, tmp_path, Wanted(width="column"))
+    assert "figure2.pdf" in {path.name for path in written} and "auc-bert.pdf" not in {path.name for path in written}
+
+
 def test_a_folder_without_tables_is_one_clear_line(tmp_path):
     with pytest.raises(UserError, match=r"no points\.csv in .*expected a run folder"):
         figures.draw_all(tmp_path, tmp_path)
 
 
-def test_matched_points_are_the_nearest_in_mean_cost():
+def test_matched_points_are_the_nearest_in_mean_cost_within_a_layer():
     rows = [("dact", "tau=0.005", 0, 0.50), ("dact", "tau=0.5", 0, 0.2)]
     rows += [("deebert", "", 0.1, 0.58), ("deebert", "", 0.2, 0.45), ("deebert", "", 0.6, 0.3)]
     rows += [("pabee", "", 1, 0.40), ("pabee", "", 2, 0.60), ("static", "", np.nan, 0.5)]
-    matched = matched_points(pd.DataFrame(rows, columns=["method", "variant", "knob_value", "layer_fraction"]))
-    got = {(row.tau, row.method): row.knob_value for row in matched.itertuples()}
-    assert got == {
+    knobs = pd.DataFrame(rows, columns=["method", "variant", "knob_value", "layer_fraction"])
+
+    def matched(within, by_tau):
+        found = matched_points(knobs, ["dact", "deebert", "pabee"], within=within, by_tau=by_tau)
+        return {(row.column, row.method): row.knob_value for row in found.itertuples()}
+
+    assert matched(1, by_tau=True) == {
         (0.005, "dact"): 0, (0.005, "deebert"): 0.2, (0.005, "pabee"): 1,  # .40 and .60 are equally near: the cheaper
         (0.5, "dact"): 0, (0.5, "deebert"): 0.6, (0.5, "pabee"): 1,
+    }  # fmt: skip
+    assert matched(0.1, by_tau=True) == {
+        (0.005, "dact"): 0, (0.005, "deebert"): 0.2, (0.005, "pabee"): 1, (0.5, "dact"): 0, (0.5, "deebert"): 0.6,
+    }  # fmt: skip
+    assert matched(0.05, by_tau=False) == {
+        (0.25, "dact"): 0, (0.25, "deebert"): 0.6, (0.5, "dact"): 0, (0.5, "deebert"): 0.2,
     }  # fmt: skip
 
 
@@ -231,3 +325,9 @@ def test_usage_is_counted_per_seed(run):
     used, n = usage(panel, "truncated", "", 4)
     assert n.tolist() == [N] * 3
     assert (used == [N] * 4 + [0] * 8).all()
+
+
+def test_a_family_of_any_name_is_drawn_by_it(tmp_path):
+    run = make_tables(tmp_path, tasks=["rte"], backbones=["my-MiniLM_6"], seeds=1)
+    said = words(figures.PLOTS["figure2"].draw(read_table(run / "points.csv"), read_table(run / "curves.csv")))
+    assert "my-MiniLM_6 (static)" in said and "distilled" in said and "Distilmy" not in said

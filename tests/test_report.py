@@ -8,7 +8,7 @@ from browser import probe
 from synthetic import make_run
 
 from bench.report.figures import PLOTS, draw_all
-from bench.report.html import claims_of, inline, short, write_report
+from bench.report.html import Grid, claims_of, inline, short, write_report
 from bench.store.folder import RunFolder
 from methods import discover
 
@@ -161,8 +161,42 @@ const down = values("knob_value");
 input.value = "mnli  DEEBERT";
 input.dispatchEvent(new Event("input"));
 return { up, down, state, focused, methods: values("method"), tasks: values("task"),
-         count: document.querySelector("#table-knobs output").value, all: rows().length };
+         count: document.querySelector("#table-knobs output").value, all: rows().length,
+         proposed: input.placeholder };
 """
+
+WHOLE_WORDS = """
+const table = document.querySelector("#table-knobs table"), input = document.querySelector("#table-knobs input");
+const column = name => [...table.querySelectorAll("th")].findIndex(head => head.textContent === name);
+const found = word => {
+  input.value = word;
+  input.dispatchEvent(new Event("input"));
+  const rows = [...table.tBodies[0].rows].filter(row => !row.hidden);
+  return [...new Set(rows.map(row => row.cells[column("backbone")].textContent + " " +
+                                     row.cells[column("method")].textContent))].sort();
+};
+table.tBodies[0].rows[0].cells[column("backbone")].textContent = "roberta";
+table.tBodies[0].rows[1].cells[column("backbone")].textContent = "distilbert";
+return { bert: found("bert"), dact: found("dact"), part: found("deeb"), all: found(" ").length,
+         tau: found("tau=0.005"), number: found("patience 12") };
+"""
+
+
+def test_the_filter_takes_whole_words(report, tmp_path):
+    seen = probe(report, tmp_path, WHOLE_WORDS)
+    assert seen["console"] == seen["errors"] == []
+    assert seen["bert"] and {pair.split()[0] for pair in seen["bert"]} == {"bert"}
+    assert {pair.split()[1] for pair in seen["dact"]} == {"dact"}
+    assert seen["part"] == [] and seen["all"] > len(seen["bert"])
+    assert seen["tau"] == ["bert dact", "bert dact-exact"] and seen["number"] == ["bert pabee"]
+
+
+def test_the_filter_proposes_words_that_choose():
+    header = ["task", "backbone", "method", "value"]
+    assert Grid("x", "", header, [["rte", "bert", "dact", "1"], ["rte", "bert", "pabee", "2"]]).example == "dact"
+    assert Grid("x", "", header, [["rte", "bert", "a", "1"], ["sst2", "bert", "b", "2"]]).example == "rte a"
+    assert Grid("x", "", ["claim", "text"], [["1a", "it is faster"]]).example == "1a"
+    assert Grid("x", "", header, []).example == ""
 
 
 def test_tables_sort_and_filter(report, tmp_path):
@@ -174,6 +208,7 @@ def test_tables_sort_and_filter(report, tmp_path):
     assert seen["up"][-1] == seen["down"][-1] == "", "rows without a value stay last"
     assert seen["focused"] and seen["state"] == "ascending"
     assert set(seen["methods"]) == {"deebert"} and set(seen["tasks"]) == {"mnli"}
+    assert seen["proposed"] == "whole words, such as: sst2 static"
     assert seen["count"] == f"{len(seen['methods'])} of {seen['all']} rows"
 
 

@@ -13,10 +13,12 @@ import torch
 from bench.errors import UserError
 from bench.halting.saved import EarlyExitClassifier
 from bench.models.model import build_model
+from bench.plan.methods import load_method_file
 from bench.sources.examples import Embedded, load_split
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
 from methods import discover
+from methods.base import HaltingRule, Knob, Method
 from run_all import main
 
 ROOT = Path(__file__).parents[1]
@@ -153,6 +155,72 @@ def test_a_description_that_means_nothing(run, tmp_path):
 def test_the_card_says_how_it_was_trained(run):
     folder = run[0] / "models" / "bert-rte-deebert-seed0"
     assert "- trained in float32: epochs " in (folder / "README.md").read_text()
+
+
+class Sure(Method):
+    """A rule of one's own on DeeBERT's models: the probability of the top class."""
+
+    name = "sure"
+    trained_by = "deebert"
+
+    def loss(self, exits, batch):
+        """Trains nothing."""
+        raise NotImplementedError
+
+    def halting_rule(self, spec):
+        """Halts where the top class is sure enough."""
+        return SureRule(spec)
+
+    def knob(self, spec):
+        """p = .5, .9."""
+        return Knob("sure", (0.5, 0.9))
+
+
+class SureRule(HaltingRule):
+    """Score: probability of the top class."""
+
+    def step(self, layer, exits, state):
+        """The answer is the layer's logits."""
+        return exits.logits, torch.softmax(exits.logits, dim=-1).amax(dim=-1), state
+
+
+def test_a_rule_of_ones_own_decides_on_the_models_that_it_replays(run):
+    folder = run[0] / "models" / "bert-rte-deebert-seed0"
+    saved, mine = EarlyExitClassifier.from_pretrained(folder), EarlyExitClassifier.from_pretrained(folder, Sure())
+    ours, theirs = mine.model.state_dict(), saved.model.state_dict()
+    assert list(ours) == list(theirs) and all(torch.equal(ours[key], theirs[key]) for key in ours)
+    pair = [("the cat sleeps", "the animal sleeps")]
+    assert mine.predict(pair, 0.0)[0].layer == 1 and mine.predict(pair, 1.1)[0].layer == 12
+    assert mine.predict(pair, 1.1)[0].answer == pytest.approx(saved.predict(pair, -1.0)[0].answer)
+    line = "the curve of this model was measured with deebert, not sure: give `predict` a value of sure yourself"
+    with pytest.raises(UserError, match=line):
+        mine.knob_for(0.5)
+    with pytest.raises(UserError, match="was saved by method and version pkd 1, not sure 1"):
+        EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-pkd-seed0", Sure())
+
+
+@pytest.mark.parametrize("value", ["0.5", None, float("nan"), float("inf"), True, [0.5]])
+def test_a_setting_is_a_number(run, value):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
+    with pytest.raises(UserError, match=r"knob_value: expected a number for entropy, such as 0, 0\.05, .* \.\., got"):
+        model.predict([("a", "b")], value)
+    with pytest.raises(UserError, match="batch_size: expected a whole number of at least 1, got 0"):
+        model.predict([("a", "b")], 0.1, batch_size=0)
+
+
+def test_the_code_of_a_card_loads_an_outside_method(run, tmp_path, monkeypatch):
+    """A model of somebody's own method: its card says how to load it, and that works as it stands."""
+    folder = run[0] / "models" / "bert-rte-deebert-seed0"
+    model = EarlyExitClassifier.from_pretrained(folder)
+    file = ROOT / "tests" / "outside_method.py"
+    (margin,) = load_method_file(str(file))
+    about = {**model.about, "method": margin.name, "version": margin.version}
+    EarlyExitClassifier(model.model, margin, model.tokenizer, about).save_pretrained(tmp_path / "margin")
+    card = (tmp_path / "margin" / "README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0]
+    told = {"texts": [("the cat sleeps", "the animal sleeps")]}
+    exec(code.replace('"FOLDER"', repr(str(tmp_path / "margin"))).replace('"FILE.py"', repr(str(file))), told)
+    assert len(told["answers"]) == 1 and told["model"].method.name == "margin"
 
 
 def test_wrong_texts(run):

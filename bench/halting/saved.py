@@ -7,11 +7,13 @@ A folder holds `model.safetensors` (backbone and exits), `config.json` and the t
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,7 @@ from bench.sources.examples import Examples
 from bench.sources.tasks import TASKS
 from bench.store.files import not_written, write_json, write_text
 from methods import discover
-from methods.base import Method
+from methods.base import Knob, Method
 from methods.blocks import prediction
 
 
@@ -107,7 +109,8 @@ class EarlyExitClassifier:
 
         Args:
             folder: where `save_pretrained` wrote it.
-            method: an instance of its class, for a method from outside the project.
+            method: an instance of its class, for a method from outside the project, or for one that replays the models
+                of the method that this one was saved by: it decides in that one's place.
             device: "cpu" or "cuda".
 
         Raises:
@@ -123,12 +126,13 @@ class EarlyExitClassifier:
         if method is None:
             known = discover(about["compat"])
             method = known[check_choice(f"method of '{folder}'", about["method"], known)]
-        if (method.name, method.version) != (about["method"], about["version"]):
-            wanted, given = f"{about['method']} {about['version']}", f"{method.name} {method.version}"
+        trained = trained_method(method, about)
+        if (trained.name, trained.version) != (about["method"], about["version"]):
+            wanted, given = f"{about['method']} {about['version']}", f"{trained.name} {trained.version}"
             raise UserError(f"'{folder}' was saved by method and version {wanted}, not {given}")
         checkpoint = Checkpoint(str(folder))
         backbone = empty_encoder(load_config(checkpoint))
-        model = with_exits(method, backbone, TASKS[about["task"]].num_labels, ("saved",))
+        model = with_exits(trained, backbone, TASKS[about["task"]].num_labels, ("saved",))
         try:
             load_model(model, str(folder / "model.safetensors"))
         except (OSError, RuntimeError, SafetensorError) as error:
@@ -149,6 +153,9 @@ class EarlyExitClassifier:
         """
         if not 0 < budget <= 1:
             raise UserError(f"budget: expected a share of the layers, above 0 and at most 1, got {budget}")
+        if self.method.name != self.about["method"]:
+            measured = f"the curve of this model was measured with {self.about['method']}, not {self.method.name}"
+            raise UserError(f"{measured}: give `predict` a value of {self.knob.name or 'the knob'} yourself")
         curve, constant = self.about["exact"], self.about["constant"]
         fitting = [point for point in curve if point["layer_fraction"] <= budget]
         if not fitting:
@@ -172,8 +179,12 @@ class EarlyExitClassifier:
             batch_size: texts computed at once.
 
         Raises:
-            UserError: single texts for a task on pairs, or the other way round.
+            UserError: single texts for a task on pairs, or the other way round; a knob value that is no finite number,
+                or no batch size.
         """
+        check_knob_value(self.knob, knob_value)
+        if type(batch_size) is not int or batch_size < 1:
+            raise UserError(f"batch_size: expected a whole number of at least 1, got {batch_size!r}")
         if not texts:
             return []
         data = encode(self.tokenizer, self._examples(texts), self.about["max_length"])
@@ -197,6 +208,25 @@ class EarlyExitClassifier:
             raise UserError(f"task '{self.task.id}' takes {what}, got {texts[0]!r}")
         stripped = [[text.strip() for text in column] for column in columns]
         return Examples(stripped[0], stripped[1] if wanted == 2 else None, np.zeros(n, np.int64), np.arange(n))
+
+
+def trained_method(method: Method, about: dict) -> Method:
+    """The method whose exits a saved model has: the one it is loaded with, or the one whose models that one replays."""
+    if method.trained_by != about["method"]:
+        return method
+    return discover(about["compat"]).get(method.trained_by, method)
+
+
+def check_knob_value(knob: Knob, value: object) -> None:
+    """Refuse a setting that is no finite number: it would halt nobody, or everybody, without a word.
+
+    Raises:
+        UserError: the line names the values of the grid.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
+        grid = ", ".join(f"{each:g}" for each in knob.values[:5]) + (" .." if len(knob.values) > 5 else "")
+        raise UserError(f"knob_value: expected a number for {knob.name or 'the knob'}, such as {grid}, got {value!r}")
 
 
 def check_replaceable(folder: Path, model: Path) -> None:

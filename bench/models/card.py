@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.plan.methods import rule_spec
 from bench.plan.suite import COMPATS, PRECISIONS
 from bench.sources.tasks import TASKS
+from methods import discover
 from methods.base import Method
 
 ABOUT = "early_exit.json"
@@ -61,6 +62,21 @@ def check_description(about: object) -> None:
             raise ValueError(f"{name} is {about[name]!r}, expected {', '.join(known)}")
 
 
+def loading_code(method: Method, about: dict) -> list[str]:
+    """Python lines that load a saved model; one of a method from outside the project needs the file of its class."""
+    if about["method"] in discover(about["compat"]):
+        load = ["", 'model = EarlyExitClassifier.from_pretrained("FOLDER")']
+    else:
+        load = [
+            "from bench.plan.methods import load_method_file",
+            "",
+            "# FILE.py defines the method, which is not part of early-exit-bench",
+            'methods = {method.name: method for method in load_method_file("FILE.py")}',
+            f'model = EarlyExitClassifier.from_pretrained("FOLDER", method=methods[{method.name!r}])',
+        ]
+    return ["from bench import EarlyExitClassifier", *load]
+
+
 def model_card(about: dict, method: Method) -> str:
     """The README.md of a saved model, with the curve that was measured on the validation set."""
     citation = (type(method).__doc__ or "").strip().splitlines()[0]
@@ -94,9 +110,7 @@ def model_card(about: dict, method: Method) -> str:
             *shown,
             "",
             "```python",
-            "from bench.halting.saved import EarlyExitClassifier",
-            "",
-            "model = EarlyExitClassifier.from_pretrained(FOLDER)",
+            *loading_code(method, about),
             "answers = model.predict(texts, model.knob_for(budget=0.5))",
             "```",
             "",

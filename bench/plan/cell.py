@@ -49,6 +49,12 @@ class Cell:
         return f"{spec['backbone']}/{spec['task']} {spec['method']}{variant} seed {spec['seed']}"
 
 
+def row_limit(spec: dict, split: str) -> int | None:
+    """At most how many rows of a split a cell reads: the smaller of --limit and the suite's [limits]; None: all."""
+    of_suite = spec.get("limits", {}).get("train" if split == "train" else "validation")
+    return min((rows for rows in (spec["limit"], of_suite) if rows is not None), default=None)
+
+
 def key_of(spec: dict) -> str:
     """sha256 of the canonical JSON of a spec, 64 hexadecimal digits."""
     return hashlib.sha256(CANONICAL.encode(spec).encode("ascii")).hexdigest()

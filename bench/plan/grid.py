@@ -34,7 +34,7 @@ class Grid:
         methods: to report, by name; `trained_methods` says which must be trained for them.
         seeds: of every method and variant.
         source: where the rows come from.
-        limit: at most this many rows of every split.
+        limit: at most this many rows of every split, beside the limits of the suite.
         pins: commits of hub repositories that the results folder keeps to, by name.
         unlabelled: the folder with rows without labels.
     """
@@ -95,6 +95,7 @@ class Grid:
             "seed_scope": suite.seed_scope,
             "max_length": suite.max_length,
             "limit": self.limit,
+            "limits": {task: limits.spec() for task, limits in suite.limits.items()},
             "engine": ENGINE_VERSION,
             "recipes": {name: recipe.spec() for name, recipe in suite.recipes.items()},
             "variants": {method.name: self.variants(method) for method in trained_methods(self.methods)},
@@ -191,6 +192,8 @@ class TaskCells:
             spec["segments"] = mended
         if method.content:
             spec["content"] = method.content
+        if task.id in suite.limits:
+            spec["limits"] = suite.limits[task.id].spec()
         if grid.unlabelled and not method.reads_labels:
             spec["unlabelled"] = shared["unlabelled"][task.id]
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))

@@ -73,6 +73,25 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """At most so many rows of one task: a table `[limits.TASK]` of a suite; None: all, or what --limit says."""
+
+    train: int | None = None
+    validation: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is not None and (type(value) is not int or not 0 < value <= LARGEST):
+                raise UserError(f"{name} must be a whole number of rows, at least 1, got {cut(repr(value))}")
+        if self.train is None and self.validation is None:
+            raise UserError("expected train or validation, a number of rows")
+
+    def spec(self) -> dict[str, int]:
+        """The limits that are given, as they stand in the specs of cells, and so in their keys."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Suite:
     """One comparison: what stands in a suite's TOML file.
 
@@ -84,6 +103,7 @@ class Suite:
         backbones: families by name, `bert` and `roberta` in the suites that come with the project.
         recipes: by stage ("stage1", "stage2", "joint") or method; "FAMILY/NAME" holds for one backbone family only.
         variants: variants to train instead of a method's own, by method.
+        limits: at most so many rows of a task, by task; a smaller --limit goes before.
         precision: "float32", "bfloat16" or "float16".
         seed_scope: "full" varies everything with the seed; "heads" starts every seed from stage 1 of seed 0.
         compat: "equal" gives every method the same exits and training; "released" the quirks of its released code.
@@ -97,6 +117,7 @@ class Suite:
     backbones: dict[str, Family]
     recipes: dict[str, Recipe]
     variants: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    limits: dict[str, Limits] = field(default_factory=dict)
     precision: str = "float32"
     seed_scope: str = "full"
     compat: str = "equal"

@@ -9,7 +9,19 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 from bench.errors import UserError, check_choice, cut, nearest, one_line
-from bench.plan.suite import COMPATS, DATA_SOURCES, LARGEST, PRECISIONS, SEED_SCOPES, STAGES, Family, Recipe, Suite
+from bench.plan.suite import (
+    COMPATS,
+    DATA_SOURCES,
+    LARGEST,
+    PRECISIONS,
+    SEED_SCOPES,
+    STAGES,
+    Family,
+    Limits,
+    Recipe,
+    Suite,
+)
+from bench.sources.tasks import TASKS
 
 SUITES = Path(__file__).parents[1] / "suites"
 RECIPES = Path(__file__).parents[1] / "recipes.toml"
@@ -72,6 +84,7 @@ def parse_suite(name: str, table: dict) -> Suite:
     if not name.replace("-", "").replace("_", "").isalnum():
         raise UserError("a suite's file name may hold letters, digits, '-' and '_' only")
     check_keys(table, Suite, "key", leave_out=("name",))
+    check_complete(table)
     families = {
         family: build_entry(Family, f"backbones.{family}", value) for family, value in subtables(table, "backbones")
     }
@@ -80,7 +93,12 @@ def parse_suite(name: str, table: dict) -> Suite:
     if not isinstance(variants, dict) or not all(is_list_of_text(names) for names in variants.values()):
         raise UserError('[variants] must hold lists of text, such as dact = ["tau=0.005"]')
     variants = {method: tuple(names) for method, names in variants.items()}
-    suite = Suite(**{**table, "name": name, "backbones": families, "recipes": recipes, "variants": variants})
+    limits = {
+        check_choice("task in [limits]", task, TASKS): build_entry(Limits, f"limits.{task}", value)
+        for task, value in subtables({"limits": {}, **table}, "limits")
+    }
+    tables = {"backbones": families, "recipes": recipes, "variants": variants, "limits": limits}
+    suite = Suite(**{**table, "name": name, **tables})
     # All types first: the checks of values below would fail on a wrong type in Python's words.
     check_types(suite)
     if not suite.title.isprintable() or not 0 < len(suite.title) <= 200:
@@ -98,8 +116,6 @@ def parse_suite(name: str, table: dict) -> Suite:
     check_choice("precision", suite.precision, PRECISIONS)
     check_choice("seed_scope", suite.seed_scope, SEED_SCOPES)
     check_choice("compat", suite.compat, COMPATS)
-    if missing := [stage for stage in STAGES if stage not in recipes]:
-        raise UserError(f"no recipe for stage '{missing[0]}': expected a table [recipes.{missing[0]}]")
     return with_recipe(suite, suite.recipe) if suite.recipe else suite
 
 
@@ -148,14 +164,39 @@ def build_entry(kind: type, where: str, table: dict) -> object:
 
 
 def check_keys(table: dict, kind: type, what: str, leave_out: tuple[str, ...] = ()) -> None:
-    """Refuse keys that a dataclass has no field for, with the nearest that it has, and missing fields by name."""
-    known = {f.name: f for f in fields(kind) if f.name not in leave_out}
+    """Refuse keys that a dataclass has no field for, with the nearest that it has."""
+    known = [f.name for f in fields(kind) if f.name not in leave_out]
     for key in table:
         if key not in known:
             raise UserError(f"unknown {what} '{key}'{nearest(key, known)}")
-    for key, entry in known.items():
-        if key not in table and entry.default is MISSING and entry.default_factory is MISSING:
-            raise UserError(f"missing {what} '{key}'")
+
+
+def missing_keys(table: dict, kind: type, leave_out: tuple[str, ...] = ()) -> list[str]:
+    """The fields of a dataclass without a default that a table does not have."""
+    needed = (f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+    return [name for name in needed if name not in table and name not in leave_out]
+
+
+def check_complete(table: dict) -> None:
+    """Refuse a suite that lacks keys, all of them in one line: its own, recipes of stages, keys of recipes.
+
+    Raises:
+        UserError: something is missing, or `recipes` is no table of tables.
+    """
+    missing = [f"'{key}'" for key in missing_keys(table, Suite, leave_out=("name",)) if key != "recipes"]
+    recipes = dict(subtables({"recipes": {}, **table}, "recipes"))
+    families = dict(subtables({"backbones": {}, **table}, "backbones"))
+    missing += [f"a table [recipes.{stage}]" for stage in STAGES if stage not in recipes]
+    for name, recipe in recipes.items():
+        of_family = bool(recipe) and all(isinstance(entry, dict) for entry in recipe.values())
+        if of_family:
+            check_choice("backbone in [recipes]", name, families)
+        parts = {f"{name}.{part}": entry for part, entry in recipe.items()} if of_family else {name: recipe}
+        for where, entry in parts.items():
+            check_keys(entry, Recipe, f"key in [recipes.{where}]")
+            missing += [f"'{key}' in [recipes.{where}]" for key in missing_keys(entry, Recipe)]
+    if missing:
+        raise UserError(f"missing: {', '.join(missing)}")
 
 
 def check_types(value: object) -> None:

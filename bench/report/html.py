@@ -57,6 +57,15 @@ class Grid:
     header: list[str]
     rows: list[list[str]]
 
+    @property
+    def example(self) -> str:
+        """Words for the filter that choose some of the rows: task, backbone and method of the first row."""
+        if not self.rows:
+            return ""
+        values = {name: [row[at] for row in self.rows] for at, name in enumerate(self.header)}
+        choosing = [name for name in ("task", "backbone", "method") if len(set(values.get(name, ()))) > 1]
+        return " ".join(values[name][0] for name in choosing) or self.rows[0][0]
+
 
 def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Path]) -> Path:
     """Write report.html into a run folder whose tables and figures are written.
@@ -114,7 +123,7 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
     return {
         "Suite": f"{run['suite']} ({run['title']})",
         "Tasks": ", ".join(f"{TASKS[task].title} ({split}: {n} examples)" for (task, split), n in rows.items()),
-        "Training rows": f"{run['limit']} per task" if run["limit"] else "all",
+        "Training rows": training_rows(run),
         "Backbones": ", ".join(family(name) for name in sorted({row["backbone"] for row in points})),
         "Methods": ", ".join(run["methods"]),
         "Seeds": ", ".join(map(str, seeds)),
@@ -122,6 +131,13 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
         "Cells": ", ".join(f"{states[state]} {state}" for state in ("ok", "failed", "skipped", LEFT_OUT)),
         "Computation": f"{sum(cell.get('seconds', {}).get('all', 0) for cell in records) / 60:.1f} minutes in cells",
     }
+
+
+def training_rows(run: dict) -> str:
+    """How many training rows the cells of a run read, in words."""
+    rows = f"{run['limit']} per task" if run["limit"] else "all"
+    few = [f"{task} {limits['train']}" for task, limits in run.get("limits", {}).items() if "train" in limits]
+    return f"{rows}, at most: {', '.join(few)}" if few else rows
 
 
 def paragraphs(method: Method) -> list[str]:

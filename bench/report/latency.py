@@ -22,7 +22,7 @@ from bench.halting.saved import EarlyExitClassifier
 from bench.halting.sweep import KEYS
 from bench.models.backbones import Batch
 from bench.models.tokens import Encoded, encode, sorted_batches
-from bench.plan.cell import Cell
+from bench.plan.cell import Cell, row_limit
 from bench.plan.grid import Grid
 from bench.plan.methods import rule_spec
 from bench.report.figures.draw import draw_one
@@ -84,7 +84,7 @@ def latency_rows(
     spec, task = cell.spec, TASKS[cell.spec["task"]]
     split = task.validation_splits[0]
     saved = EarlyExitClassifier.from_pretrained(folder.model_path(spec), trained, device)
-    model, examples = saved.model, load_split(grid.source, task, split, grid.limit)
+    model, examples = saved.model, load_split(grid.source, task, split, row_limit(spec, split))
     data = encode(saved.tokenizer, examples, spec["max_length"])
     asked = rule_spec(method, model.num_layers, task.num_labels, spec["variant"])
     rule, knob = method.halting_rule(asked), method.knob(asked)

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.models.costs import backbone_macs, example_macs
 from bench.models.loading import load_config
 from bench.models.training import keeps_features
-from bench.plan.cell import Cell
+from bench.plan.cell import Cell, row_limit
 from bench.plan.grid import Grid
 from bench.plan.methods import full_variant, known_methods
 from bench.plan.suite import Recipe
@@ -171,13 +171,10 @@ def cell_macs(cell: Cell, grid: Grid) -> float:
     """Multiply-adds of training and tracing a cell, for a forecast."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
     config, recipe = load_config(cell.checkpoint), Recipe(**spec["recipe"])
-    forward = {
-        split: forward_macs(config, token_counts(grid.source, task.id, split, spec["limit"], spec["max_length"]))
-        for split in task.splits
-    }
+    forward = {split: forward_macs(config, tokens_of(spec, split, grid.source)) for split in task.splits}
     method, layers = known_methods(grid.methods)[spec["method"]], config.num_hidden_layers
     kept = method.depth(layers, full_variant(method, spec["variant"]))
-    rows = len(token_counts(grid.source, task.id, "train", spec["limit"], spec["max_length"]))
+    rows = len(tokens_of(spec, "train", grid.source))
     read, taught = (1 if keeps_features(rows, n, config.hidden_size) else recipe.epochs for n in (kept, layers))
     if method.trains("backbone", kept, kept):
         passes = TRAINED * recipe.epochs
@@ -200,6 +197,11 @@ def forward_macs(config: PreTrainedConfig, tokens: np.ndarray) -> float:
     layers = config.num_hidden_layers
     macs = {**backbone_macs(config), "exits": [[0, 0, 0]] * layers}
     return float(example_macs(macs, np.full(len(tokens), layers), tokens).sum())
+
+
+def tokens_of(spec: dict, split: str, source: Source) -> np.ndarray:
+    """Tokens of each example of a split that a cell reads: [n]."""
+    return token_counts(source, spec["task"], split, row_limit(spec, split), spec["max_length"])
 
 
 @cache
@@ -238,7 +240,5 @@ def parameters(checkpoint: Checkpoint) -> int:
 def trace_bytes(cell: Cell, grid: Grid) -> int:
     """Size of the traces of a cell: logits and halting values of every layer in float32, and three numbers a row."""
     spec, task = cell.spec, TASKS[cell.spec["task"]]
-    rows = sum(
-        len(token_counts(grid.source, task.id, s, spec["limit"], spec["max_length"])) for s in task.validation_splits
-    )
+    rows = sum(len(tokens_of(spec, split, grid.source)) for split in task.validation_splits)
     return rows * (4 * load_config(cell.checkpoint).num_hidden_layers * (task.num_labels + 1) + 24)

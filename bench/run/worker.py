@@ -37,7 +37,7 @@ from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded
 from bench.models.tracing import trace_model
 from bench.models.training import inference_batch, train
-from bench.plan.cell import Cell
+from bench.plan.cell import Cell, row_limit
 from bench.plan.methods import full_variant, methods_with_files, rule_spec
 from bench.plan.suite import Recipe
 from bench.run.environment import environment
@@ -221,7 +221,7 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
     """The examples and tokens of a split of a cell's task."""
     spec = cell.spec
     source = WithUnlabelled(work.source, work.unlabelled) if "unlabelled" in spec else work.source
-    return encoded(source, spec["task"], split, spec["limit"], cell.checkpoint, spec["max_length"])
+    return encoded(source, spec["task"], split, row_limit(spec, split), cell.checkpoint, spec["max_length"])
 
 
 # What neighbouring cells share is kept in the worker.

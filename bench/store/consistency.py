@@ -111,6 +111,7 @@ def expected_values(spec: dict, shared: dict) -> dict[str, list]:
     mended = [shared.get("segments", {}).get(name) for name, known in family.items() if known == spec["checkpoint"]]
     expected = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}
     expected |= {"data": [shared["data"].get(spec["task"])], "checkpoint": list(family.values())}
+    expected["limits"] = [shared.get("limits", {}).get(spec["task"])]
     expected |= {"recipe": list(shared["recipes"].values()), "segments": mended or [None]}
     if "unlabelled" in spec:
         expected["unlabelled"] = [shared["unlabelled"].get(spec["task"])]

@@ -60,6 +60,8 @@ def check_comparable(run_a: RunFolder, run_b: RunFolder) -> None:
             raise UserError(f"results folder '{run.path}' holds no run: run.json is missing")
     if a["limit"] != b["limit"]:
         raise UserError(f"runs with different --limit have different examples: {a['limit']} and {b['limit']}")
+    if a.get("limits", {}) != b.get("limits", {}):
+        raise UserError("runs with different [limits] in their suites have different examples")
     for task in a["data"].keys() & b["data"].keys():
         if a["data"][task] != b["data"][task]:
             raise UserError(f"the data of task '{task}' differ between '{run_a.path}' and '{run_b.path}'")

@@ -11,8 +11,8 @@ import pandas as pd
 from bench.statistics.curves import Points, mean_curve, merge_equal_x
 from bench.tables.columns import GRID, PANEL
 
-#: A band is dotted across gaps wider than this many layers.
-GAP_LAYERS = 3
+#: A curve is dotted between neighbouring points that are further apart than this share of the axis.
+GAP = 0.25
 
 CURVES = ["suite", *PANEL, "method", "variant", "resolution", "x", "mean", "low", "high", "seeds", "dotted"]
 
@@ -21,6 +21,7 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     """curves.csv: mean and 95 % t-band over seeds on a common grid, for every method with more than one point.
 
     The points of all variants are one curve, as with DACT's tau; where a knob is swept, too, each variant has its own.
+    Between trained variants nothing can be had, so all of such a curve is dotted; another one is across gaps.
 
     Args:
         points: rows of points.csv with `panel_layers`.
@@ -30,13 +31,14 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     key = [*PANEL, "method", "variant"]
     exact_groups = dict(list(exact.groupby(key, sort=False)))
     is_swept = points.groupby([*PANEL, "method"])["knob_value"].transform("nunique") > 1
-    one_curve = points.assign(variant=np.where(is_swept, points["variant"], ""))
+    one_curve = points.assign(variant=np.where(is_swept, points["variant"], ""), trained=points["variant"])
     for keys, rows in one_curve.groupby(key, sort=False):
+        widest = 0 if rows["trained"].nunique() > 1 else GAP
         for resolution, found in (("grid", rows), ("exact", exact_groups.get(keys))):
             runs = [] if found is None else list(runs_of(found).values())
             if not any(len(x) > 1 for x, _ in runs):
                 continue  # a point, not a curve
-            mean, low, high, seeds, dotted = mean_curve(GRID, runs, GAP_LAYERS / rows["panel_layers"].iloc[0])
+            mean, low, high, seeds, dotted = mean_curve(GRID, runs, widest)
             named = {"suite": rows["suite"].iloc[0], **dict(zip(key, keys, strict=True))}
             columns = {"x": GRID, "mean": mean, "low": low, "high": high, "seeds": seeds, "dotted": dotted.astype(int)}
             table = pd.DataFrame({**named, "resolution": resolution, **columns})

@@ -1,4 +1,4 @@
-"""layers.csv: what DeeBERT's and DACT's rules see at every layer, for three examples of a panel.
+"""layers.csv: what DeeBERT's and DACT's rules see at every layer, for three examples of each.
 
 Shapes: n examples, L layers.
 """
@@ -18,7 +18,7 @@ LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", 
 
 
 def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray]:
-    """The examples of a panel that exit earliest, in the middle and latest, on average over all that choose an exit.
+    """The examples that exit earliest, in the middle and latest, on average over the models of one method.
 
     The average is over the points of a sweep, then over the sweeps whose points do not all treat examples alike.
     Ties go to the lower index.
@@ -40,8 +40,15 @@ def layer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
     """
+    for method in ("deebert", "dact"):
+        if own := [sweep for sweep in sweeps if sweep.keys["method"] == method]:
+            yield from rows_of_method(own)
+
+
+def rows_of_method(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """layers.csv of all models of one method in a panel, for the same three examples."""
     names, mean = chosen_examples(sweeps)
-    for sweep in (sweep for sweep in sweeps if sweep.keys["method"] in ("deebert", "dact")):
+    for sweep in sweeps:
         difficulty = sweep.trace.difficulty
         for name, at in names.items():
             keys = {**sweep.keys, "example": name, "index": sweep.trace.index[at], "mean_exit_layer": mean[at]}

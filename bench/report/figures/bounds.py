@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.figure3 import is_tau, tau
 from bench.report.figures.looks import COLORS, Look, family, metric, panels, title
-from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.setting import check_room, fitted_width
 
 BOUNDS = {
     ("paper", 0.0): Look("paper, Eq. 2", COLORS[0], "o", "-"),
@@ -39,7 +40,8 @@ def bounds(table: pd.DataFrame) -> Figure | None:
     if not len(table):
         return None
     groups = list(panels(table.assign(tau=table["variant"].map(tau))))
-    size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(groups) + 0.4)), 1.1 * len(BOUND_ROWS) + 1)
+    check_room(len(groups), 0.8)
+    size = (fitted_width(1.1 * len(groups) + 0.4), 1.1 * len(BOUND_ROWS) + 1)
     figure = Figure(figsize=size, layout="constrained")
     most = max(0.01, table.groupby(["task", "split", "variant", "bound", "eps"])["changed"].mean().max())
     axes = figure.subplots(len(BOUND_ROWS), len(groups), squeeze=False, sharex=True)

@@ -10,16 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import family, looks, panels, title
-from bench.report.figures.page import COLUMN_WIDTH, annotate, data_note, heading_and_key, number_key, spread
-from bench.tables.columns import PAPER_METHODS
+from bench.report.figures.looks import drawn_methods, family, looks, panels, title
+from bench.report.figures.page import annotate, data_note, heading_and_key, number_key, spread
+from bench.report.figures.setting import column_width
 
 SIDE_BY_SIDE = 2
 COST = 0.5
+MOST = 4  # methods whose numbers a panel has room for
 
 
 def calibration(bins: pd.DataFrame, errors: pd.DataFrame) -> Figure | None:
-    """Accuracy against confidence at exit, every method of the paper at half of the layers, a panel per task.
+    """Accuracy against confidence at exit, every method at half of the layers, a panel per task.
 
     Args:
         bins: rows of reliability.csv of one backbone.
@@ -28,12 +29,13 @@ def calibration(bins: pd.DataFrame, errors: pd.DataFrame) -> Figure | None:
     Returns:
         The figure; None without answers to classify.
     """
-    bins = bins[bins["method"].isin(PAPER_METHODS)]
+    drawn, left_out = drawn_methods(bins["method"], MOST)
+    bins = bins[bins["method"].isin(drawn)]
     if not len(bins):
         return None
     groups = list(panels(bins))
     lines, columns = math.ceil(len(groups) / SIDE_BY_SIDE), min(SIDE_BY_SIDE, len(groups))
-    figure = Figure(figsize=(COLUMN_WIDTH, 1.3 * lines + 1.3), layout="constrained")
+    figure = Figure(figsize=(column_width(), 1.3 * lines + 1.3), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for ax, (_, _, rows) in zip(axes.ravel(), groups, strict=False):
         _draw(ax, rows, errors)
@@ -44,14 +46,13 @@ def calibration(bins: pd.DataFrame, errors: pd.DataFrame) -> Figure | None:
     for ax in axes.ravel()[max(0, len(groups) - columns) : len(groups)]:
         ax.set_xlabel("confidence")
         ax.tick_params(labelbottom=True)
-    drawn = looks(set(bins["method"]))
     handles = [Line2D([], [], label=look.label, **look.line()) for look in drawn.values()]
     heading_and_key(figure, f"{family(bins['backbone'].iloc[0])}: reliability at exit", handles)
     note = "Equal-mass bins, each method at the setting nearest to half of the layers; examples of "
     note += (
         f"{spread(bins['seeds'])} together, no interval drawn. Grey: perfect. Numbers: calibration error, in brackets "
     )
-    annotate(figure, f"{note}what chance alone would show. {data_note(bins)}")
+    annotate(figure, f"{note}what chance alone would show. {left_out}{data_note(bins)}")
     return figure
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +11,8 @@ from matplotlib.figure import Figure
 
 from bench.report.figures.curves import draw_curve
 from bench.report.figures.looks import looks, metric, title
-from bench.report.figures.page import STYLE, annotate, blocks, data_note, layer_axis, save, seeds_of, spread
+from bench.report.figures.page import annotate, blocks, data_note, layer_axis, save, seeds_of, spread
+from bench.report.figures.setting import Setting, drawn_with
 from bench.statistics.curves import interpolate
 from bench.statistics.intervals import t_interval
 from bench.store.csv_files import read_table
@@ -27,7 +27,7 @@ def draw_comparison(run_a: RunFolder, run_b: RunFolder, figures: Path) -> list[P
     points_a, points_b = (read_table(run.path / "points.csv") for run in (run_a, run_b))
     shared = points_a[RUN].drop_duplicates().merge(points_b[RUN].drop_duplicates(), on=RUN)
     points_a, points_b = points_a.merge(shared, on=RUN), points_b.merge(shared, on=RUN)
-    with matplotlib.style.context(str(STYLE), after_reset=True):
+    with drawn_with(Setting(frozenset(points_a["method"]))):
         return save(comparison(points_a, points_b), figures / "comparison")
 
 

@@ -16,11 +16,15 @@ Curves = dict[tuple[str, ...], list[tuple[str, pd.DataFrame]]]
 
 
 def group_curves(curves: pd.DataFrame) -> Curves:
-    """The mean curves of curves.csv on the grid, each with its variant, by backbone, task, split and method."""
-    curves = curves[curves["resolution"] == "grid"].sort_values("x", kind="stable")
+    """The mean curves of curves.csv, each with its variant, by backbone, task, split and method.
+
+    The exact one, through all thresholds at which a decision changes, where a method has it, else that of its grid.
+    """
+    curves = curves.sort_values("x", kind="stable")
     grouped: Curves = {}
-    for (*key, variant), curve in curves.groupby([*KEYS, "variant"]):
-        grouped.setdefault(tuple(key), []).append((variant, curve))
+    for (*key, variant), both in curves.groupby([*KEYS, "variant"]):
+        exact = both["resolution"] == "exact"
+        grouped.setdefault(tuple(key), []).append((variant, both[exact if exact.any() else ~exact]))
     return grouped
 
 

@@ -1,4 +1,4 @@
-"""Do harder examples exit later? Mean exit layer against known difficulty, every method at half of the layers."""
+"""Do harder examples exit later? Mean exit layer against known difficulty, every method near half of the layers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
         here = difficulties[difficulties["backbone"] == rows["backbone"].iloc[0]]
         depth = here["mean_exit_layer"].max()  # some model always uses all layers
         for i, (method, look) in enumerate(drawn.items()):
-            offered = rows[rows["method"] == method]
+            offered = rows[(rows["method"] == method) & ((rows["layer_fraction"] - BUDGET).abs() <= 1 / depth)]
             if len(offered):
                 at = offered.iloc[nearest_in_x(np.array([BUDGET]), offered["layer_fraction"].to_numpy())[0]]
                 rank = same_setting(ranks, at)["spearman"]
@@ -47,10 +47,12 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
         # the room above is for the numbers
         ax.set(ylim=(0, depth * (1.12 + 0.13 * math.ceil(len(drawn) / 3))), yticks=[1, depth // 2, depth])
         ax.xaxis.get_major_locator().set_params(integer=True)
-        number_key(ax, columns=3)
+        if ax.lines:
+            number_key(ax, columns=3)
 
     figure = blocks(knobs, draw_panel)
-    note = "Every method at the knob whose mean cost is nearest to half of the layers. Numbers: Spearman's rank "
+    note = "Every method at the knob whose mean cost is nearest to half of the layers, where it is within a layer of "
+    note += "it; a method without such a knob is absent. Numbers: Spearman's rank "
     note += "correlation of exit layer and difficulty there, mean over seeds; none: all exit at one layer. "
     annotate(figure, f"{note}{interval_note(knobs['seeds'])} Cut at the first and last layer. {data_note(knobs)}")
     return figure

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.errors import check_choice
 from bench.processes import call_all
 from bench.report.figures.auc import areas
 from bench.report.figures.bounds import bounds
@@ -19,9 +20,11 @@ from bench.report.figures.figure2 import difference, figure2
 from bench.report.figures.figure3 import figure3
 from bench.report.figures.latency import latency
 from bench.report.figures.layers import layers
+from bench.report.figures.looks import SPLITS
 from bench.report.figures.multiples import multiples
-from bench.report.figures.page import STYLE, save
+from bench.report.figures.page import save
 from bench.report.figures.risk import risk
+from bench.report.figures.setting import WIDTHS, Setting, TooNarrow, drawn_with
 from bench.store.csv_files import read_table
 
 
@@ -53,7 +56,7 @@ PLOTS = {
         multiples, ("points", "curves", "references"), "Every method on its own, the others in grey.", True
     ),
     "difference": Plot(
-        difference, ("points", "curves"), "What early exit costs or gains: difference to full depth, paired by seed."
+        difference, ("points",), "What early exit costs or gains near full depth: differences paired by seed."
     ),
     "auc": Plot(
         areas, ("auc",), "Areas under the curves, with the interval over seeds and the one over examples.", True
@@ -63,7 +66,9 @@ PLOTS = {
         calibration, ("reliability", "calibration"), "Are answers right as often as they are sure, at exit?", True, True
     ),
     "difficulty": Plot(
-        difficulty, ("knobs", "difficulty", "difficulty_rank"), "Do harder examples exit later? At half of the layers."
+        difficulty,
+        ("knobs", "difficulty", "difficulty_rank"),
+        "Do harder examples exit later? Near half the layers.",
     ),
     "layers": Plot(layers, ("layers",), "What the halting rules see, layer by layer, for three examples.", True),
     "bounds": Plot(bounds, ("bounds",), "DACT's halting bound: the paper's, the exact one, and slack in it.", True),
@@ -73,24 +78,61 @@ PLOTS = {
 }
 
 
-def draw_all(results: Path, figures: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of a run is drawn, and how: the options of `python -m bench.report.figures`.
+
+    Attributes:
+        panels: names of tasks, or of splits as figures write them (`mnli-m`); None: all that ran.
+        backbone: the only family to draw; None: all.
+        width: one of `WIDTHS`; None: what the panels need.
+        words: whether headings and fine print are part of the pictures.
+    """
+
+    panels: tuple[str, ...] | None = None
+    backbone: str | None = None
+    width: str | None = None
+    words: bool = True
+
+
+def draw_all(results: Path, figures: Path, wanted: Wanted = Wanted()) -> list[Path]:
     """Draw every figure that the tables in `results` allow, each as PDF, SVG and PNG.
 
     Args:
         results: run folder with the CSV files that `--collect` writes.
         figures: folder for the pictures; made if absent.
+        wanted: which panels of it, and how.
 
     Returns:
         The files written: NAME or NAME-BACKBONE for every entry of `PLOTS` that has something to draw.
 
     Raises:
-        UserError: a table is not there.
+        UserError: a table is not there, or a panel or backbone is wanted that did not run.
     """
-    backbones = sorted(read_table(Path(results) / "points.csv")["backbone"].unique())
+    points = read_table(Path(results) / "points.csv")
+    check_wanted(wanted, points)
+    backbones = [wanted.backbone] if wanted.backbone else sorted(points["backbone"].unique())
     shown = [name for name, plot in PLOTS.items() if not plot.optional or has_tables(plot, Path(results))]
-    todo = [(name, each) for name in shown for each in (backbones if PLOTS[name].per_backbone else [None])]
-    written = call_all(draw_one, [(name, backbone, results, figures) for name, backbone in todo])
+    todo = [(name, each) for name in shown for each in (backbones if PLOTS[name].per_backbone else [wanted.backbone])]
+    setting = Setting(frozenset(points["method"]), WIDTHS.get(wanted.width), wanted.words)
+    written = call_all(draw_one, [(name, backbone, results, figures, wanted, setting) for name, backbone in todo])
     return [path for paths in written for path in paths]
+
+
+def check_wanted(wanted: Wanted, points: pd.DataFrame) -> None:
+    """Refuse a panel or a backbone that has no points, and a width that there is none of, with the nearest there is."""
+    names = {name for row in points[["task", "split"]].drop_duplicates().itertuples() for name in panel_names(row)}
+    for name in wanted.panels or ():
+        check_choice("panel", name, sorted(names))
+    if wanted.backbone is not None:
+        check_choice("backbone", wanted.backbone, sorted(points["backbone"].unique()))
+    if wanted.width is not None:
+        check_choice("width", wanted.width, WIDTHS)
+
+
+def panel_names(row: object) -> tuple[str, ...]:
+    """The names of the panel of a row: its task's, and the one that figures write where a task has two splits."""
+    return (row.task, row.task + SPLITS[row.split]) if row.split in SPLITS else (row.task,)
 
 
 def has_tables(plot: Plot, results: Path) -> bool:
@@ -98,21 +140,34 @@ def has_tables(plot: Plot, results: Path) -> bool:
     return all((results / f"{table}.csv").is_file() for table in plot.tables)
 
 
-def draw_one(name: str, backbone: str | None, results: Path, figures: Path) -> list[Path]:
-    """Draw and write one figure; the files written, none where there is nothing to draw.
+def draw_one(
+    name: str, backbone: str | None, results: Path, figures: Path, wanted: Wanted, setting: Setting
+) -> list[Path]:
+    """Draw and write one figure; the files written, none where there is nothing to draw or no room for it.
 
     Args:
         name: which of `PLOTS`.
-        backbone: the backbone, of a figure that every backbone has, else None.
+        backbone: the backbone, of a figure that every backbone has, or the only one wanted, else None.
         results: run folder.
         figures: folder for the pictures.
+        wanted: which panels.
+        setting: how.
     """
-    tables = [of_backbone(read_table(Path(results) / f"{table}.csv"), backbone) for table in PLOTS[name].tables]
-    with matplotlib.style.context(str(STYLE), after_reset=True):
-        figure = PLOTS[name].draw(*tables)
-        return [] if figure is None else save(figure, Path(figures) / (f"{name}-{backbone}" if backbone else name))
+    tables = [part_of(read_table(Path(results) / f"{table}.csv"), backbone, wanted) for table in PLOTS[name].tables]
+    stem = f"{name}-{backbone}" if PLOTS[name].per_backbone else name
+    with drawn_with(setting):
+        try:
+            figure = PLOTS[name].draw(*tables) if len(tables[0]) else None
+        except TooNarrow as error:
+            print(f"{stem} is not drawn: {error}", file=sys.stderr)
+            return []
+        return [] if figure is None else save(figure, Path(figures) / stem)
 
 
-def of_backbone(table: pd.DataFrame, backbone: str | None) -> pd.DataFrame:
-    """The rows of one backbone; all rows for None."""
-    return table if backbone is None else table[table["backbone"] == backbone]
+def part_of(table: pd.DataFrame, backbone: str | None, wanted: Wanted = Wanted()) -> pd.DataFrame:
+    """The rows of one backbone (None: of all), and of the panels that are wanted; a mean over tasks is of all tasks."""
+    if backbone is not None:
+        table = table[table["backbone"] == backbone]
+    if wanted.panels is None:
+        return table
+    return table[[not {*panel_names(row)}.isdisjoint(wanted.panels) for row in table.itertuples()]]

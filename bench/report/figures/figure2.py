@@ -1,4 +1,4 @@
-"""The paper's Figure 2, metric against computation for every panel, and the same as a difference to full depth."""
+"""The paper's Figure 2, metric against computation for every panel, and a close look at what full depth is worth."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group_curves
-from bench.report.figures.looks import MARKS, TRUNCATED, looks, metric, plot_points, swept, title
-from bench.report.figures.page import annotate, band_note, blocks, data_note, layer_axis
-from bench.statistics.curves import interpolate
+from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, metric, plot_points, title
+from bench.report.figures.page import annotate, band_note, blocks, data_note, interval_note, layer_axis, seeds_of
 from bench.statistics.intervals import t_interval
-from bench.tables.columns import PAPER_METHODS, static_seed
+from bench.tables.columns import static_seed
+
+MOST = 5  # methods that one panel can hold
+#: The difference to full depth is drawn from here up: what is lost beyond it can be seen in Figure 2.
+LOWEST = -0.15
 
 
 def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
@@ -23,12 +26,12 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         curves: curves.csv.
 
     Returns:
-        The figure; None without a method that the paper draws.
+        The figure; None without a method that chooses exits.
     """
-    points = points[points["method"].isin([*PAPER_METHODS, *MARKS, "truncated"])]
-    drawn = looks(set(points["method"]) & set(PAPER_METHODS))
+    drawn, left_out = drawn_methods(points["method"], MOST)
     if not drawn:
         return None
+    points = points[points["method"].isin([*drawn, *MARKS, "truncated"])]
     lines = group_curves(curves)
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
@@ -46,42 +49,58 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         layer_axis(ax)
 
     figure = blocks(points, draw_panel)
-    note = "Points: single runs. Line: their mean where every seed has a value, dotted across gaps wider than 3 layers"
-    annotate(figure, f"{note}; {band_note(points[points['method'].isin(PAPER_METHODS)])} {data_note(points)}")
+    note = (
+        "Points: single runs at the settings of the grid. Line: mean of the exact curves, through every threshold at "
+    )
+    note += (
+        "which a decision changes, where every seed has a value; dotted where nothing was measured: between trained "
+    )
+    note += f"models, and across more than a quarter of the axis; {band_note(points[points['method'].isin(drawn)])} "
+    annotate(figure, note + left_out + data_note(points))
     return figure
 
 
-def difference(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
-    """Difference of every method to full depth of the static model, laid out like Figure 2.
+def difference(points: pd.DataFrame) -> Figure | None:
+    """What the settings of every method lose or gain against full depth of the static model, laid out like Figure 2.
 
     Args:
         points: points.csv.
-        curves: curves.csv.
 
     Returns:
-        The figure; None without a method that has a curve, or without static models.
+        The figure; None without a method that chooses exits, or without static models.
     """
-    drawn = swept(points)
+    drawn, left_out = drawn_methods(points["method"], MOST)
     if not drawn or not (points["method"] == "static").any():
         return None
     points = less_static(points)
     points = points[points["method"].isin(drawn)]
-    lines = group_curves(curves)
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
         for method, look in drawn.items():
-            here = rows[rows["method"] == method]
-            for curve, points_of_it in curves_of(lines, here) if len(here) else ():
-                draw_curve(ax, with_heights(curve, points_of_it), look)
+            draw_settings(ax, rows[rows["method"] == method], look)
         ax.axhline(0, color="black", linewidth=0.6)
-        ax.set(title=title(rows.iloc[0]), ylabel=f"Δ {metric(rows)}")
+        top = max(0.02, 1.2 * rows["value"].max())
+        ax.set(title=title(rows.iloc[0]), ylabel=f"Δ {metric(rows)}", ylim=(LOWEST, top))
         layer_axis(ax)
 
     figure = blocks(points, draw_panel)
     note = "Value minus full depth of the static model of the same seed, or of the one that all seeds start from (0: "
-    note += "static). Line: mean where every seed has a value, dotted across gaps wider than 3 layers"
-    annotate(figure, f"{note}; {band_note(points)} {data_note(points)}")
+    note += "static). Marks: settings of the grid, mean over seeds, joined in the order of their cost; what loses more "
+    note += f"than {-LOWEST:.2f} is below the frame. {interval_note(seeds_of(points))} {left_out}{data_note(points)}"
+    annotate(figure, note)
     return figure
+
+
+def draw_settings(ax: Axes, rows: pd.DataFrame, look: Look) -> None:
+    """The settings of one method as marks at their mean over seeds, with the interval where there are several seeds."""
+    marks = []
+    for _, setting in rows.groupby(["variant", "knob_value"], dropna=False):
+        mean, low, high = t_interval(setting["value"].to_numpy())
+        marks.append((setting["layer_fraction"].mean(), mean, low, high))
+    x, mean, low, high = np.array(sorted(marks)).reshape(-1, 4).T
+    ax.plot(x, mean, **{**look.line(), "linewidth": 0.6})
+    inside = mean >= LOWEST
+    ax.vlines(x[inside], low[inside], high[inside], color=look.color, linewidth=0.4, alpha=0.6)
 
 
 def less_static(points: pd.DataFrame) -> pd.DataFrame:
@@ -97,13 +116,6 @@ def less_static(points: pd.DataFrame) -> pd.DataFrame:
             beside = {seed: static.get(static_seed(seeds, seed), np.nan) for seed in panel["seed"].unique()}
             parts.append(panel.assign(value=panel["value"] - panel["seed"].map(beside)))
     return pd.concat(parts).dropna(subset="value")
-
-
-def with_heights(curve: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """A mean curve with other heights at the same x: those of rows like points.csv's, again with their t-band."""
-    runs = [run[["layer_fraction", "value"]].to_numpy().T for _, run in rows.groupby("seed")]
-    mean, low, high = t_interval(np.stack([interpolate(curve["x"].to_numpy(), *run) for run in runs]))
-    return curve.assign(mean=mean, low=low, high=high)
 
 
 def _draw_truncated(ax: Axes, by_method: dict[str, pd.DataFrame]) -> None:

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import COLORS, MARKERS, TRUNCATED, family, panels, title
-from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.setting import check_room, fitted_width
 
 SETTING = ["method", "variant", "knob_value"]
 
@@ -25,7 +26,8 @@ def latency(table: pd.DataFrame) -> Figure | None:
     if not len(table):
         return None
     groups, devices = list(panels(table)), list(table["device"].unique())
-    size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(groups) + 0.6)), 1.3 * len(devices) + 1.1)
+    check_room(len(groups), 0.8)
+    size = (fitted_width(1.1 * len(groups) + 0.6), 1.3 * len(devices) + 1.1)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(devices), len(groups), squeeze=False, sharex=True, sharey=True)
     looks = {batch: (COLORS[i], MARKERS[i]) for i, batch in enumerate(sorted(table["batch_size"].unique()))}

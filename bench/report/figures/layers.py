@@ -9,13 +9,14 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.figure3 import is_tau, tau
 from bench.report.figures.looks import COLORS, Look, family, panels, title
-from bench.report.figures.page import TEXT_WIDTH, annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.setting import check_room, fitted_width
 
 EXAMPLES = {"earliest": ("o", "-"), "median": ("s", "--"), "latest": ("^", ":")}
 QUANTITIES = {
-    "entropy": "DeeBERT: entropy (nats)",
-    "h": "DACT: halting value h (0 to 1)",
-    "p": "DACT: weight left, p (0 to 1)",
+    "entropy": "DeeBERT:\nentropy (nats)",
+    "h": "DACT:\nhalting value h",
+    "p": "DACT:\nweight left, p",
 }
 
 
@@ -32,8 +33,9 @@ def layers(table: pd.DataFrame) -> Figure | None:
     shown = [name for name in QUANTITIES if name in set(table["quantity"])]
     if not shown:
         return None
+    check_room(len(shown), 1)
     groups = list(panels(table))
-    figure = Figure(figsize=(max(TEXT_WIDTH / 2, 2.1 * len(shown)), 0.95 * len(groups) + 1), layout="constrained")
+    figure = Figure(figsize=(fitted_width(2.1 * len(shown)), 0.95 * len(groups) + 1), layout="constrained")
     axes = figure.subplots(len(groups), len(shown), squeeze=False, sharex=True)
     for row, (_, _, rows) in zip(axes, groups, strict=True):
         for ax, name in zip(row, shown, strict=True):
@@ -70,6 +72,6 @@ def _finish_layers(figure: Figure, table: pd.DataFrame) -> None:
     heading = f"{family(table['backbone'].iloc[0])}: what the halting rules see"
     heading_and_key(figure, heading, handles)
     named = middle_tau(table).replace("tau=", "DACT at τ = ")
-    note = "The examples that exit earliest, in the middle and latest, on average over all methods. "
+    note = "The examples that exit earliest, in the middle and latest, on average over the models of the same method. "
     note += f"Thick: mean over {spread(table.groupby(['task', 'split'])['seed'].nunique())}, thin: single seeds, "
     annotate(figure, f"{note}no interval drawn. {f'{named}. ' if named else ''}{data_note(table)}")

@@ -9,7 +9,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from bench.report.figures.setting import current
 from bench.sources.tasks import TASKS
+from bench.tables.columns import PAPER_METHODS
 
 GENERATED = "embedded"  # suites whose names begin so hold generated data; every label says so
 BACKBONES = {"bert": "BERT", "roberta": "RoBERTa"}
@@ -38,13 +40,22 @@ LABELS = {
     "dact-frozen": "DACT, frozen backbone",
     "dact-original": "DACT, original regulariser",
 }
-GREY = 7  # of seaborn's palette; grey is what stands behind
-COLORS = [color for place, color in enumerate(sns.color_palette("colorblind", 10)) if place != GREY]
-MARKERS = "os^dv<>p"  # fewer than colours, so that the two do not repeat together
+#: Static models and truncated depth have marks in black and grey, which take no colour from the others.
+COLOURLESS = {"static": "D", "distilbert": "*", "pkd": "P", "tinybert": "X", "truncated": "p"}
+GREY, YELLOW = 7, 8  # of seaborn's palette: grey is what stands behind, yellow cannot be seen on white
+COLORS = [color for place, color in enumerate(sns.color_palette("colorblind", 10)) if place not in (GREY, YELLOW)]
+MARKERS = "os^dv<>"  # fewer than colours, so that the two do not repeat together
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)))
 MARKS = {
-    "static": {"color": "black", "marker": "D", "linestyle": "none", "markersize": 4, "zorder": 4},
-    "distilbert": {"color": "black", "marker": "*", "linestyle": "none", "markersize": 7, "zorder": 4},
+    "static": {"color": "black", "marker": "D", "linestyle": "none", "markersize": 4, "zorder": 4, "clip_on": False},
+    "distilbert": {
+        "color": "black",
+        "marker": "*",
+        "linestyle": "none",
+        "markersize": 7,
+        "zorder": 4,
+        "clip_on": False,
+    },
 }
 #: Marks of the other static models, which Figure 2 leaves out.
 OTHER_MARKS = {
@@ -66,7 +77,7 @@ class Look:
     """How a method is drawn; the marker and the dashes tell it from the others without colour."""
 
     label: str
-    color: tuple[float, float, float]
+    color: tuple[float, float, float] | str
     marker: str
     dashes: str | tuple
 
@@ -76,14 +87,58 @@ class Look:
 
 
 def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """The looks of methods in the order of figures; a known method looks the same whatever else is drawn."""
+    """The looks of methods in the order of figures, those from outside the project first.
+
+    A method looks the same in every figure of a run; a known one, where nobody else has its colour, in every run.
+    """
     present = set(methods)
-    order = [*LABELS, *sorted(present - set(LABELS))]
-    return {
-        name: Look(LABELS.get(name, name), COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-        for i, name in enumerate(order)
-        if name in present
-    }
+    place = places(current().methods | present)
+    return {name: _look(name, place.get(name)) for name in [*outside(present), *LABELS] if name in present}
+
+
+def outside(methods: Iterable[str]) -> list[str]:
+    """The methods that the project does not know, by name."""
+    return sorted(set(methods) - set(LABELS))
+
+
+def places(methods: Iterable[str]) -> dict[str, int]:
+    """Where in the rows of colours, markers and dashes each method of a run stands.
+
+    A known method takes the place that it always has, unless another of the run has its colour; the methods from
+    outside take the first of those that are free.
+    """
+    known = [name for name in LABELS if name not in COLOURLESS]
+    present = set(methods) - set(COLOURLESS)
+    taken: dict[str, int] = {}
+    for name in [*filter(present.__contains__, known), *outside(present)]:
+        usual = known.index(name) % len(COLORS) if name in known else 0
+        free = (place for place in range(len(COLORS)) if place not in taken.values())
+        taken[name] = usual if name in known and usual not in taken.values() else next(free, len(taken))
+    return taken
+
+
+def _look(name: str, place: int | None) -> Look:
+    label = LABELS.get(name, name)
+    if place is None:
+        return Look(label, TRUNCATED["color"] if name == "truncated" else "black", COLOURLESS[name], "-")
+    return Look(label, COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
+
+
+def drawn_methods(methods: Iterable[str], most: int) -> tuple[dict[str, Look], str]:
+    """The methods that a figure of all draws: outside ones, with the paper's if they ran, then others up to `most`.
+
+    Variants of one of the paper's, such as DACT with its exact bound, are left out beside it: they lie on top of it.
+
+    Returns:
+        Their looks; a sentence of the fine print that names the others, empty where there are none.
+    """
+    ran = set(methods) - set(COLOURLESS)
+    paper = [name for name in PAPER_METHODS if name in ran]
+    own = outside(ran)[: most - len(paper)]
+    others = [name for name in LABELS if name in ran and not any(name.startswith(f"{drawn}-") for drawn in paper)]
+    drawn = looks(list(dict.fromkeys([*own, *paper, *others]))[:most])
+    rest = ", ".join(look.label for look in looks(ran - set(drawn)).values())
+    return drawn, f"Not drawn here: {rest}. " if rest else ""
 
 
 def swept(points: pd.DataFrame) -> dict[str, Look]:

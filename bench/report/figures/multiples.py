@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bench.report.figures.curves import Curves, curves_of, draw_curve, draw_marks, group_curves
 from bench.report.figures.looks import (
@@ -14,13 +15,22 @@ from bench.report.figures.looks import (
     TRUNCATED,
     Look,
     family,
+    looks,
     metric,
     panels,
     plot_points,
     swept,
     title,
 )
-from bench.report.figures.page import LAYERS_USED, TEXT_WIDTH, annotate, band_note, data_note, layer_axis
+from bench.report.figures.page import LAYERS_USED, annotate, band_note, data_note, heading_and_key, layer_axis
+from bench.report.figures.setting import TEXT_WIDTH, check_room, fitted_width
+
+REFERENCE_LABELS = {
+    "truncated": "truncated depth",
+    "random": "exits at random",
+    "oracle": "oracle",
+    "constant": "constant answer",
+}
 
 
 def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFrame) -> Figure | None:
@@ -38,8 +48,11 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
     if not drawn:
         return None
     columns = list(panels(points[points["method"].isin([*drawn, *MARKS, *OTHER_MARKS])]))
-    size = (max(TEXT_WIDTH / 2, min(TEXT_WIDTH, 1.1 * len(columns) + 0.4)), 0.85 * len(drawn) + 0.9)
-    figure = Figure(figsize=size, layout="constrained")
+    check_room(len(columns), 0.8)
+    width = fitted_width(1.1 * len(columns) + 0.4)
+    # fine print and key need more lines in a narrow figure
+    around = 1.3 + 0.7 * max(0, TEXT_WIDTH - width) / (TEXT_WIDTH / 2)
+    figure = Figure(figsize=(width, 0.85 * len(drawn) + around), layout="constrained")
     axes = figure.subplots(len(drawn), len(columns), squeeze=False)  # shared axes would take twice as long to draw
     lines = group_curves(curves)
     for column, (task, split, rows) in zip(axes.T, columns, strict=True):
@@ -59,23 +72,25 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
         ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
         ax.set_ylabel(look.label.replace(", ", ",\n"))
-    figure.suptitle(f"{family(points['backbone'].iloc[0])}: every method, the others in grey", weight="bold")
+    heading_and_key(figure, f"{family(points['backbone'].iloc[0])}: every method, the others in grey", _key(points))
     annotate(figure, _fine_print(points, set(drawn)))
     return figure
 
 
+def _key(points: pd.DataFrame) -> list[Line2D]:
+    """What the black marks and lines of all panels are."""
+    shown = [name for name in (*MARKS, *OTHER_MARKS) if name in set(points["method"])]
+    handles = [Line2D([], [], label=looks([name])[name].label, **(MARKS | OTHER_MARKS)[name]) for name in shown]
+    return handles + [Line2D([], [], label=REFERENCE_LABELS[name], **look) for name, look in REFERENCES.items()]
+
+
 def _fine_print(points: pd.DataFrame, drawn: set[str]) -> str:
-    """The note below the figure: its marks, lines and bands."""
-    marks = {
-        "static": "diamond: static",
-        "distilbert": "star: distilled",
-        "pkd": "plus: PKD",
-        "tinybert": "cross: TinyBERT",
-    }
-    named = ", ".join(text for method, text in marks.items() if method in set(points["method"]))
-    note = f"Vertical: the metric above each column. Points: single runs; {named}. Line: mean; black line: truncated "
-    note += "depth at equal cost, dots: the same exits dealt at random, circle: oracle of the same model, dash at 0: "
-    return f"{note}constant answer; {band_note(points[points['method'].isin(drawn)])} {data_note(points)}"
+    """The note below the figure: its points, lines and bands."""
+    note = "Vertical: the metric above each column. Points: single runs; line: mean of the exact curves, dotted where "
+    note += "nothing was measured; truncated depth and the same "
+    note += "exits dealt at random at equal cost; the oracle leaves each example at the first exit of the same model "
+    note += "that is right; "
+    return f"{note}{band_note(points[points['method'].isin(drawn)])} {data_note(points)}"
 
 
 def _draw_one(

@@ -12,16 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import GENERATED, MARKS, TRUNCATED, family, looks, panels
+from bench.report.figures.looks import BACKBONES, GENERATED, MARKS, TRUNCATED, family, looks, panels
+from bench.report.figures.setting import current, page_width
 from bench.store.files import write_bytes
 
-STYLE = Path(__file__).parents[1] / "style.mplstyle"
-TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
-COLUMN_WIDTH = 3.03  # one of them
-COLUMNS = 4  # panels side by side
+PANEL_WIDTH = 1.75  # inches of a panel with its labels
+NARROWEST = 1.45  # where a width is asked for
 LAYERS_USED = "layers used (fraction)"
 
 
@@ -40,12 +39,12 @@ def blocks(rows: pd.DataFrame, draw_panel: Callable[[Axes, pd.DataFrame], None])
     """
     parts = {backbone: [each for _, _, each in panels(group)] for backbone, group in rows.groupby("backbone")}
     cells = max(map(len, parts.values())) + 1
-    columns = min(COLUMNS, cells)
+    columns = min(int(page_width() / (NARROWEST if current().width else PANEL_WIDTH)), cells)
     lines = math.ceil(cells / columns)
-    size = (TEXT_WIDTH * columns / COLUMNS, (1.45 * lines + 0.2) * len(parts) + 0.3)
+    size = (current().width or PANEL_WIDTH * columns, (1.45 * lines + 0.2) * len(parts) + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     for part, (backbone, groups) in zip(np.ravel(figure.subfigures(len(parts))), parts.items(), strict=True):
-        part.suptitle(family(backbone), weight="bold")
+        heading(part, family(backbone))
         axes = part.subplots(lines, columns, squeeze=False).ravel()
         for ax, group in zip(axes, groups, strict=False):
             draw_panel(ax, group)
@@ -58,17 +57,25 @@ def blocks(rows: pd.DataFrame, draw_panel: Callable[[Axes, pd.DataFrame], None])
 def _draw_key(ax: Axes, backbone: str, methods: set[str]) -> None:
     lines = looks(methods - {*MARKS, "truncated"})
     handles = [Line2D([], [], label=look.label, **look.line()) for look in lines.values()]
-    labels = {"static": f"{family(backbone)} (static)", "distilbert": f"Distil{family(backbone)}"}
+    distilled = f"Distil{family(backbone)}" if backbone in BACKBONES else "distilled"
+    labels = {"static": f"{family(backbone)} (static)", "distilbert": distilled}
     handles += [Line2D([], [], label=labels[m], **MARKS[m]) for m in MARKS if m in methods]
     if "truncated" in methods:
         handles.append(Line2D([], [], label="truncated depth", **TRUNCATED))
     ax.legend(handles=handles, loc="center left", handlelength=3)
 
 
-def heading_and_key(figure: Figure, heading: str, handles: list[Line2D], columns: int = 3) -> None:
+def heading(figure: FigureBase, text: str) -> None:
+    """A heading above a figure or a block of it, where words are part of the picture."""
+    if current().words:
+        figure.suptitle(text, weight="bold")
+
+
+def heading_and_key(figure: Figure, text: str, handles: list[Line2D], columns: int = 3) -> None:
     """Put a heading and, below it, one key for all panels above a figure."""
-    columns = min(columns, len(handles))
-    key = figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3, title=heading)
+    columns = min(columns, len(handles), max(1, int(figure.get_figwidth() / 1.1)))
+    named = {"title": text} if current().words else {}
+    key = figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3, **named)
     key.get_title().set_weight("bold")
 
 
@@ -117,7 +124,9 @@ def data_note(rows: pd.DataFrame) -> str:
 
 
 def annotate(figure: Figure, note: str) -> None:
-    """Put the fine print below a figure, wrapped to its width."""
+    """Put the fine print below a figure, wrapped to its width, where words are part of the picture."""
+    if not current().words:
+        return
     lines = textwrap.wrap(note, width=int(figure.get_figwidth() * 21), break_on_hyphens=False)
     figure.supxlabel("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "), fontsize=6)
 

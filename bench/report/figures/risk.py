@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import COLORS, Look, family, looks, panels, title
-from bench.report.figures.page import COLUMN_WIDTH, annotate, data_note, heading_and_key, spread
-from bench.tables.columns import PAPER_METHODS
+from bench.report.figures.looks import COLORS, Look, drawn_methods, family, looks, panels, title
+from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.setting import column_width
 
 RISK, DELTA = "quality", 0.05
+MOST = 4  # rows
 PROCEDURES = {
     "naive": Look("naive choice", COLORS[3], "o", "-"),
     "crc": Look("conformal: mean risk", COLORS[1], "s", "--"),
@@ -21,7 +22,7 @@ QUANTITIES = {"broken": "splits broken\n(fraction)", "layer_fraction": "layers u
 
 
 def risk(table: pd.DataFrame) -> Figure | None:
-    """Broken promises and cost against the tolerated risk, a row per method of the paper, on one backbone.
+    """Broken promises and cost against the tolerated risk, a row per method, on one backbone.
 
     Args:
         table: rows of risk.csv of one backbone.
@@ -30,11 +31,12 @@ def risk(table: pd.DataFrame) -> Figure | None:
         The figure; None where nothing could be chosen.
     """
     rows = table[(table["risk"] == RISK) & ((table["procedure"] != "ltt") | (table["delta"] == DELTA))]
-    rows = rows[rows["method"].isin(PAPER_METHODS)]
+    drawn, left_out = drawn_methods(rows["method"], MOST)
+    rows = rows[rows["method"].isin(drawn)]
     if not rows["broken"].notna().any():
         return None
     drawn = looks(set(rows["method"]))
-    figure = Figure(figsize=(COLUMN_WIDTH, 1.05 * len(drawn) + 1.35), layout="constrained")
+    figure = Figure(figsize=(column_width(), 1.05 * len(drawn) + 1.35), layout="constrained")
     axes = figure.subplots(len(drawn), len(QUANTITIES), squeeze=False, sharex=True, sharey="col")
     for line, (method, look) in zip(axes, drawn.items(), strict=True):
         for ax, quantity in zip(line, QUANTITIES, strict=True):
@@ -53,7 +55,7 @@ def risk(table: pd.DataFrame) -> Figure | None:
     seeds = spread(rows.groupby(["task", "split", "method"])["seed"].nunique())
     note = "Risk: the static model is right and the early answer wrong. Mean over 100 splits, "
     note += f"{seeds} and tasks ({tasks}), no interval drawn; no mark: some task is too small to certify. Dotted: δ. "
-    annotate(figure, note + data_note(rows))
+    annotate(figure, note + left_out + data_note(rows))
     return figure
 
 
