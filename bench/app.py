@@ -11,6 +11,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
@@ -36,6 +37,10 @@ from bench.store.folder import RunFolder
 from bench.store.locks import exclusive
 from bench.store.revisions import read_pins, write_pins
 from methods.base import Method
+
+if TYPE_CHECKING:
+    from bench.models.backbones import Layerwise
+    from bench.sources.checkpoints import Checkpoint
 
 
 def run(options: Namespace) -> int:
@@ -156,29 +161,50 @@ def check_loadable(todo: Todo, max_length: int, download: bool) -> None:
         max_length: of the suite.
         download: whether to fetch what is not on this machine; a plan looks at what is, and at what a user brings.
     """
-    checkpoints = dict.fromkeys(cell.checkpoint for cell in todo.pending)
+    checkpoints = dict.fromkeys((cell.checkpoint, cell.spec.get("pooling")) for cell in todo.pending)
     if not download:
         own = {str(embedded.checkpoint(name)) for name in embedded.CHECKPOINTS}
-        checkpoints = [each for each in checkpoints if each.path not in own and each.is_at_hand()]
+        checkpoints = [each for each in checkpoints if each[0].path not in own and each[0].is_at_hand()]
     if checkpoints:  # else the library is not imported that would load them
         check_checkpoints(checkpoints, max_length)
 
 
-def check_checkpoints(checkpoints: Iterable[Checkpoint], max_length: int) -> None:
-    """Refuse checkpoints whose weights or tokens are not what they say, or that do not fit a suite's inputs."""
+def check_checkpoints(checkpoints: Iterable[tuple[Checkpoint, str | None]], max_length: int) -> None:
+    """Refuse checkpoints whose weights or tokens are not what they say, or that do not fit a suite's inputs.
+
+    Args:
+        checkpoints: each with what a suite, or a sentence model, says about its pooling.
+        max_length: of the suite.
+    """
     from bench.models.loading import check_length, load_encoder, load_tokenizer
 
-    for checkpoint in checkpoints:
-        load_tokenizer(checkpoint)
-        load_encoder(checkpoint)
-        check_length(checkpoint, max_length)
+    for checkpoint, pooling in checkpoints:
+        backbone = load_encoder(checkpoint)
+        load_tokenizer(checkpoint, backbone.pooling)
+        check_length(checkpoint, backbone, max_length)
+        print_pooling(checkpoint, backbone, pooling)
+
+
+def print_pooling(checkpoint: Checkpoint, backbone: Layerwise, pooling: str | None) -> None:
+    """Say in a line what exits read, where suite, sentence model and the family's own head do not agree on it.
+
+    Raises:
+        UserError: a pooling that makes no sense.
+    """
+    said, head = checkpoint.said_pooling(), backbone.pooling
+    if pooling:
+        backbone.read_by(pooling)
+    if (said or head) != head or backbone.pooling != head:
+        where = f"exits on '{checkpoint.path}' read '{backbone.pooling}'"
+        ways = f"its sentence model '{said}'" if said else "it says nothing itself"
+        print(f"{where}: {ways}, the library's head for '{backbone.config.model_type}' reads '{head}'")
 
 
 def prepare(grid: Grid, folder: RunFolder) -> int:
     """Download data and checkpoints for runs without network, note their commits in the results folder, print both."""
     shared = grid.shared()  # reads every row, which downloads the data
     check_shared(folder.path, folder.shared(), shared)
-    check_checkpoints(grid.checkpoints().values(), grid.suite.max_length)
+    check_checkpoints([(each, None) for each in grid.checkpoints().values()], grid.suite.max_length)
     folder.create()
     with exclusive(folder, "run.json"):
         write_pins(folder.path, grid.revisions())

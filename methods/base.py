@@ -211,7 +211,8 @@ class Method(ABC):
         None is the exit that all methods share, `methods.blocks.PoolerExit`.
 
         How a layer's states become the one that an exit reads is the backbone's affair, not the method's. A module with
-        a true attribute `reads_sequence` gets the states of all tokens [n, T, H] and the attention mask [n, T] instead.
+        a true attribute `reads_sequence` gets all states [n, T, H], the one that other exits
+        read first, and the attention mask [n, T] instead.
         """
         return None
 

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.models.backbones import Layerwise
 from bench.models.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
+from bench.models.loading import without_pooler
 from bench.models.memory import is_out_of_memory
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe
@@ -31,9 +32,9 @@ def counted(model, batch, layer):
     """Multiply-adds of one example up to a layer, exits included, by the library's counter."""
     model.backbone.encoder.set_attn_implementation("eager")  # the counter does not know the CPU's fused attention
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.inference_mode():
-        hidden, mask = model.backbone.embed(batch)
+        hidden, inputs = model.backbone.embed(batch)
         for number in range(1, layer + 1):
-            hidden = model.backbone.layer(number, hidden, mask)
+            hidden = model.backbone.layer(number, hidden, inputs)
             model.exit(number, hidden, batch["attention_mask"])
     return counter.get_total_flops() / 2
 
@@ -42,25 +43,50 @@ def counted(model, batch, layer):
 @pytest.mark.parametrize("name", TRAINED)
 def test_multiply_adds_are_those_of_the_librarys_counter(name, family, make_model, make_data):
     model, data = make_model(METHODS[name], family, 3), make_data(3, family)
-    macs = model_macs(model, model.backbone.config)
+    macs = all_macs(model)
     for row, layer in ((0, 1), (1, model.num_layers - 1), (2, model.num_layers)):
         ours = example_macs(macs, np.array([layer]), data.lengths[[row]])
         assert ours[0] == pytest.approx(counted(model, data.batch(np.array([row])), layer), rel=0.01)
 
 
-@pytest.mark.parametrize("family", ["albert", "electra"])
-def test_embeddings_of_the_layers_own_width(family):
+def all_macs(model):
+    own = backbone_macs(model.backbone)
+    return model_macs(model, own, own, model.backbone.hidden_size)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_of_the_first_families_cost_what_the_formula_says(family, fresh_backbone):
+    """4 H^2 + 2 H I per token and 2 H per pair of tokens; ALBERT and ELECTRA project 16 wide embeddings to 32."""
+    found = backbone_macs(fresh_backbone(family))
+    assert found["layers"] == [[0, 4 * 32**2 + 2 * 32 * 64, 2 * 32]] * 4
+    assert found["embedding"] == [0, 16 * 32 if family in ("albert", "electra") else 0, 0]
+
+
+@pytest.mark.parametrize(("family", "projects"), [("albert", True), ("electra", False)])
+def test_embeddings_of_the_layers_own_width(family, projects):
     """ALBERT projects them even then, ELECTRA does not."""
     config = copy.deepcopy(random_encoder(family).config)
     config.embedding_size = config.hidden_size
-    projected = Layerwise(type(random_encoder(family))(config)).projection
-    assert (backbone_macs(config)["embedding"] > 0) == bool(projected) == (family == "albert")
+    backbone = without_pooler(type(random_encoder(family))(config))
+    assert (backbone_macs(backbone)["embedding"][1] > 0) == projects
 
 
 def test_by_hand():
     """Two layers; a layer costs 10 T + T^2, its exit 5; the static model has one exit of 4."""
     panel = {"embedding": 0, "token": 10, "pair": 1, "layers": 2, "head": [4, 0, 0]}
     macs = {"embedding": 0, "token": 10, "pair": 1, "exits": [[5, 0, 0], [5, 0, 0]], "panel": panel}
+    check_by_hand(macs)
+
+
+def test_layers_that_differ_by_hand():
+    """The same numbers, written layer by layer."""
+    panel = {"embedding": [0, 0, 0], "layers": [[0, 10, 1]] * 2, "head": [4, 0, 0]}
+    check_by_hand({"embedding": [0, 0, 0], "layers": [[0, 10, 1]] * 2, "exits": [[5, 0, 0], [5, 0, 0]], "panel": panel})
+    uneven = {"embedding": [0, 3, 0], "layers": [[1, 0, 0], [0, 0, 2]], "exits": [[0, 0, 0], [7, 0, 0]]}
+    assert example_macs(uneven, np.array([1, 2]), np.array([2, 5])).tolist() == [3 * 2 + 1, 3 * 5 + 1 + 2 * 25 + 7]
+
+
+def check_by_hand(macs):
     lengths = np.array([2, 10])
     assert example_macs(macs, np.array([1, 2]), lengths).tolist() == [24 + 5, 2 * 200 + 10]
     full = (2 * 24 + 4) + (2 * 200 + 4)
@@ -73,7 +99,7 @@ def test_static_costs_one_and_exits_are_not_free(make_model):
     lengths = np.array([9, 17])
     for name, expected in (("static", 1.0), ("deebert", None)):
         model = make_model(METHODS[name])
-        full = mac_fraction(model_macs(model, model.backbone.config), np.full((1, 2), 4), lengths)[0]
+        full = mac_fraction(all_macs(model), np.full((1, 2), 4), lengths)[0]
         assert full == expected if expected else full > 1
 
 

@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 
 def test_the_count(grid, cells):
-    train, validation = (token_counts(Embedded(), "rte", split, 40, 48) for split in ("train", "validation"))
+    train, validation = (token_counts(Embedded(), TASKS["rte"], split, 40, 48) for split in ("train", "validation"))
     assert len(train) == len(validation) == 40 and train.max() <= 48
     config = module.load_config(cells["static"].checkpoint)
     hidden, inner = config.hidden_size, config.intermediate_size
@@ -112,7 +112,7 @@ def test_features_that_are_not_kept_are_computed_in_every_epoch(grid, monkeypatc
     several = replace(grid, suite=suite, methods={name: discover()[name] for name in ("deebert", "pkd")})
     cells = {cell.spec["method"]: cell for cell in several.cells(several.shared())}
     once = forward_macs(
-        module.load_config(cells["static"].checkpoint), token_counts(Embedded(), "rte", "train", 40, 48)
+        module.load_config(cells["static"].checkpoint), token_counts(Embedded(), TASKS["rte"], "train", 40, 48)
     )
     kept = {name: cell_macs(cell, several) for name, cell in cells.items()}
     monkeypatch.setattr(training, "FEATURE_BYTES", 0)

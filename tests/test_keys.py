@@ -133,6 +133,8 @@ SUITE = {
     "seed_scope": ("max_length", 'seed_scope = "heads"\nmax_length'),
     "compat": ("max_length", 'compat = "released"\nmax_length'),
     "recipe": ("max_length", 'recipe = "pabee-scripts"\nmax_length'),
+    "pooling": ("max_length", 'pooling = "mean"\nmax_length'),
+    "tasks": None,  # tests/test_own_tasks.py
 }
 RECIPE = {"epochs": 2, "learning_rate": 2e-3, "batch_size": 10, "weight_decay": 0.1, "clip": 0.5, "accumulation": 2}
 RECIPE |= {"warmup": 0.1, "schedule_epochs": 2}
@@ -141,7 +143,17 @@ RECIPE |= {"warmup": 0.1, "schedule_epochs": 2}
 def test_every_field_of_a_suite_is_listed():
     assert {field.name for field in fields(Suite)} == SUITE.keys()
     assert {field.name for field in fields(Recipe)} == RECIPE.keys()
-    assert {field.name for field in fields(Family)} == {"checkpoint", "student", "tinybert"}  # options above
+    assert {field.name for field in fields(Family)} == {"checkpoint", "student", "tinybert", "pooling"}  # options above
+
+
+def test_pooling_is_in_a_key_where_it_is_not_what_families_of_before_were_read_by(world):
+    before, file = planned(world)[1], world / "embedded-x.toml"
+    text = file.read_text()
+    for word, expected in (("first", before), ("mean", {k: {**spec, "pooling": "mean"} for k, spec in before.items()})):
+        file.write_text(text.replace("max_length", f'pooling = "{word}"\nmax_length', 1))
+        found = {label: {**spec, "start": None} for label, spec in planned(world)[1].items()}
+        assert found == {label: {**spec, "start": None} for label, spec in expected.items()}
+    file.write_text(text)
 
 
 @pytest.mark.parametrize("field", [name for name, change in SUITE.items() if change])

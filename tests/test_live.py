@@ -133,7 +133,7 @@ def test_finished_examples_are_not_computed_on(name, make_model, make_data, exam
     computed, counts = (
         [],
         [
-            layer.register_forward_pre_hook(lambda _, args: computed.append(len(args[0])))
+            layer.attention.register_forward_pre_hook(lambda _, args: computed.append(len(args[0])))
             for layer in model.backbone.layers
         ],
     )
@@ -147,7 +147,7 @@ def test_finished_examples_are_not_computed_on(name, make_model, make_data, exam
 def test_a_batch_that_is_done_early_stops(make_model, make_data):
     model, data = make_model(METHODS["deebert"]), make_data(N)
     calls = []
-    model.backbone.layers[1].register_forward_pre_hook(lambda *_: calls.append(1))
+    model.backbone.layers[1].attention.register_forward_pre_hook(lambda *_: calls.append(1))
     live = run_in_batches(model, METHODS["deebert"], 0.70, data, size=N)  # above ln 2: everybody leaves at layer 1
     assert set(live.layers.tolist()) == {1}
     assert not calls
@@ -160,7 +160,7 @@ def test_padding_leaves_with_the_example_that_needed_it(make_model, make_data):
     layers = torch.full((N,), 3)
     layers[longest[:-2].copy()] = 1  # the two shortest go on
     for layer in model.backbone.layers:
-        layer.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
+        layer.attention.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
     found = run_live(model, ImposedRule(RuleSpec(model.num_layers, 2), layers), Knob(), 0.0, batch)
     assert found.layers.tolist() == layers.tolist()
     left = data.lengths[longest[-2]]

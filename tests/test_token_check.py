@@ -185,10 +185,10 @@ def test_padding_that_the_positions_do_not_know_is_refused(folder):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_suite_without_room_for_text_is_refused(family, checkpoints):
     checkpoint = Checkpoint(str(checkpoints[family]))
-    taken = 4 if family == "roberta" else 3
-    check_length(checkpoint, taken + 2)
+    taken, backbone = 4 if family == "roberta" else 3, load_encoder(checkpoint)
+    check_length(checkpoint, backbone, taken + 2)
     with pytest.raises(UserError) as caught:
-        check_length(checkpoint, taken + 1)
+        check_length(checkpoint, backbone, taken + 1)
     assert str(caught.value) == (
         f"checkpoint '{checkpoint.path}': a pair has {taken} tokens besides its texts, the suite's max_length "
         f"{taken + 1} leaves no room for both"

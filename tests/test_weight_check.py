@@ -118,7 +118,6 @@ ODD = [
     ),
     ({"hidden_act": "gelou"}, "its config names an unknown activation 'gelou'; did you mean 'gelu'?"),
     ({"add_cross_attention": True}, "its config asks for cross attention (add_cross_attention), which only decoders"),
-    ({"is_decoder": True}, "is a decoder (is_decoder in config.json): expected an encoder"),
     ({"num_hidden_layers": 0}, "its config says 0 layers: expected at least 1"),
     ({"num_hidden_layers": "2"}, "has no usable config: StrictDataclass"),
     ({"num_attention_heads": 3}, "cannot be loaded: The hidden size (32) is not a multiple of the number of attention"),

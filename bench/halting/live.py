@@ -62,10 +62,10 @@ def run_layers(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: floa
     layers = torch.empty(n, dtype=torch.int64, device=device)
     running = torch.arange(n, device=device)  # [m], positions in the batch
     state = {name: tensor.to(device) for name, tensor in rule.start(n, model.num_labels).items()}
-    hidden, mask = model.backbone.embed(batch)
+    hidden, inputs = model.backbone.embed(batch)
     attention = batch["attention_mask"]
     for layer in range(1, model.num_layers + 1):
-        hidden = model.backbone.layer(layer, hidden, mask)  # [m, T, H]
+        hidden = model.backbone.layer(layer, hidden, inputs)  # [m, T, H]
         outputs = model.exit(layer, hidden, attention).double()
         answer, score, state = rule.step(layer, outputs, state)
         if layer == model.num_layers and (ramp := rule.ramp(outputs)) is not None:
@@ -79,7 +79,8 @@ def run_layers(model: EarlyExitModel, rule: HaltingRule, knob: Knob, value: floa
         if len(stay) < len(running):
             running, attention = running[stay], attention[stay]
             state = {name: tensor[stay] for name, tensor in state.items()}
-            longest = int(attention.sum(dim=1).max())  # padding leaves with the example that needed it
+            # padding on the right leaves with the example that needed it
+            longest = int(attention.any(dim=0).nonzero()[-1]) + 1
             attention, hidden = attention[:, :longest], hidden[stay, :longest]
-            mask = None if mask is None else mask[stay, :, :longest, :longest]
+            inputs = inputs.take(stay, longest, layer)
     return Decisions(answers, layers)

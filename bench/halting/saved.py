@@ -30,7 +30,7 @@ from bench.models.tokens import encode, sorted_batches
 from bench.plan.methods import rule_spec
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import task_of
 from bench.store.files import not_written, write_json, write_text
 from methods import discover
 from methods.base import Knob, Method
@@ -64,7 +64,7 @@ class EarlyExitClassifier:
 
     def __init__(self, model: EarlyExitModel, method: Method, tokenizer: PreTrainedTokenizerBase, about: dict) -> None:
         self.model, self.method, self.tokenizer, self.about = model.eval(), method, tokenizer, about
-        self.task = TASKS[about["task"]]
+        self.task = task_of(about)
         asked = rule_spec(method, model.num_layers, model.num_labels, about["variant"])
         self.rule, self.knob = method.halting_rule(asked), method.knob(asked)
 
@@ -131,13 +131,13 @@ class EarlyExitClassifier:
             wanted, given = f"{about['method']} {about['version']}", f"{trained.name} {trained.version}"
             raise UserError(f"'{folder}' was saved by method and version {wanted}, not {given}")
         checkpoint = Checkpoint(str(folder))
-        backbone = empty_encoder(load_config(checkpoint))
-        model = with_exits(trained, backbone, TASKS[about["task"]].num_labels, ("saved",))
+        backbone = empty_encoder(load_config(checkpoint), about.get("pooling"))
+        model = with_exits(trained, backbone, task_of(about).num_labels, ("saved",))
         try:
             load_model(model, str(folder / "model.safetensors"))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise UserError(f"'{folder}': model.safetensors cannot be loaded ({one_line(error)})") from error
-        return cls(model.to(device), method, load_tokenizer(checkpoint), about)
+        return cls(model.to(device), method, load_tokenizer(checkpoint, backbone.pooling), about)
 
     def knob_for(self, budget: float) -> float:
         """The knob value with the best validation metric among those that use at most a share of the layers.

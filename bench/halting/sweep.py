@@ -16,7 +16,7 @@ from bench.halting.candidates import Candidates, exact_candidates
 from bench.halting.replay import Replay, exact_curve, replay
 from bench.models.costs import mac_fraction
 from bench.plan.methods import rule_spec
-from bench.sources.tasks import TASKS, Task
+from bench.sources.tasks import Task, task_of
 from bench.statistics.areas import halves
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
@@ -114,7 +114,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         suite: name of the suite.
         path: the trace.
     """
-    spec, task, trace = record["spec"], TASKS[record["spec"]["task"]], Trace.load(path)
+    spec, task, trace = record["spec"], task_of(record["spec"]), Trace.load(path)
     num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
     asked = rule_spec(method, num_layers, task.num_labels, spec["variant"])
     knob, result = method.knob(asked), replay(method.halting_rule(asked), trace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.plan.methods import rule_spec
 from bench.plan.suite import COMPATS, PRECISIONS
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import TASKS, task_of
 from methods import discover
 from methods.base import Method
 
@@ -30,7 +30,7 @@ def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Met
     columns = ("layer_fraction", "mac_fraction", "value")
     points = zip(*(rows[name].tolist() for name in columns), strict=True)
     # of the knob itself: rows have none for models without one, whose rule still has a value that halts nobody early
-    values = method.knob(rule_spec(method, record["layers"], TASKS[spec["task"]].num_labels, spec["variant"])).values
+    values = method.knob(rule_spec(method, record["layers"], task_of(spec).num_labels, spec["variant"])).values
     curve = [
         {"knob_value": knob, **dict(zip(columns, point, strict=True))}
         for knob, point in zip(values, points, strict=True)
@@ -38,10 +38,12 @@ def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Met
     return {
         "cell": record["key"],
         **{name: spec[name] for name in SPEC_KEYS},
-        "labels": list(TASKS[spec["task"]].labels),
+        **task_of(spec).spec(),
+        "labels": list(task_of(spec).labels),
         "suite": shared["suite"],
         "data": shared["title"],
         "base": base,
+        "pooling": record["pooling"],
         **{name: rows[name] for name in ("split", "knob", "metric", "n")},
         "curve": curve,
         **on_offer,
@@ -57,7 +59,11 @@ def check_description(about: object) -> None:
     missing = [name for name in KEYS if not isinstance(about, dict) or name not in about]
     if missing:
         raise ValueError(f"'{missing[0]}' is missing")
-    for name, known in (("task", TASKS), ("precision", PRECISIONS), ("compat", COMPATS)):
+    for name, known in (
+        ("task", [about["task"]] if "own_task" in about else TASKS),
+        ("precision", PRECISIONS),
+        ("compat", COMPATS),
+    ):
         if about[name] not in known:
             raise ValueError(f"{name} is {about[name]!r}, expected {', '.join(known)}")
 
@@ -93,7 +99,7 @@ def model_card(about: dict, method: Method) -> str:
             "tags: [early-exit]",
             "---",
             "",
-            f"# {about['backbone']} on {TASKS[about['task']].title} with {about['method']}",
+            f"# {about['backbone']} on {task_of(about).title} with {about['method']}",
             "",
             f"{citation}",
             "",
@@ -101,6 +107,7 @@ def model_card(about: dict, method: Method) -> str:
             f"- data: {about['data']}",
             f"- suite {about['suite']}, compat {about['compat']}, variant '{about['variant']}', seed {about['seed']}",
             f"- trained in {about['precision']}: {', '.join(f'{k} {v:g}' for k, v in about['recipe'].items())}",
+            f"- exits read: {about.get('pooling', 'what the library reads')}",
             f"- labels: {', '.join(about['labels']) or 'a score'}",
             "",
             f"One trained model; {about['metric']} on the {seen}, against the share of layers and multiply-adds used:",

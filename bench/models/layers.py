@@ -91,6 +91,16 @@ class FunctionalLayer:
         return module.p if module is not None and module.training else 0.0
 
 
+def embeddings_of(encoder: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    """Embeddings [n, T, H] of a batch, as wide as the layers."""
+    inputs = {"input_ids": batch["input_ids"]}
+    if "token_type_ids" in batch and getattr(encoder.config, "type_vocab_size", 1) > 1:
+        inputs["token_type_ids"] = batch["token_type_ids"]
+    hidden = encoder.embeddings(**inputs)
+    project = getattr(encoder, "embeddings_project", None)  # ELECTRA's embeddings may have a width of their own
+    return hidden if project is None else project(hidden)
+
+
 def activation_name(config: PreTrainedConfig) -> str:
     """The activation inside the feed-forward part, which DistilBERT calls by another name."""
     return getattr(config, "hidden_act", None) or config.activation

@@ -11,20 +11,21 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig,
 from transformers.utils import logging as transformers_logging
 
 from bench.errors import UserError, reason
-from bench.models.backbones import LAYER_PATHS, Layerwise
-from bench.models.token_check import check_tokens, separators
+from bench.models.backbones import Layerwise
+from bench.models.costs import backbone_macs
+from bench.models.token_check import check_tokens, mend_padding, separators
 from bench.models.tokens import Encoded, encode
 from bench.models.weight_check import check_config, check_weights
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples, Source, load_split
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import Task
 
 
 def load_encoder(checkpoint: Checkpoint) -> Layerwise:
-    """The encoder of a checkpoint, with float32 weights and scaled-dot-product attention.
+    """The encoder, or decoder, of a checkpoint, with float32 weights and the library's own choice of attention.
 
     Raises:
-        UserError: it cannot be loaded, is no encoder of a known family, or lacks weights.
+        UserError: it cannot be loaded, lacks weights, or its layers cannot be run one by one.
     """
     config, where = load_config(checkpoint), f"checkpoint '{checkpoint.path}'"
     verbosity = transformers_logging.get_verbosity()
@@ -36,7 +37,6 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
             config=config,
             use_safetensors=True,
             trust_remote_code=False,
-            attn_implementation="sdpa",
             dtype=torch.float32,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # else the library says that they do not fit, and not which
@@ -48,23 +48,30 @@ def load_encoder(checkpoint: Checkpoint) -> Layerwise:
     finally:
         transformers_logging.set_verbosity(verbosity)
     check_weights(where, info)
-    return without_pooler(encoder)
+    try:
+        return without_pooler(encoder)
+    except UserError as error:
+        raise UserError(f"{where} is {error}") from error
 
 
-def empty_encoder(config: PreTrainedConfig) -> Layerwise:
+def empty_encoder(config: PreTrainedConfig, pooling: str | None = None) -> Layerwise:
     """An untrained encoder of a configuration, whose weights are to be loaded over it."""
-    return without_pooler(AutoModel.from_config(config, attn_implementation="sdpa", dtype=torch.float32))
+    return without_pooler(AutoModel.from_config(config, dtype=torch.float32), pooling)
 
 
-def without_pooler(encoder: nn.Module) -> Layerwise:
+def without_pooler(encoder: nn.Module, pooling: str | None = None) -> Layerwise:
     """A library encoder as `Layerwise`, without its pooler: every exit brings its own."""
     if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None
-    return Layerwise(encoder)
+        encoder.pooler = nn.Identity()  # some families call it in any case
+    return Layerwise(encoder, pooling)
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    """The configuration of a checkpoint, refused unless it is an encoder of a known family."""
+    """The configuration of a checkpoint.
+
+    Raises:
+        UserError: it cannot be read, or asks for what the library does not do.
+    """
     where = f"checkpoint '{checkpoint.path}'"
     try:
         config = AutoConfig.from_pretrained(checkpoint.config_folder(), trust_remote_code=False)
@@ -72,16 +79,12 @@ def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
         raise
     except Exception as error:  # see `load_encoder`
         raise UserError(f"{where} has no usable config: {reason(error)}") from error
-    if config.model_type not in LAYER_PATHS:
-        raise UserError(f"{where} is a '{config.model_type}' model: expected {', '.join(LAYER_PATHS)}")
-    if getattr(config, "is_decoder", False):
-        raise UserError(f"{where} is a decoder (is_decoder in config.json): expected an encoder")
     check_config(where, config)
     return config
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint.
+def load_tokenizer(checkpoint: Checkpoint, pooling: str = "first") -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint whose exits read, unless told otherwise, by a pooling.
 
     Raises:
         UserError: it is missing, or its tokens are not what the checkpoint expects (`bench.models.token_check`).
@@ -95,22 +98,21 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # the library makes up an empty one where files are missing
         raise UserError(f"{where} has no usable tokenizer: its vocabulary is missing, expected tokenizer.json")
     try:
-        check_tokens(tokenizer, config, folder)
+        mend_padding(tokenizer)
+        check_tokens(tokenizer, config, folder, pooling)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     return tokenizer
 
 
-def check_length(checkpoint: Checkpoint, max_length: int) -> None:
+def check_length(checkpoint: Checkpoint, backbone: Layerwise, max_length: int) -> None:
     """Refuse a suite whose inputs are longer than a checkpoint has positions, or too short for any text.
 
     Raises:
         UserError: naming both lengths.
     """
-    where, config = f"checkpoint '{checkpoint.path}'", load_config(checkpoint)
-    # RoBERTa's positions start behind the padding index
-    positions = config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
-    if max_length > positions:
+    where, positions = f"checkpoint '{checkpoint.path}'", backbone.positions
+    if positions is not None and max_length > positions:
         raise UserError(f"{where} has positions for {positions} tokens, the suite's max_length is {max_length}")
     taken = separators(tokenizer(checkpoint))
     if max_length < taken + 2:
@@ -120,19 +122,19 @@ def check_length(checkpoint: Checkpoint, max_length: int) -> None:
 
 @lru_cache(maxsize=16)
 def encoded(
-    source: Source, task: str, split: str, limit: int | None, checkpoint: Checkpoint, max_length: int
+    source: Source, task: Task, split: str, limit: int | None, checkpoint: Checkpoint, max_length: int
 ) -> tuple[Examples, Encoded]:
     """The examples of a split and their tokens, kept for the next cell of this worker."""
-    examples = load_split(source, TASKS[task], split, limit)
+    examples = load_split(source, task, split, limit)
     if not len(examples):
-        raise UserError(f"{task}/{split} has no rows")
+        raise UserError(f"{task.id}/{split} has no rows")
     return examples, encode(tokenizer(checkpoint), examples, max_length)
 
 
 @lru_cache(maxsize=4)
 def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint, kept for the next cell of this worker."""
-    return load_tokenizer(checkpoint)
+    return load_tokenizer(checkpoint, pretrained(checkpoint).pooling)
 
 
 @lru_cache(maxsize=2)
@@ -141,6 +143,16 @@ def pretrained(checkpoint: Checkpoint) -> Layerwise:
     return load_encoder(checkpoint)
 
 
-def fresh_backbone(checkpoint: Checkpoint) -> Layerwise:
-    """A copy of the pre-trained encoder, for one training to change."""
-    return copy.deepcopy(pretrained(checkpoint))
+def fresh_backbone(checkpoint: Checkpoint, pooling: str | None = None) -> Layerwise:
+    """A copy of the pre-trained encoder, for one training to change; `pooling` as for `Layerwise`."""
+    backbone = copy.deepcopy(pretrained(checkpoint))
+    if pooling:
+        backbone.read_by(pooling)
+    return backbone
+
+
+@lru_cache(maxsize=16)
+def pretrained_macs(checkpoint: Checkpoint) -> tuple[dict[str, list], int]:
+    """What `backbone_macs` says of a checkpoint, and its H."""
+    backbone = pretrained(checkpoint)
+    return backbone_macs(backbone), backbone.hidden_size

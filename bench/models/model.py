@@ -32,7 +32,7 @@ class EarlyExitModel(nn.Module):
 
     @property
     def reads_sequence(self) -> bool:
-        """Whether some exit reads the states of all tokens, not one state of the layer alone."""
+        """Whether some exit reads the states of all tokens, not the pooled one alone."""
         return any(getattr(module, "reads_sequence", False) for module in self.exits.values())
 
     def exit(self, layer: int, hidden: Tensor, attention: Tensor | None = None) -> ExitOutputs:
@@ -40,36 +40,42 @@ class EarlyExitModel(nn.Module):
 
         Args:
             layer: 1..L.
-            hidden: [n, T, H] states of that layer, [CLS] first; exits that read [CLS] alone need no more than it.
-            attention: [n, T], 1 at tokens and 0 at padding, for exits that read the sequence.
+            hidden: [n, T, H] states of that layer.
+            attention: [n, T], 1 at tokens and 0 at padding; not needed where the first token alone is read.
         """
-        if str(layer) not in self.exits:
-            return ExitOutputs(hidden.new_full((len(hidden), self.num_labels), torch.nan))
-        module = self.exits[str(layer)]
-        return module(hidden, attention) if getattr(module, "reads_sequence", False) else module(hidden[:, 0])
+        module = self.exits[str(layer)] if str(layer) in self.exits else None
+        if getattr(module, "reads_sequence", False):
+            return module(*self.backbone.read_all(hidden, attention))
+        return self.said(layer, self.backbone.read(hidden, attention))
 
-    def read(self, cls: Tensor) -> ExitOutputs:
-        """Outputs of all exits, logits [n, L, C], for the [CLS] states [n, L, H] of all layers."""
+    def said(self, layer: int, state: Tensor) -> ExitOutputs:
+        """Outputs of the exit of one layer for the states [n, H] that it reads; NaN logits where there is no exit."""
+        if str(layer) not in self.exits:
+            return ExitOutputs(state.new_full((len(state), self.num_labels), torch.nan))
+        return self.exits[str(layer)](state)
+
+    def read(self, states: Tensor) -> ExitOutputs:
+        """Outputs of all exits, logits [n, L, C], for what is read of all layers, [n, L, H]."""
         layers = range(1, self.num_layers + 1)
-        return stack_layers([self.exit(layer, cls[:, layer - 1 : layer]) for layer in layers], cls)
+        return stack_layers([self.said(layer, states[:, layer - 1]) for layer in layers], states)
 
     def forward(self, batch: Batch) -> ExitOutputs:
         """Outputs of all exits for a batch, logits [n, L, C]; nobody halts early."""
         if not self.reads_sequence:
             return self.read(self.backbone(batch))
-        outputs, cls = [], []
+        outputs, states, attention = [], [], batch["attention_mask"]
         for layer, hidden in enumerate(self.backbone.sequences(batch), start=1):
-            outputs.append(self.exit(layer, hidden, batch["attention_mask"]))
-            cls.append(hidden[:, 0])
-        return stack_layers(outputs, torch.stack(cls, dim=1))
+            outputs.append(self.exit(layer, hidden, attention))
+            states.append(self.backbone.read(hidden, attention))
+        return stack_layers(outputs, torch.stack(states, dim=1))
 
 
-def stack_layers(outputs: list[ExitOutputs], cls: Tensor) -> ExitOutputs:
-    """The outputs of layers 1..L stacked, with the [CLS] states [n, L, H] that they were computed from."""
+def stack_layers(outputs: list[ExitOutputs], states: Tensor) -> ExitOutputs:
+    """The outputs of layers 1..L stacked, with the pooled states [n, L, H] that they were computed from."""
     logits = torch.stack([output.logits for output in outputs], dim=1)
     has_halting = outputs[-1].halting is not None
     halting = torch.stack([output.halting for output in outputs], dim=1) if has_halting else None
-    return ExitOutputs(logits, halting, cls, outputs[-1].ramp)
+    return ExitOutputs(logits, halting, states, outputs[-1].ramp)
 
 
 def build_model(

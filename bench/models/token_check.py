@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from bench.errors import UserError, cut, one_line
@@ -70,13 +70,14 @@ def check_tokens(
     check_ids(tokenizer, config.vocab_size)
     word = known_word(tokenizer)
     single, pair = given(tokenizer, word), given(tokenizer, word, word)
+    check_own_file(tokenizer, folder, word)
     if pooling == "first":
         check_first(tokenizer, [single, pair, given(tokenizer, "")])
-    elif not given(tokenizer, "").ids:
-        raise UserError("an empty text has no tokens at all: expected at least one for every text")
+    if pooling == "last":
+        mend_pairs(tokenizer)
+        pair = given(tokenizer, word, word)
     check_separators(tokenizer, single, pair, pooling)
     check_padding(tokenizer, config)
-    check_own_file(tokenizer, folder, word)
     if getattr(config, "type_vocab_size", 0) > 1:
         check_segments(tokenizer, config, word)
 
@@ -86,10 +87,30 @@ def check_ids(tokenizer: PreTrainedTokenizerBase, size: int) -> None:
     if len(tokenizer) > size:
         raise UserError(f"the tokenizer does not fit, it has {len(tokenizer)} entries and the model {size}")
     if tokenizer.pad_token_id is None:
-        raise UserError("the tokenizer has no padding token")
+        raise UserError("the tokenizer has neither a padding token nor an end-of-text token")
     token, highest = max(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
     if highest >= size:
         raise UserError(f"the tokenizer does not fit: '{cut(token, 40)}' has id {highest}, the model embeds {size}")
+
+
+def mend_padding(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Pad with the end-of-text token where there is no padding token, as the library's own examples do for decoders.
+
+    Nothing reads what stands there: padding is known by the attention mask.
+    """
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+
+
+def mend_pairs(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let an end-of-text token stand between the texts of a pair, where a decoder's tokenizer puts nothing there."""
+    end = tokenizer.eos_token
+    if end is None or not tokenizer.is_fast or given(tokenizer, "a", "a").texts == 2:
+        return
+    backend, known = tokenizer.backend_tokenizer, [(end, tokenizer.eos_token_id)]
+    between = processors.TemplateProcessing(single="$A", pair=f"$A {end} $B:1", special_tokens=known)
+    before = backend.post_processor
+    backend.post_processor = between if before is None else processors.Sequence([before, between])
 
 
 def known_word(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -121,6 +142,8 @@ def check_separators(tokenizer: PreTrainedTokenizerBase, single: Given, pair: Gi
         what = "a word has no token of its own" if single.texts < 1 else "nothing separates the two texts of a pair"
         raise UserError(f"{what}: the tokenizer lacks its post-processor")
     ends = {tokenizer.sep_token_id, tokenizer.eos_token_id} - {None}
+    if pooling == "last" and ends:
+        ends |= {tokenizer.bos_token_id}  # Llama's stands before either text
     second = next(i for i in range(1, len(pair.ids)) if pair.special[i] and not pair.special[i - 1])
     marks = {"between the texts": pair.ids[second]}
     if pooling == "first":

@@ -74,7 +74,10 @@ class Encoded:
 
 
 def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
-    """The tokens of a split: pairs as the tokenizer joins them, longer inputs cut to `max_length` tokens."""
+    """The tokens of a split: pairs as the tokenizer joins them, longer inputs cut to `max_length` tokens.
+
+    Where the tokenizer adds no special tokens, as those of many decoders, an empty text becomes one padding token.
+    """
     padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     columns: dict[str, list[np.ndarray]] = {}
     lengths: list[int] = []
@@ -82,9 +85,10 @@ def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
         part = slice(start, start + AT_ONCE)
         texts = [column[part] for column in (examples.text_a, examples.text_b) if column is not None]
         encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
-        lengths += map(len, encoded["input_ids"])
-        for name in padding.keys() & encoded.keys():
-            columns.setdefault(name, []).append(one_after_another(encoded[name]))
+        found = {name: [row or [padding[name]] for row in encoded[name]] for name in padding.keys() & encoded.keys()}
+        lengths += map(len, found["input_ids"])
+        for name, rows in found.items():
+            columns.setdefault(name, []).append(one_after_another(rows))
     whole = {name: np.concatenate(columns[name]) for name in padding if name in columns}
     return Encoded(whole, examples.labels, np.array(lengths, dtype=np.int64), padding)
 

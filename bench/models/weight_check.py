@@ -25,7 +25,14 @@ HEADS = (
     "pre_classifier",
     "qa_outputs",
     "pooler",
+    "score",
+    "lm_predictions",
+    "mask_predictions",
+    "contact_head",
+    "head",
 )
+#: What ModernBERT's head for pre-training is called; other families call all of their layers so.
+HEAD_WEIGHTS = ("decoder.weight", "decoder.bias")
 
 
 def check_config(where: str, config: PreTrainedConfig) -> None:
@@ -78,7 +85,7 @@ def check_weights(where: str, found: dict) -> None:
 def is_head(name: str) -> bool:
     """Whether a weight belongs to what stands on an encoder, with or without the family's name before it."""
     parts = name.split(".")
-    return parts[0] in HEADS or (len(parts) > 2 and parts[1] in HEADS)
+    return name in HEAD_WEIGHTS or parts[0] in HEADS or (len(parts) > 2 and parts[1] in HEADS)
 
 
 def shape(sizes: Iterable[int]) -> str:

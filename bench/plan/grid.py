@@ -53,6 +53,14 @@ class Grid:
         """A checkpoint by the suite's name for it, at the commit that `pins` or else the hub says."""
         return find_checkpoint(name, self.pins).pinned()
 
+    def pooling(self, family: str, checkpoint: Checkpoint) -> str:
+        """What stands in a cell's spec about how its exits read; empty: as the family's own classification head does.
+
+        The suite's word counts, then that of a sentence model's folder.
+        """
+        said = self.suite.pooling_of(family) or checkpoint.said_pooling() or ""
+        return "" if said == "first" and checkpoint.reads_first() else said
+
     def paths(self) -> dict[str, str]:
         """The suite's names of the checkpoints that may be trained, by their keys in run.json (`bert student`)."""
         return {
@@ -188,6 +196,7 @@ class TaskCells:
             "start": None,
         }
         # Only where it changes numbers: a key more in every spec would make every cell a new one.
+        spec |= task.spec()
         if mended := shared["segments"].get(entry_name(backbone, method.checkpoint)):
             spec["segments"] = mended
         if method.content:
@@ -198,6 +207,8 @@ class TaskCells:
             spec["unlabelled"] = shared["unlabelled"][task.id]
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
         checkpoint, of_family = (grid.checkpoint(name) if name else None for name in (path, family.checkpoint))
+        if checkpoint and (pooling := grid.pooling(backbone, checkpoint)):
+            spec["pooling"] = pooling
         return Cell(spec, checkpoint, of_family, None, skip)
 
 

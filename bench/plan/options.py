@@ -36,7 +36,7 @@ def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[s
         raise UserError(f"--limit: expected at least 1 row, got {options.limit}")
     grid = Grid(
         suite=suite,
-        tasks=resolve_tasks(options.tasks),
+        tasks=resolve_tasks(options.tasks, suite.tasks),
         backbones=resolve_backbones(options.backbones, suite),
         methods=methods,
         seeds=resolve_seeds(options),

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from bench.errors import UserError, cut
 
 if TYPE_CHECKING:
+    from bench.sources.tasks import Task
     from methods.base import Method
 
+POOLINGS = ("first", "mean", "last")
 DATA_SOURCES = ("embedded", "folder", "hub")
 PRECISIONS = ("float32", "bfloat16", "float16")
 SEED_SCOPES = ("full", "heads")
@@ -61,11 +63,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Family:
-    """The checkpoints of one backbone family: the full encoder, and smaller ones that some methods train instead."""
+    """One backbone family: the checkpoint, smaller ones that some methods train instead, and how exits read them."""
 
     checkpoint: str = ""
     student: str = ""
     tinybert: str = ""
+    pooling: str = ""
 
     def path(self, kind: str) -> str:
         """The suite's name for the checkpoint of one of `KINDS`; empty where it has none."""
@@ -108,6 +111,9 @@ class Suite:
         seed_scope: "full" varies everything with the seed; "heads" starts every seed from stage 1 of seed 0.
         compat: "equal" gives every method the same exits and training; "released" the quirks of its released code.
         recipe: name of a set in recipes.toml whose tables go over the suite's; empty: none.
+        pooling: what exits read of a layer, "first", "mean" or "last", unless a family's own `pooling` says otherwise;
+            empty: what the checkpoint says, see `bench.models.pooling`.
+        tasks: tasks besides GLUE's, by name.
     """
 
     name: str
@@ -122,6 +128,8 @@ class Suite:
     seed_scope: str = "full"
     compat: str = "equal"
     recipe: str = ""
+    pooling: str = ""
+    tasks: dict[str, Task] = field(default_factory=dict)
 
     def recipe_of(self, method: Method, family: str) -> Recipe:
         """The hyper-parameters of a method on a backbone family.
@@ -133,6 +141,10 @@ class Suite:
         names = [name for owner in owners for name in (f"{family}/{owner}", owner)]
         return next(self.recipes[name] for name in names if name in self.recipes)
 
+    def pooling_of(self, family: str) -> str:
+        """What the suite says about how the exits of a family read; empty where it leaves that to the checkpoint."""
+        return self.backbones[family].pooling or self.pooling
+
     def with_checkpoints(self, checkpoints: dict[str, dict[str, str]]) -> Suite:
         """The suite with other checkpoints, given by kind (of `KINDS`) and family.
 
@@ -141,6 +153,6 @@ class Suite:
         families = dict(self.backbones)
         for kind in KINDS:  # the backbone first, because it clears the rest
             for name, path in checkpoints.get(kind, {}).items():
-                base = Family() if kind == "backbone" else families[name]
+                base = Family(pooling=families[name].pooling) if kind == "backbone" else families[name]
                 families[name] = replace(base, **{KINDS[kind]: path})
         return replace(self, backbones=families)

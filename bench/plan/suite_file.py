@@ -9,10 +9,12 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 from bench.errors import UserError, check_choice, cut, nearest, one_line
+from bench.plan.own_tasks import parse_tasks
 from bench.plan.suite import (
     COMPATS,
     DATA_SOURCES,
     LARGEST,
+    POOLINGS,
     PRECISIONS,
     SEED_SCOPES,
     STAGES,
@@ -45,7 +47,7 @@ def load_suite(name: str) -> Suite:
         if "extends" in table:  # one level: a suite that extends another cannot be extended itself
             base = check_choice("suite to extend", table.pop("extends"), available())
             table = merged(read_toml(SUITES / f"{base}.toml"), table)
-        return parse_suite(path.stem, table)
+        return parse_suite(path.stem, table, path)
     except UserError as error:
         raise UserError(f"suite '{path.stem}': {error}") from error
 
@@ -75,8 +77,8 @@ def merged(base: dict, change: dict) -> dict:
     return {**base, **change, **both}
 
 
-def parse_suite(name: str, table: dict) -> Suite:
-    """The suite that a TOML table describes, every key and value checked.
+def parse_suite(name: str, table: dict, path: Path | None = None) -> Suite:
+    """The suite that a TOML table describes, every key and value checked; `path` is the file that it was read from.
 
     Raises:
         UserError: naming the first key or value that is wrong, and the nearest valid one.
@@ -93,12 +95,15 @@ def parse_suite(name: str, table: dict) -> Suite:
     if not isinstance(variants, dict) or not all(is_list_of_text(names) for names in variants.values()):
         raise UserError('[variants] must hold lists of text, such as dact = ["tau=0.005"]')
     variants = {method: tuple(names) for method, names in variants.items()}
-    limits = {
-        check_choice("task in [limits]", task, TASKS): build_entry(Limits, f"limits.{task}", value)
+    given = {"name": name, "backbones": families, "recipes": recipes, "variants": variants}
+    if "tasks" in table:
+        given["tasks"] = parse_tasks(dict(subtables(table, "tasks")), table["source"], path)
+    known = [*TASKS, *given.get("tasks", {})]
+    given["limits"] = {
+        check_choice("task in [limits]", task, known): build_entry(Limits, f"limits.{task}", value)
         for task, value in subtables({"limits": {}, **table}, "limits")
     }
-    tables = {"backbones": families, "recipes": recipes, "variants": variants, "limits": limits}
-    suite = Suite(**{**table, "name": name, **tables})
+    suite = Suite(**{**table, **given})
     # All types first: the checks of values below would fail on a wrong type in Python's words.
     check_types(suite)
     if not suite.title.isprintable() or not 0 < len(suite.title) <= 200:
@@ -113,6 +118,8 @@ def parse_suite(name: str, table: dict) -> Suite:
     if suite.source == "embedded" and not name.startswith("embedded"):
         # the suite's name stands in every row of every table
         raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
+    for pooling in (suite.pooling, *(family.pooling for family in families.values())):
+        check_choice("pooling", pooling, ("", *POOLINGS))
     check_choice("precision", suite.precision, PRECISIONS)
     check_choice("seed_scope", suite.seed_scope, SEED_SCOPES)
     check_choice("compat", suite.compat, COMPATS)

@@ -122,7 +122,10 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
     rows = {(row["task"], row["split"]): row["n"] for row in points}
     return {
         "Suite": f"{run['suite']} ({run['title']})",
-        "Tasks": ", ".join(f"{TASKS[task].title} ({split}: {n} examples)" for (task, split), n in rows.items()),
+        "Tasks": ", ".join(
+            f"{TASKS[task].title if task in TASKS else task} ({split}: {n} examples)"
+            for (task, split), n in rows.items()
+        ),
         "Training rows": training_rows(run),
         "Backbones": ", ".join(family(name) for name in sorted({row["backbone"] for row in points})),
         "Methods": ", ".join(run["methods"]),

@@ -27,7 +27,7 @@ from bench.plan.grid import Grid
 from bench.plan.methods import rule_spec
 from bench.report.figures.draw import draw_one
 from bench.sources.examples import load_split
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import task_of
 from bench.store.csv_files import write_table
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
@@ -81,7 +81,7 @@ def latency_rows(
     grid: Grid, folder: RunFolder, cell: Cell, method: Method, trained: Method, device: str
 ) -> Iterator[dict[str, object]]:
     """Rows of latency.csv of one method on one saved model: every batch size at some settings of the knob."""
-    spec, task = cell.spec, TASKS[cell.spec["task"]]
+    spec, task = cell.spec, task_of(cell.spec)
     split = task.validation_splits[0]
     saved = EarlyExitClassifier.from_pretrained(folder.model_path(spec), trained, device)
     model, examples = saved.model, load_split(grid.source, task, split, row_limit(spec, split))

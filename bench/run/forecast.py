@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModel, PreTrainedConfig
 
 from bench.errors import UserError
-from bench.models.costs import backbone_macs, example_macs
+from bench.models.costs import estimated_macs, example_macs
 from bench.models.loading import load_config
 from bench.models.training import keeps_features
 from bench.plan.cell import Cell, row_limit
@@ -26,7 +26,7 @@ from bench.run.progress import clock_time
 from bench.run.todo import Todo
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Source, load_split
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import Task, task_of
 from bench.store.folder import RunFolder
 from methods.base import ExitSpec, Method
 from methods.blocks import exit_of
@@ -169,7 +169,7 @@ def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
 
 def cell_macs(cell: Cell, grid: Grid) -> float:
     """Multiply-adds of training and tracing a cell, for a forecast."""
-    spec, task = cell.spec, TASKS[cell.spec["task"]]
+    spec, task = cell.spec, task_of(cell.spec)
     config, recipe = load_config(cell.checkpoint), Recipe(**spec["recipe"])
     forward = {split: forward_macs(config, tokens_of(spec, split, grid.source)) for split in task.splits}
     method, layers = known_methods(grid.methods)[spec["method"]], config.num_hidden_layers
@@ -195,19 +195,19 @@ def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) ->
 def forward_macs(config: PreTrainedConfig, tokens: np.ndarray) -> float:
     """Multiply-adds of one pass over examples of so many tokens [n], without exits."""
     layers = config.num_hidden_layers
-    macs = {**backbone_macs(config), "exits": [[0, 0, 0]] * layers}
+    macs = {**estimated_macs(config), "exits": [[0, 0, 0]] * layers}
     return float(example_macs(macs, np.full(len(tokens), layers), tokens).sum())
 
 
 def tokens_of(spec: dict, split: str, source: Source) -> np.ndarray:
     """Tokens of each example of a split that a cell reads: [n]."""
-    return token_counts(source, spec["task"], split, row_limit(spec, split), spec["max_length"])
+    return token_counts(source, task_of(spec), split, row_limit(spec, split), spec["max_length"])
 
 
 @cache
-def token_counts(source: Source, task: str, split: str, limit: int | None, max_length: int) -> np.ndarray:
+def token_counts(source: Source, task: Task, split: str, limit: int | None, max_length: int) -> np.ndarray:
     """Tokens of each example of a split, estimated from its characters: float64 [n]."""
-    rows = load_split(source, TASKS[task], split, limit)
+    rows = load_split(source, task, split, limit)
     characters = np.array([len(text) for text in rows.text_a], dtype=np.float64)
     if rows.text_b is not None:
         characters += [len(text) for text in rows.text_b]
@@ -239,6 +239,6 @@ def parameters(checkpoint: Checkpoint) -> int:
 
 def trace_bytes(cell: Cell, grid: Grid) -> int:
     """Size of the traces of a cell: logits and halting values of every layer in float32, and three numbers a row."""
-    spec, task = cell.spec, TASKS[cell.spec["task"]]
+    spec, task = cell.spec, task_of(cell.spec)
     rows = sum(len(tokens_of(spec, split, grid.source)) for split in task.validation_splits)
     return rows * (4 * load_config(cell.checkpoint).num_hidden_layers * (task.num_labels + 1) + 24)

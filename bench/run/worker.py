@@ -22,8 +22,8 @@ from bench.models.costs import model_macs, training_bytes
 from bench.models.loading import (
     encoded,
     fresh_backbone,
-    load_config,
     pretrained,
+    pretrained_macs,
     tokenizer,
 )
 from bench.models.memory import (
@@ -43,7 +43,7 @@ from bench.plan.suite import Recipe
 from bench.run.environment import environment
 from bench.run.work import Work
 from bench.sources.examples import Examples
-from bench.sources.tasks import TASKS, Task
+from bench.sources.tasks import Task, task_of
 from bench.sources.tsv import WithUnlabelled
 from bench.statistics.glue_metric import GlueMetric
 from bench.statistics.metrics import evaluate_predictions
@@ -125,7 +125,7 @@ def needed_memory(cell: Cell, work: Work, recipe: Recipe) -> tuple[int, int]:
 def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     """Train and trace a cell with one recipe; gives the results for its record."""
     reset_peak_memory(work.device)
-    spec, task = cell.spec, TASKS[cell.spec["task"]]
+    spec, task = cell.spec, task_of(cell.spec)
     method = all_methods(work.method_files, spec["compat"])[spec["method"]]
     if method.content != spec.get("content", ""):
         raise UserError(f"the file of '{method.name}' has changed since the plan was made: run the command again")
@@ -134,12 +134,15 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     variant = full_variant(method, spec["variant"])
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
-    backbone = fresh_backbone(cell.checkpoint)
+    pooling = spec.get("pooling")
+    backbone = fresh_backbone(cell.checkpoint, pooling)
     model = build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
     teacher = None
     if method.has_teacher:
         starting = all_methods(work.method_files, spec["compat"])[method.starts_from]
-        teacher = build_model(starting, fresh_backbone(cell.checkpoint), task.num_labels, names, start).to(work.device)
+        teacher = build_model(starting, fresh_backbone(cell.checkpoint, pooling), task.num_labels, names, start).to(
+            work.device
+        )
     loaded = time.perf_counter()
 
     order, how = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
@@ -148,14 +151,15 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
 
     traced = {s: trace_split(cell, work, model, method, s, recipe.accumulation) for s in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
-    panel = load_config(cell.family_checkpoint)
+    panel, width = pretrained_macs(cell.family_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
     found = {
         "traces": {split: digest for split, (digest, _) in traced.items()},
         "model": kept,
         "layers": model.num_layers,
-        "panel_layers": panel.num_hidden_layers,
-        "macs": model_macs(model, panel),
+        "pooling": model.backbone.pooling,
+        "panel_layers": len(panel["layers"]),
+        "macs": model_macs(model, pretrained_macs(cell.checkpoint)[0], panel, width),
         "accumulation": recipe.accumulation,
         "peak_gpu_memory_mb": peak_gpu_memory_mb(work.device),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -194,14 +198,14 @@ def trace_split(
     if not np.isfinite(trace.logits[:, -1]).all():
         raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
     digest = trace.save(work.folder.trace_path(cell.key, split))
-    return digest, full_depth_values(method, cell.spec["variant"], trace, TASKS[cell.spec["task"]])
+    return digest, full_depth_values(method, cell.spec["variant"], trace, task_of(cell.spec))
 
 
 def full_depth_values(method: Method, variant: str, trace: Trace, task: Task) -> dict[str, float]:
     """The GLUE metrics of a trace's last answers."""
     asked = rule_spec(method, trace.logits.shape[1], task.num_labels, variant)
     result = replay(method.halting_rule(asked), trace)
-    values = GlueMetric(task.id).compute(predictions=result.predictions[:, -1], references=trace.labels)
+    values = GlueMetric(task).compute(predictions=result.predictions[:, -1], references=trace.labels)
     return {name: float(value) for name, value in values.items()}
 
 
@@ -221,7 +225,7 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
     """The examples and tokens of a split of a cell's task."""
     spec = cell.spec
     source = WithUnlabelled(work.source, work.unlabelled) if "unlabelled" in spec else work.source
-    return encoded(source, spec["task"], split, row_limit(spec, split), cell.checkpoint, spec["max_length"])
+    return encoded(source, task_of(spec), split, row_limit(spec, split), cell.checkpoint, spec["max_length"])
 
 
 # What neighbouring cells share is kept in the worker.

@@ -13,11 +13,16 @@ from pathlib import Path
 from bench.errors import UserError, cut, one_line
 from bench.sources import embedded
 
-#: Families of encoders that the layerwise view knows, as `model_type` of their config.
-MODEL_TYPES = ("bert", "roberta", "distilbert", "albert", "electra")
 #: What of a hub repository is fetched: config, tokenizer and weights in safetensors, nothing that could hold code.
 COUNTED = (".json", ".txt", ".model", ".safetensors", ".codes", ".bpe", ".vocab", ".tiktoken")
 HUB_FILES = [f"*{suffix}" for suffix in COUNTED]
+#: Families whose exits read the first token unless a suite says otherwise; the cells of suites older than the key
+#: `pooling` are theirs, and a suite that spells out what they did has the same cells.
+READ_FIRST = ("bert", "roberta", "distilbert", "albert", "electra")
+#: Where a sentence model says how it is read, and what it calls that.
+POOLING_FILE = "1_Pooling/config.json"
+FLAGS = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+SAID = {"cls": "first", "cls_token": "first", "mean": "mean", "mean_tokens": "mean", "lasttoken": "last"}
 FILL_CACHE = "--prepare on a machine with network fills the cache"
 NAME_FOLDER = "name a folder with --backbones FAMILY=DIR (students: --students FAMILY=DIR)"
 #: Weight files that can run code when loaded.
@@ -63,6 +68,33 @@ class Checkpoint:
         """Whether its weights are on this machine, so that looking at them downloads nothing."""
         return self.is_local or is_cached(self.path, self.revision)
 
+    def said_pooling(self) -> str | None:
+        """How a sentence model says that it is read: "first", "mean", "last", or its own word for another way.
+
+        None where it says nothing.
+
+        Raises:
+            UserError: what it says cannot be read.
+        """
+        path = Path(self.path) / POOLING_FILE if self.is_local else hub_pooling(self.path, self.fingerprint())
+        if path is None or not path.is_file():
+            return None
+        try:
+            said = dict(json.loads(path.read_text(encoding="utf8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"checkpoint '{self.path}': {POOLING_FILE} cannot be read ({one_line(error)})") from error
+        flags = [key.removeprefix("pooling_mode_") for key, value in said.items() if value is True]
+        words = [said["pooling_mode"]] if "pooling_mode" in said else [flag for flag in flags if flag in FLAGS]
+        return "+".join(SAID.get(str(word), str(word)) for word in words) or None
+
+    def reads_first(self) -> bool:
+        """Whether it is of a family that is read by its first token unless something says otherwise."""
+        try:
+            config = json.loads((self.config_folder() / "config.json").read_text(encoding="utf8"))
+        except (OSError, ValueError):
+            return False  # refused when it is loaded
+        return config.get("model_type") in READ_FIRST and not config.get("is_decoder")
+
     def config_folder(self) -> Path:
         """A folder with its config.json on this machine, without downloading the weights.
 
@@ -94,7 +126,7 @@ def find_checkpoint(name: str, pins: dict[str, str] | None = None) -> Checkpoint
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a local checkpoint that is incomplete, pickled, no encoder, or brings its own code.
+    """Refuse a local checkpoint that is incomplete, pickled, or brings its own code.
 
     Raises:
         UserError: naming what is missing or refused.
@@ -113,11 +145,8 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{where}: config.json holds no object")
     if config.get("auto_map"):  # names Python files of the checkpoint that the library would import
         raise UserError(f"{where}: config.json asks for code of its own, which is never run")
-    kind = config.get("model_type")
-    if config.get("is_decoder"):
-        raise UserError(f"{where} holds a decoder (is_decoder in config.json): expected an encoder")
-    if kind not in MODEL_TYPES:
-        raise UserError(f"{where} holds a '{kind}' model: expected an encoder of type {', '.join(MODEL_TYPES)}")
+    if not isinstance(config.get("model_type"), str):
+        raise UserError(f"{where}: config.json names no model_type, expected a family of the library such as 'bert'")
     if (folder / "adapter_config.json").exists():
         raise UserError(f"{where} holds an adapter (adapter_config.json): merge it into the weights")
     if not list(folder.glob("*.safetensors")):
@@ -215,6 +244,20 @@ def hub_config(repo: str, revision: str | None) -> Path:
         return Path(hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)).parent
     except Exception as error:  # not there, or no name that the hub could know
         raise no_checkpoint(repo, revision, failure or error) from None
+
+
+@cache
+def hub_pooling(repo: str, commit: str) -> Path | None:
+    """Where the hub's cache has what a repository at a commit says about its pooling; None where it says nothing."""
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(repo, POOLING_FILE, revision=commit)
+    if cached is None and not constants.HF_HUB_OFFLINE:
+        try:
+            cached = hf_hub_download(repo, POOLING_FILE, revision=commit)
+        except Exception:  # no such file (which the cache notes), or out of reach: what is cached must do
+            return None
+    return Path(cached) if isinstance(cached, str) else None
 
 
 @cache

@@ -16,6 +16,8 @@ TWO_SPLITS = {
     "validation_matched": "dev_matched.tsv",
     "validation_mismatched": "dev_mismatched.tsv",
 }
+#: What a suite says of a task of its own.
+OWN_TASK_KEYS = ("columns", "label", "labels", "metric")
 BINARY_METRICS = ("accuracy", "f1", "matthews")
 SENTENCES = ("sentence1", "sentence2")
 ENTAILMENT = ("entailment", "not_entailment")
@@ -23,7 +25,7 @@ ENTAILMENT = ("entailment", "not_entailment")
 
 @dataclass(frozen=True)
 class Task:
-    """What the benchmark knows about one GLUE task.
+    """What the benchmark knows about one task, GLUE's or a suite's own.
 
     Attributes:
         id: the name used on the command line and in every file; also the hub's configuration name.
@@ -39,6 +41,7 @@ class Task:
         headerless: columns of a TSV file without a header line (CoLA); empty: the header is required.
         short_lines: whether the published files have lines with too few fields (QQP), which are left out and counted,
             as the hub's own loader leaves them out.
+        is_own: whether a suite defines it; its title is its id.
     """
 
     id: str
@@ -53,6 +56,12 @@ class Task:
     hub_texts: tuple[str, ...] = ()
     headerless: tuple[str, ...] = ()
     short_lines: bool = False
+    is_own: bool = False
+
+    def spec(self) -> dict:
+        """What of a suite's own task stands in the spec of a cell, for `task_of`; nothing for GLUE's."""
+        table = (list(self.texts), self.label, list(self.labels), self.metric)
+        return {"own_task": dict(zip(OWN_TASK_KEYS, table, strict=True))} if self.is_own else {}
 
     @property
     def validation_splits(self) -> list[str]:
@@ -130,17 +139,31 @@ TASKS = {
 PAPER_TASKS = ("sst2", "mrpc", "qnli", "rte", "qqp", "mnli")
 
 
-def resolve_tasks(names: str) -> list[Task]:
+def own_task(name: str, table: dict) -> Task:
+    """A task that a suite defines, from its table: `columns`, `label`, `labels` (none: scores) and `metric`."""
+    labels = tuple(table.get("labels", ()))
+    metrics = {0: ("pearson", "spearman"), 2: BINARY_METRICS}.get(len(labels), ("accuracy", "matthews"))
+    metric, label = table.get("metric", metrics[0]), table.get("label", "label")
+    return Task(name, name, tuple(table["columns"]), label, labels, metric, metrics, is_own=True)
+
+
+def task_of(spec: dict) -> Task:
+    """The task of a cell, or of a saved model, by what its spec says: one of GLUE's, or a suite's own."""
+    return own_task(spec["task"], spec["own_task"]) if "own_task" in spec else TASKS[spec["task"]]
+
+
+def resolve_tasks(names: str, own: dict[str, Task] | None = None) -> list[Task]:
     """The tasks that `--tasks` names, each once, in the order given.
 
     Args:
         names: ids separated by commas; `all` stands for the paper's six.
+        own: tasks of a suite besides GLUE's.
 
     Raises:
         UserError: a name is not a task.
     """
-    wanted: list[str] = []
+    known, wanted = {**TASKS, **(own or {})}, []
     for name in names.split(","):
-        check_choice("task", name.strip(), ("all", *TASKS))
+        check_choice("task", name.strip(), ("all", *known))
         wanted += PAPER_TASKS if name.strip() == "all" else [name.strip()]
-    return [TASKS[name] for name in dict.fromkeys(wanted)]
+    return [known[name] for name in dict.fromkeys(wanted)]

@@ -31,7 +31,18 @@ class TsvFolder:
         """
         file = Path(self.path) / task.title / task.splits[split]
         (*texts, labels), lines = _columns(file, (*task.texts, task.label), task.headerless, task.short_lines)
-        return make_examples(task, texts, labels, _locator(file, lines))
+        examples = make_examples(task, texts, labels, _locator(file, lines))
+        if task.is_own and split == "train":
+            _check_all_labels(task, labels, f"{file}, lines {lines[0]} to {lines[-1]}")
+        return examples
+
+
+def _check_all_labels(task: Task, labels: Sequence[str], where: str) -> None:
+    """Refuse a class of a suite's own task that no training row has: it could not be learnt, and is likely misspelt."""
+    found = sorted(set(labels))
+    for name in task.labels:
+        if name not in found:
+            raise UserError(f"{where}: no row has the label '{name}' of [tasks.{task.id}], found {', '.join(found)}")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bench.errors import check_choice, command
 from bench.speed.table import NotMeasured, Row, Settings, table, write
 
 #: The modules that measure something; naming them imports none.
-NAMES = ("collecting", "grid", "leaving", "planning", "ramps", "starting", "step", "sweeping", "trainer")
+NAMES = ("collecting", "families", "grid", "leaving", "planning", "ramps", "starting", "step", "sweeping", "trainer")
 
 
 def main(argv: list[str] | None = None) -> int:

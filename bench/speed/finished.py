@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.models.costs import backbone_macs
+from bench.models.costs import estimated_macs
 from bench.models.loading import load_config
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
@@ -47,13 +47,13 @@ def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int)
     for split in task.validation_splits:
         trace = random_trace(rng, rows, layers, task.num_labels, cell.spec["method"] == "dact")
         traces[split] = trace.save(folder.trace_path(cell.key, split))
-    of_panel = {**backbone_macs(panel), "layers": panel.num_hidden_layers, "head": [0, 0, 0]}
+    of_panel = {**estimated_macs(panel), "layers": panel.num_hidden_layers, "head": [0, 0, 0]}
     return {
         "traces": traces,
         "model": None,
         "layers": layers,
         "panel_layers": panel.num_hidden_layers,
-        "macs": {**backbone_macs(config), "exits": [[0, 0, 0]] * layers, "panel": of_panel},
+        "macs": {**estimated_macs(config), "exits": [[0, 0, 0]] * layers, "panel": of_panel},
         "constant_label": 0,
         "accumulation": 1,
         "examples_seen": rows,

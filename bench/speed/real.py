@@ -66,8 +66,8 @@ def problem(settings: Settings, task: str) -> Problem:
     settings.need("glue_dir", "backbone")
     torch.set_num_threads(1)
     source, checkpoint = TsvFolder(Path(settings.glue_dir)), find_checkpoint(settings.backbone)
-    _, rows = encoded(source, task, "train", ROWS, checkpoint, MAX_LENGTH)
-    examples, data = encoded(source, task, "validation", EXAMPLES, checkpoint, MAX_LENGTH)
+    _, rows = encoded(source, TASKS[task], "train", ROWS, checkpoint, MAX_LENGTH)
+    examples, data = encoded(source, TASKS[task], "validation", EXAMPLES, checkpoint, MAX_LENGTH)
     return Problem(TASKS[task], checkpoint, rows, examples, data)
 
 

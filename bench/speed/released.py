@@ -48,10 +48,10 @@ def one_by_one(model: EarlyExitModel, stops: Stops, threshold: float, data: Enco
     answers, layers = [], []
     for row in rows:
         batch = data.batch(np.array([row]), length=LENGTH)
-        hidden, mask = model.backbone.embed(batch)
+        hidden, inputs = model.backbone.embed(batch)
         seen = []
         for layer in range(1, model.num_layers + 1):
-            hidden = model.backbone.layer(layer, hidden, mask)
+            hidden = model.backbone.layer(layer, hidden, inputs)
             seen.append(model.exit(layer, hidden).logits[0])
             if stops(seen, threshold):
                 break

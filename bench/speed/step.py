@@ -28,6 +28,7 @@ from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.checkpoints import find_checkpoint
 from bench.sources.examples import Embedded
+from bench.sources.tasks import TASKS
 from bench.speed.table import Row, Settings
 from methods import discover
 from methods.base import Method, TrainingBatch
@@ -60,7 +61,7 @@ def against_bare_loop(name: str) -> float:
     suite, method = load_suite("embedded"), discover()[name]
     variant = full_variant(method, method.variants[0])
     checkpoint = find_checkpoint(suite.backbones["bert"].checkpoint)
-    _, data = encoded(Embedded(), TASK, "train", ROWS, checkpoint, suite.max_length)
+    _, data = encoded(Embedded(), TASKS[TASK], "train", ROWS, checkpoint, suite.max_length)
     recipe = Recipe(epochs=1, learning_rate=2e-4, batch_size=suite.recipe_of(method, "bert").batch_size)
     bare, ours = [], []
     for _ in range(PAIRS + 1):
@@ -115,7 +116,7 @@ def embedded_rate() -> float:
     """Multiply-adds per second of training `static` on an embedded task."""
     suite, method = load_suite("embedded"), discover()["static"]
     checkpoint = find_checkpoint(suite.backbones["bert"].checkpoint)
-    _, data = encoded(Embedded(), TASK, "train", None, checkpoint, suite.max_length)
+    _, data = encoded(Embedded(), TASKS[TASK], "train", None, checkpoint, suite.max_length)
     recipe, backbone = replace(suite.recipe_of(method, "bert"), epochs=1), fresh_backbone(checkpoint)
     batches = epochs(data, recipe, np.random.default_rng(0))
     macs = sum(training_macs(backbone.config, len(rows), data.lengths[rows].max()) for rows in batches)

@@ -43,7 +43,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     """Rows on generated data, then on real data."""
     torch.set_num_threads(1)
     checkpoint = find_checkpoint("bert-nano")
-    examples, data = encoded(Embedded(), "qnli", "validation", None, checkpoint, max_length=48)
+    examples, data = encoded(Embedded(), TASKS["qnli"], "validation", None, checkpoint, max_length=48)
     model = build_model(DeeBert(), fresh_backbone(checkpoint), TASKS["qnli"].num_labels, ("speed",)).eval()
     yield from against_plain_pass("embedded QNLI", model, examples, data)
     for task, goal in GOALS.items():

@@ -31,6 +31,7 @@ from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.checkpoints import Checkpoint, find_checkpoint
 from bench.sources.examples import Embedded
+from bench.sources.tasks import TASKS
 from bench.sources.tsv import TsvFolder
 from bench.speed.table import Row, Settings
 from bench.timing import seconds
@@ -90,7 +91,7 @@ def ratio_on_embedded() -> float:
     """The Trainer's time over ours for stage 1 of an embedded task; the Trainer groups by length, too."""
     suite, ratios = load_suite("embedded"), []
     checkpoint, recipe = find_checkpoint(suite.backbones["bert"].checkpoint), suite.recipes["stage1"]
-    _, data = encoded(Embedded(), TASK, "train", None, checkpoint, suite.max_length)
+    _, data = encoded(Embedded(), TASKS[TASK], "train", None, checkpoint, suite.max_length)
     for _ in range(PAIRS):
         model = build_model(Static(), fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
         ours = seconds(lambda model=model: train(model, Static(), {}, data, recipe, (TASK, 0)))
@@ -105,7 +106,7 @@ def ratios_on_glue(glue: Path, backbone: str, task: str) -> dict[str, float]:
     """The plain Trainer's time over ours for one epoch of stage 1 on real data, by how the Trainer pads."""
     suite, checkpoint = load_suite("glue-local"), Checkpoint(backbone)
     recipe = replace(suite.recipes["stage1"], epochs=1)
-    _, data = encoded(TsvFolder(glue), task, "train", LIMIT, checkpoint, suite.max_length)
+    _, data = encoded(TsvFolder(glue), TASKS[task], "train", LIMIT, checkpoint, suite.max_length)
     model = build_model(Static(), fresh_backbone(checkpoint), 2, ("bert", task, 0))
     ours = seconds(lambda: train(model, Static(), {}, data, recipe, (task, 0)))
     found = {}

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from bench.errors import check_choice
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import TASKS, Task
 
 CITATION = (
     "Alex Wang, Amanpreet Singh, Julian Michael, Felix Hill, Omer Levy, Samuel R. Bowman. GLUE: A Multi-Task Benchmark "
@@ -31,21 +31,21 @@ class GlueMetric(evaluate.Metric):
     names; scores stay double precision; undefined correlations are 0 instead of nan.
 
     Args:
-        task_id: name of the task, which is the module's configuration name.
+        task: the task, or the name of one of GLUE's; its name is the module's configuration name.
 
     Raises:
         UserError: no such task.
     """
 
-    def __init__(self, task_id: str):
-        check_choice("task", task_id, TASKS)
+    def __init__(self, task: str | Task):
+        self.task = task if isinstance(task, Task) else TASKS[check_choice("task", task, TASKS)]
         # In memory, with an id of its own: processes share no file and no lock. The library makes a folder all the
         # same and then leaves it empty, so it gets one that can be written anywhere and is gone at once.
         with tempfile.TemporaryDirectory() as folder:
-            super().__init__(task_id, keep_in_memory=True, experiment_id=uuid.uuid4().hex, cache_dir=folder)
+            super().__init__(self.task.id, keep_in_memory=True, experiment_id=uuid.uuid4().hex, cache_dir=folder)
 
     def _info(self) -> evaluate.MetricInfo:
-        kind = datasets.Value("float64" if TASKS[self.config_name].regression else "int64")
+        kind = datasets.Value("float64" if self.task.regression else "int64")
         return evaluate.MetricInfo(
             description="The metrics of one GLUE task.",
             citation=CITATION,
@@ -56,7 +56,7 @@ class GlueMetric(evaluate.Metric):
 
     def _compute(self, predictions: list, references: list) -> dict[str, float]:
         true, predicted = np.array(references), np.array(predictions)
-        return {name: float(FUNCTIONS[name](true, predicted)) for name in TASKS[self.config_name].metrics}
+        return {name: float(FUNCTIONS[name](true, predicted)) for name in self.task.metrics}
 
 
 def _accuracy(true: np.ndarray, predicted: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from pandas.api.types import union_categoricals
 from bench.halting.sweep import Sweep, concat_rows, sweep
 from bench.plan.methods import methods_with_files
 from bench.processes import call_all
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import task_of
 from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
@@ -82,9 +82,9 @@ def reported(methods: dict[str, Method], shared: dict) -> list[Method]:
 
 def panels(folder: RunFolder, records: Sequence[dict]) -> Iterator[tuple[RunFolder, list[dict], str]]:
     """The arguments of `panel` for one panel after the other, in the order of the records of finished cells."""
-    for (_, task), group in groupby(records, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
+    for _, group in groupby(records, key=lambda record: (record["spec"]["backbone"], record["spec"]["task"])):
         here = list(group)
-        for split in TASKS[task].validation_splits:
+        for split in task_of(here[0]["spec"]).validation_splits:
             if any(split in record["traces"] for record in here):
                 yield folder, here, split
 

@@ -18,10 +18,14 @@ LEFT_OUT = "left out"
 
 def records_of(folder: RunFolder) -> list[dict]:
     """All records of a run folder, in the order of the tables: by backbone, task and seed."""
-    tasks = {task: place for place, task in enumerate(TASKS)}
+    order = list(TASKS)
+
+    def place(task: str) -> tuple[int, str]:
+        return (order.index(task) if task in order else len(order), task)
+
     return sorted(
         folder.records(),
-        key=lambda r: (r["spec"]["backbone"], tasks[r["spec"]["task"]], r["spec"]["seed"], r["label"]),
+        key=lambda r: (r["spec"]["backbone"], place(r["spec"]["task"]), r["spec"]["seed"], r["label"]),
     )
 
 

@@ -14,7 +14,7 @@ from bench.errors import UserError
 from bench.plan.cell import Cell
 from bench.run.slot import CellRefused, Slot
 from bench.run.work import Work
-from bench.sources.tasks import TASKS
+from bench.sources.tasks import task_of
 from bench.store.code_hash import code_hash
 from bench.store.files import remove, write_bytes
 from bench.store.folder import RunFolder
@@ -50,7 +50,7 @@ class Parcel:
 
     def unpack(self, cell: Cell, folder: RunFolder, record: dict) -> None:
         """Write a cell's files into the run folder, the record last; no name from the worker becomes a path."""
-        for split in TASKS[cell.spec["task"]].splits:
+        for split in task_of(cell.spec).splits:
             if split in self.traces:
                 write_bytes(folder.trace_path(cell.key, split), self.traces[split])
         if self.model is not None:
