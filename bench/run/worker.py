@@ -34,6 +34,7 @@ from bench.models.memory import (
     reset_peak_memory,
 )
 from bench.models.model import EarlyExitModel, build_model
+from bench.models.probing import Probes, can_be_probed
 from bench.models.tokens import Encoded
 from bench.models.tracing import trace_model
 from bench.models.training import inference_batch, train
@@ -149,7 +150,9 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     seen = train(model, method, variant, data, recipe, order, *how, teacher)
     trained = time.perf_counter()
 
-    traced = {s: trace_split(cell, work, model, method, s, recipe.accumulation) for s in task.validation_splits}
+    how = (work.device, spec["precision"], inference_batch(recipe.accumulation))
+    probes = Probes(model, examples, data, *how) if can_be_probed(model) else None
+    traced = {split: trace_split(cell, work, model, method, split, how, probes) for split in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
     panel, width = pretrained_macs(cell.family_checkpoint)
     seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
@@ -186,15 +189,32 @@ def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, fo
 
 
 def trace_split(
-    cell: Cell, work: Work, model: EarlyExitModel, method: Method, split: str, parts: int
+    cell: Cell,
+    work: Work,
+    model: EarlyExitModel,
+    method: Method,
+    split: str,
+    how: tuple[str, str, int],
+    probes: Probes | None,
 ) -> tuple[str, dict[str, float]]:
-    """Trace a trained model on a split.
+    """Trace a trained model on a split, with what probes answer there.
+
+    Args:
+        cell: what was trained.
+        work: where.
+        model: the trained model.
+        method: its method.
+        split: of the task.
+        how: device, precision and rows computed at once.
+        probes: of the model, where it can be probed.
 
     Returns:
         The sha256 of the trace, and the GLUE metrics without early exit, by the `evaluate` library.
     """
     examples, data = rows_of(cell, work, split)
-    trace = trace_model(model, examples, data, work.device, cell.spec["precision"], inference_batch(parts))
+    trace = trace_model(model, examples, data, *how)
+    if probes:
+        trace = replace(trace, **probes.answers(data))
     if not np.isfinite(trace.logits[:, -1]).all():
         raise FloatingPointError(f"answers on {split} are not finite: training diverged in its last steps")
     digest = trace.save(work.folder.trace_path(cell.key, split))
