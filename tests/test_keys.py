@@ -95,7 +95,7 @@ CHOOSING = {"tasks": "rte,sst2", "methods": "dact,fastbert", "seeds": "2", "seed
 #: Options that say where and how cells run: none may stand in a key.
 ELSEWHERE = {"results", "figures", "device", "jobs", "backend", "address", "shard", "cell_timeout", "retry"}
 ELSEWHERE |= {"fail_fast", "save_models", "force", "plan", "prepare", "collect", "measure_latency", "check_method"}
-ELSEWHERE |= {"compare"}
+ELSEWHERE |= {"compare", "focus"}
 
 
 def test_every_option_is_on_one_list():
@@ -126,6 +126,7 @@ SUITE = {
     "title": ('title = "generated', 'title = "other'),
     "source": None,  # the rows count
     "max_length": ("= 32", "= 24"),
+    "limits": ("[recipes.joint]", "[limits.rte]\ntrain = 25\n\n[recipes.joint]"),
     "backbones": None,  # `Family` below
     "recipes": None,  # `Recipe` below
     "variants": ("[recipes.joint]", '[variants]\ndact = ["tau=0.5"]\n\n[recipes.joint]'),

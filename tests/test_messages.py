@@ -1,7 +1,6 @@
 """What a user can cause is one line of at most 300 characters that names what is wrong; what is no fault is quiet."""
 
 import errno
-import json
 import os
 import shutil
 import subprocess
@@ -193,15 +192,6 @@ def test_a_broken_link_is_named(checkpoints, tmp_path):
     assert str(caught.value) == (
         f"checkpoint folder '{folder}': 'model.safetensors' is a broken link to '../blobs/gone': fetch or copy it again"
     )
-
-
-def test_a_decoder_is_called_one(run, checkpoints, tmp_path):
-    folder = shutil.copytree(checkpoints["bert"], tmp_path / "model")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"is_decoder": True}))
-    status, line = run("--backbones", f"bert={folder}", "--tasks", "rte", "--plan")
-    assert status == 2
-    assert line == f"checkpoint folder '{folder}' holds a decoder (is_decoder in config.json): expected an encoder"
 
 
 # --- settings that differ

@@ -85,7 +85,7 @@ def headline_tex(headline: pd.DataFrame) -> str:
         f"mean over tasks, half-width of the 95 \\% Student-t interval over {spread(headline['seeds'])}. Promised: the "
         "cheapest setting that keeps to the loss on one half of the validation set, read off the other half. "
         "Certified: Learn then Test at $\\delta = .05$, accuracy, mean over 100 splits. Tasks: where a setting "
-        f"qualified; elsewhere the static model is used, and counts as nothing saved. {data_note(headline)}"
+        f"qualified; elsewhere the static model is used, and counts as nothing saved. {escaped(data_note(headline))}"
     )
     frame = pd.DataFrame.from_dict(cells, orient="index")
     return typeset(frame, caption, f"tab:headline-{headline['backbone'].iloc[0]}")

@@ -304,7 +304,7 @@ def no_checkpoint(repo: str, revision: str | None, failure: Exception) -> UserEr
         return UserError(f"checkpoint '{repo}' has no revision '{revision}' on the hub")
     if isinstance(failure, RemoteEntryNotFoundError):
         return UserError(f"checkpoint '{repo}' has no config.json on the hub: expected an encoder for `transformers`")
-    reason = one_line(failure)[:60]  # the ways out, behind it, matter more
+    reason = one_line(failure)[:44]  # the ways out, behind it, matter more
     if isinstance(failure, RepositoryNotFoundError):
         reason = "the hub knows no such repository, or it is private"
     return UserError(

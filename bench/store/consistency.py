@@ -89,8 +89,8 @@ def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
         return
     spec, count = odd[0]["spec"], f"{len(odd)} cell{'s' if len(odd) > 1 else ''}"
     name = foreign_key(spec, shared)
-    values = expected_values(spec, shared)[name]
-    expected = " or ".join(map(brief, values)) if 0 < len(values) < 3 else f"one of {len(values)} others"
+    values = list(dict.fromkeys(map(brief, expected_values(spec, shared)[name])))
+    expected = " or ".join(values) if 0 < len(values) < 3 else f"one of {len(values)} others"
     raise UserError(
         f"results folder '{cut(folder)}' holds {count} of another run: '{cut(odd[0]['label'], 60)}' was made with "
         f"{name} {brief(spec.get(name))}, and the run's is {expected}; move such records away "
