@@ -1,4 +1,4 @@
-"""Suites of one's own: what docs/suites.md says of them, and [limits], which enter the keys of the cells that read them."""
+"""Suites of one's own: what docs/suites.md says of them; [limits], which enter the keys of the cells that read them."""
 
 import dataclasses
 import re
