@@ -229,7 +229,7 @@ def test_cells_of_before_the_segments_were_mended_are_refused(world):
     records = [{"key": key_of(spec), "label": label, "status": "ok", "spec": spec}]
     check_records(".", records, shared)
     old = {name: value for name, value in spec.items() if name != "segments"}
-    with pytest.raises(Exception, match="was made with segments None, and the run's is 0 and 1"):
+    with pytest.raises(Exception, match="was made with segments None, the run has 0 and 1"):
         check_records(".", [{**records[0], "spec": old, "key": key_of(old)}], shared)
 
 
@@ -247,7 +247,7 @@ def test_other_variants_are_refused(world):
     older = {key: value for key, value in before[0].items() if key != "variants"}
     records = [{"key": key_of(s), "label": label, "status": "ok", "spec": s} for label, s in before[1].items()]
     check_shared(".", older, shared)
-    with pytest.raises(Exception, match=r"was made with variant tau=5e-05, and the run's is tau=0\.05"):
+    with pytest.raises(Exception, match=r"was made with variant tau=5e-05, the run has tau=0\.05"):
         check_records(".", records, merged(older, shared))
 
 

@@ -70,7 +70,7 @@ def brief(value: object) -> str:
     """A value in short: a hash by its first digits, variants by their names."""
     if isinstance(value, str) and len(value) > 32:
         return f"{value[:12]}.."
-    return cut(", ".join(map(str, value)) if isinstance(value, list) else value, 40)
+    return cut(", ".join(map(str, value)), 40) if isinstance(value, list) else cut(value, 24)
 
 
 def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
@@ -93,7 +93,7 @@ def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
     expected = " or ".join(values) if 0 < len(values) < 3 else f"one of {len(values)} others"
     raise UserError(
         f"results folder '{cut(folder)}' holds {count} of another run: '{cut(odd[0]['label'], 60)}' was made with "
-        f"{name} {brief(spec.get(name))}, and the run's is {expected}; move such records away "
+        f"{name} {brief(spec.get(name))}, the run has {expected}; move such records away "
         f"(cells/{odd[0]['key'][:12]}*.json)"
     )
 
