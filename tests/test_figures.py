@@ -331,3 +331,10 @@ def test_a_family_of_any_name_is_drawn_by_it(tmp_path):
     run = make_tables(tmp_path, tasks=["rte"], backbones=["my-MiniLM_6"], seeds=1)
     said = words(figures.PLOTS["figure2"].draw(read_table(run / "points.csv"), read_table(run / "curves.csv")))
     assert "my-MiniLM_6 (static)" in said and "distilled" in said and "Distilmy" not in said
+
+
+def test_models_without_a_knob_are_not_in_figure_3(small):
+    knobs, exits = (read_table(small / f"{name}.csv") for name in ("knobs", "exits"))
+    bert, used = knobs[knobs["backbone"] == "bert"], exits[exits["backbone"] == "bert"]
+    shallow = bert[bert["method"] == "static"].assign(method="shallow", variant="depth=0.5", layer_fraction=0.5)
+    assert "shallow" not in words(figure3(pd.concat([bert, shallow]), used))

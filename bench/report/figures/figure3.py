@@ -32,6 +32,7 @@ def figure3(knobs: pd.DataFrame, exits: pd.DataFrame) -> Figure | None:
     Returns:
         The figure; None without a method that chooses exits.
     """
+    knobs = knobs.dropna(subset="knob_value")  # a model without a knob chooses nothing
     drawn, left_out = drawn_methods(knobs["method"], MOST)
     if not drawn:
         return None
