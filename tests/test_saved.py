@@ -195,7 +195,7 @@ def test_a_rule_of_ones_own_decides_on_the_models_that_it_replays(run):
     line = "the curve of this model was measured with deebert, not sure: give `predict` a value of sure yourself"
     with pytest.raises(UserError, match=line):
         mine.knob_for(0.5)
-    with pytest.raises(UserError, match="was saved by method and version pkd 1, not sure 1"):
+    with pytest.raises(UserError, match="was saved by method and version pkd 2, not sure 1"):
         EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-pkd-seed0", Sure())
 
 

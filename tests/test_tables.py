@@ -219,7 +219,7 @@ def test_models_that_differ_in_tau_are_one_curve(small_sweep):
         one = {"layers": small_sweep.layers[[row]], "predictions": small_sweep.predictions[[row]]}
         keys = {**small_sweep.keys, "variant": variant}
         one = replace(small_sweep, keys=keys, knob_values=np.zeros(1), mac_fraction=np.ones(1), **one)
-        parts.append({**point_rows(one), "panel_layers": one.panel_layers})
+        parts.append(point_rows(one))
     points = concat_rows(parts, [*parts[0]])
     assert points["variant"].tolist() == ["tau=0.5", "tau=0.05"] and points["layer_fraction"].tolist() == [
         7 / 12,
@@ -227,6 +227,15 @@ def test_models_that_differ_in_tau_are_one_curve(small_sweep):
     ]
     curve = curve_table(points, points.iloc[:0])
     assert curve["x"].tolist() == np.round(np.arange(59, 67) / 100, 2).tolist() and set(curve["variant"]) == {""}
+    assert (curve["dotted"] == 1).all(), "between two trained models there is nothing"
+
+
+@pytest.mark.parametrize(("apart", "dotted"), [(0.25, False), (0.3, True)])
+def test_a_swept_curve_is_dotted_across_more_than_a_quarter_of_the_axis(apart, dotted):
+    keys = {"suite": "s", "task": "rte", "split": "v", "backbone": "bert", "method": "m", "variant": "", "seed": 0}
+    points = pd.DataFrame([{**keys, "knob_value": x, "layer_fraction": x, "value": x} for x in (0.2, 0.2 + apart)])
+    curve = curve_table(points, points.iloc[:0])
+    assert curve["dotted"].iloc[1:-1].tolist() == [dotted] * (len(curve) - 2)
 
 
 def test_tables_of_panels_keep_their_texts_as_categories():

@@ -24,7 +24,7 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
     Between trained variants nothing can be had, so all of such a curve is dotted; another one is across gaps.
 
     Args:
-        points: rows of points.csv with `panel_layers`.
+        points: rows of points.csv.
         exact: the points of all distinct thresholds; they become the rows of resolution "exact".
     """
     tables = []

@@ -63,11 +63,6 @@ def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> Callable[[Sequence[Sweep
     return lambda sweeps: (part for sweep in sweeps for part in rows(sweep))
 
 
-def point_rows_of(sweep: Sweep) -> Iterator[Rows]:
-    """points.csv of one sweep, with the number of layers that curves need."""
-    yield {**point_rows(sweep), "panel_layers": sweep.panel_layers}
-
-
 def exact_rows(sweep: Sweep) -> Iterator[Rows]:
     """The points of all distinct thresholds of one sweep, where it has such: too many to leave the panel's process."""
     if sweep.curve is not None:
@@ -75,7 +70,7 @@ def exact_rows(sweep: Sweep) -> Iterator[Rows]:
 
 
 FROM_TRACES = {
-    "points": PanelRows([*POINTS, "panel_layers"], of_each(point_rows_of)),
+    "points": PanelRows(POINTS, lambda sweeps: map(point_rows, sweeps)),
     "exact": PanelRows([*PANEL, "method", "variant", "seed", "layer_fraction", "value"], of_each(exact_rows)),
     "exits": PanelRows(EXITS, lambda sweeps: map(exit_rows, sweeps)),
     "difficulty": PanelRows(DIFFICULTY, of_each(difficulty_rows)),
@@ -229,7 +224,7 @@ TABLES = {
     "overthinking": Table(
         OVERTHINKING, "Answers that were right before the last layer.", lambda m: m.rows["overthinking"]
     ),
-    "points": Table(POINTS, "Cost and metrics of every operating point.", lambda m: m.rows["points"][POINTS]),
+    "points": Table(POINTS, "Cost and metrics of every operating point.", lambda m: m.rows["points"]),
     "exits": Table(EXITS, "How many examples exit at each layer and use it.", lambda m: m.rows["exits"]),
     "curves": Table(CURVES, "The mean curve of every method, with its band.", lambda m: m.rows["curves"]),
     "scores": Table(SCORES, "Areas and budget values of every run.", lambda m: score_table(m.scores)),
