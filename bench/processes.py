@@ -10,6 +10,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from tqdm import tqdm
 
 #: Fewest calls that are worth another process, which takes some seconds to start.
 CALLS_PER_PROCESS = 6
@@ -38,17 +39,20 @@ def _wait_and_end(end: Connection) -> None:
     os._exit(1)  # from a thread, `sys.exit` would end only the thread
 
 
-def call_all(function: Callable, arguments: Iterable[tuple]) -> list:
+def call_all(function: Callable, arguments: Iterable[tuple], what: str) -> list:
     """Call a function once for each tuple of arguments, on several processes; results in the order of the arguments.
 
     Args:
         function: one that a worker process can import.
         arguments: one tuple per call.
+        what: is made by the calls; a terminal shows how many of them are done.
     """
     todo = list(arguments)
     workers = max(1, min(cpu_count(), len(todo) // CALLS_PER_PROCESS))
     with parallel_config(backend="loky", initializer=tie_to, initargs=(lifeline().end,)):
-        return Parallel(workers)(delayed(function)(*each) for each in todo)
+        results = Parallel(workers, return_as="generator")(delayed(function)(*each) for each in todo)
+        style = {"bar_format": "{desc}: {n_fmt}/{total_fmt}, {elapsed}", "leave": False, "disable": None}
+        return list(tqdm(results, desc=what, total=len(todo), **style))  # None: shown on a terminal only
 
 
 @cache

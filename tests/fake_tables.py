@@ -5,4 +5,4 @@ import time
 from bench.processes import call_all
 
 if __name__ == "__main__":
-    call_all(time.sleep, [(1000,)] * 24)
+    call_all(time.sleep, [(1000,)] * 24, "naps")

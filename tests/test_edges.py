@@ -40,7 +40,7 @@ def one_format(monkeypatch):
         figure.savefig(stem.with_suffix(".svg"))
         return [stem.with_suffix(".svg")]
 
-    def call_all(function, arguments):
+    def call_all(function, arguments, what):
         return [function(*each) for each in arguments]
 
     monkeypatch.setattr("bench.report.figures.draw.save", save)

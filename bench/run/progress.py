@@ -35,7 +35,7 @@ class Progress:
         self.started = self.last_line = self.last_update = time.monotonic()
         self.bar = None
         if sys.stderr.isatty():
-            style = "{n_fmt}/{total_fmt} cells |{bar:20}| {elapsed} {postfix}"
+            style = "{n_fmt}/{total_fmt} cells, {elapsed}{postfix}"  # no bar: 80 columns are for what is running
             self.bar = tqdm(total=self.total, initial=finished, bar_format=style, dynamic_ncols=True)
 
     def reopen(self, cell: Cell) -> None:
@@ -89,14 +89,24 @@ class Progress:
             return
         self.last_update = now
         state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
-        if elsewhere:
-            state += f"; {elsewhere} in another run"
+        others = f"; {elsewhere} in another run" if elsewhere else ""
         if self.bar is not None:
-            self.bar.set_postfix_str(state)
+            self.bar.set_postfix_str(self.short_state() + others)
         elif now - self.last_line >= LINE_EVERY:
             self.last_line = now
             elapsed = clock_time(now - self.started)
-            print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}", file=sys.stderr, flush=True)
+            print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}{others}", file=sys.stderr, flush=True)
+
+    def short_state(self) -> str:
+        """The cell that has run longest, how many others run, and the time left: what 80 columns have room for."""
+        now = time.monotonic()
+        running = sorted(self.running.values(), key=lambda each: each[1])
+        shown = [f"{cell.label} ({now - start:.0f} s)" for cell, start in running[:1]] or ["nothing runs"]
+        if len(running) > 1:
+            shown.append(f"+{len(running) - 1}")
+        left = self.seconds_left()
+        shown += [] if left is None else [f"{clock_time(left)} left"]
+        return ", ".join([*shown, f"{self.failed} failed"] if self.failed else shown)
 
     def running_now(self) -> str:
         """The running cells and for how long each has run, in words."""

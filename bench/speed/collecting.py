@@ -65,7 +65,7 @@ def make_finished(folder: RunFolder, seeds: int) -> int:
 def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:
     """What `collect` does, for the tables of `CURVES` alone."""
     counting, _ = finished(folder, records_of(folder), methods)
-    tables = stacked(call_all(panel_curves, panels(folder, counting)))
+    tables = stacked(call_all(panel_curves, panels(folder, counting), "curves, by panel"))
     tables["points"] = tables["points"][POINTS]
     for name in CURVES:
         write_table(folder.path / f"{name}.csv", tables[name])
