@@ -122,6 +122,9 @@ def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, opt
     for cell in cells:
         state = f"skipped: {cell.skip}" if cell.skip else "to run" if cell.key in to_run else "done"
         print(f"{cell.key[:12]}  {cell.label:50}  {state}")
+    replayed = [f"{method.name} (from {method.trained_by})" for method in grid.methods.values() if method.trained_by]
+    if replayed:
+        print(f"replayed, not trained: {', '.join(replayed)}")
     if todo.pending and options.backend == "local":
         jobs, device = resolve_workers(options)
         where = (device, jobs, count_processors(device))

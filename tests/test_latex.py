@@ -104,10 +104,10 @@ def test_cells(tables, tmp_path):
     assert "stops at lower confidence than DeeBERT & -- & -- & cannot be told at this size" in found
     assert " & RTE-like & \\textbf{\\boldmath $80 \\pm 2$} & $75 \\pm 2$ \\\\" in auc.replace("common range", "")
     assert " & MNLI-m-like & $80 \\pm 2$ & $75 \\pm 2$ \\\\" in auc and "mean over tasks" in auc
-    assert "deebert & my\\_own" in auc and "(generated, not GLUE)" in auc
+    assert "DeeBERT & my\\_own" in auc and "(generated, not GLUE)" in auc
     assert "25 \\% of layers" in budgets and "$75.0$" in budgets
     # the best minus the runner-up, whichever way round paired.csv has them
-    assert "deebert} & my\\_own & $5 \\pm 2$ & $[2.0, 8.0]$ & $3$ & $0.010$ & $<.001$" in paired
+    assert "DeeBERT} & my\\_own & $5 \\pm 2$ & $[2.0, 8.0]$ & $3$ & $0.010$ & $<.001$" in paired
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here: apt-get install texlive-latex-recommended")

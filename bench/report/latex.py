@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.report.claims import counted_units
-from bench.report.figures.looks import title
+from bench.report.figures.looks import name_of, title
 from bench.report.figures.page import data_note, spread
 from bench.report.numbers import EMPTY, decimals, interval, number, p_value, plain, supported
 from bench.store.files import write_text
@@ -76,10 +76,10 @@ def headline_tex(headline: pd.DataFrame) -> str:
     for choice, block in CHOICE_TITLES.items():
         for row in headline.to_dict("records"):
             ends = [row.get(f"{choice}{end}", float("nan")) for end in T_ENDS]
-            cells.setdefault((block, HEADLINE_TITLES[row["quantity"]]), {})[row["method"]] = supported(*ends)
+            cells.setdefault((block, HEADLINE_TITLES[row["quantity"]]), {})[name_of(row["method"])] = supported(*ends)
         for row in headline[headline["quantity"] == "loss"].to_dict("records"):
             tasks = f"{row[f'{choice}_tasks']:.0f} of {row['tasks']:.0f}"
-            cells.setdefault((block, "tasks"), {})[row["method"]] = tasks
+            cells.setdefault((block, "tasks"), {})[name_of(row["method"])] = tasks
     caption = (
         "What is saved, in per cent of the static model at full depth, and the loss in points of the drawn metric: "
         f"mean over tasks, half-width of the 95 \\% Student-t interval over {spread(headline['seeds'])}. Promised: the "
@@ -121,7 +121,7 @@ def crossed(table: pd.DataFrame, winners: set[tuple], heading: str, label: str) 
     for row in table.itertuples():
         won = (row.quantity, row.task, "" if row.task == "mean" else row.split, row.method) in winners
         text = bold(supported(row.shown, row.shown_low, row.shown_high), won)
-        cells.setdefault((row.block, row_title(row)), {})[row.method] = text
+        cells.setdefault((row.block, row_title(row)), {})[name_of(row.method)] = text
     frame = pd.DataFrame.from_dict(cells, orient="index")
     caption = (
         f"{heading} in points: mean and half-width of the 95 \\% Student-t interval over {spread(table['seeds'])}, "
@@ -156,8 +156,8 @@ def best_cells(row: tuple) -> dict[str, str]:
     boot_low, boot_high = sorted((sign * row.difference_boot_low, sign * row.difference_boot_high))
     digits = decimals(low, high)
     return {
-        "best": bold(escaped(row.best), row.winner != ""),
-        "runner-up": escaped(second),
+        "best": bold(escaped(name_of(row.best)), row.winner != ""),
+        "runner-up": escaped(name_of(second)),
         "difference": supported(sign * row.difference, low, high),
         "over examples": interval(boot_low, boot_high, max(digits, 1)),
         "detectable": number(row.detectable, digits),

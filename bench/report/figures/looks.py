@@ -86,6 +86,11 @@ class Look:
         return {"color": self.color, "marker": self.marker, "linestyle": self.dashes, "markersize": 2.5}
 
 
+def name_of(method: str) -> str:
+    """A method as papers write it."""
+    return LABELS.get(method, method)
+
+
 def looks(methods: Iterable[str]) -> dict[str, Look]:
     """The looks of methods in the order of figures, those from outside the project first.
 
@@ -118,10 +123,9 @@ def places(methods: Iterable[str]) -> dict[str, int]:
 
 
 def _look(name: str, place: int | None) -> Look:
-    label = LABELS.get(name, name)
     if place is None:
-        return Look(label, TRUNCATED["color"] if name == "truncated" else "black", COLOURLESS[name], "-")
-    return Look(label, COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
+        return Look(name_of(name), TRUNCATED["color"] if name == "truncated" else "black", COLOURLESS[name], "-")
+    return Look(name_of(name), COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
 
 
 def drawn_methods(methods: Iterable[str], most: int) -> tuple[dict[str, Look], str]:
