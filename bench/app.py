@@ -203,8 +203,18 @@ def print_pooling(checkpoint: Checkpoint, backbone: Layerwise, pooling: str | No
         print(f"{where}: {ways}, the library's head for '{backbone.config.model_type}' reads '{head}'")
 
 
+def wanted_inputs(grid: Grid) -> list[str]:
+    """What a run reads, in words: its tasks, with the hub's data set where they are from there, and checkpoints."""
+    origin = getattr(grid.source, "repo", f"{grid.suite.source} data")
+    return [
+        f"{origin} ({', '.join(task.id for task in grid.tasks)})",
+        f"checkpoints {', '.join(dict.fromkeys(grid.paths().values()))}",
+    ]
+
+
 def prepare(grid: Grid, folder: RunFolder) -> int:
     """Download data and checkpoints for runs without network, note their commits in the results folder, print both."""
+    print(f"fetches what is not on this machine yet: {'; '.join(wanted_inputs(grid))}", flush=True)
     shared = grid.shared()  # reads every row, which downloads the data
     check_shared(folder.path, folder.shared(), shared)
     check_checkpoints([(each, None) for each in grid.checkpoints().values()], grid.suite.max_length)

@@ -340,3 +340,14 @@ def test_models_without_a_knob_are_not_in_figure_3(small):
     bert, used = knobs[knobs["backbone"] == "bert"], exits[exits["backbone"] == "bert"]
     shallow = bert[bert["method"] == "static"].assign(method="shallow", variant="depth=0.5", layer_fraction=0.5)
     assert "shallow" not in words(figure3(pd.concat([bert, shallow]), used))
+
+
+def test_the_key_of_one_method_and_task_is_within_the_figure(tmp_path):
+    run = make_tables(tmp_path, tasks=["rte"], backbones=["bert"], methods=["static", "pabee"], seeds=2)
+    with drawn_with(Setting()):
+        for name in ("methods", "figure3"):
+            figure = draw(run, name)
+            figure.canvas.draw()
+            key = figure.legends[0].get_window_extent()
+            assert key.x0 >= 0 and key.x1 <= figure.bbox.x1, name
+            assert all(ax.get_window_extent().height > 40 for ax in figure.axes), name

@@ -108,7 +108,9 @@ def test_mixed_revisions_are_refused(tmp_path):
 def test_prepare_pins(hub, suite, tmp_path, capsys):
     assert main([*suite, "--results", str(tmp_path / "run"), "--prepare"]) == 0
     assert read_pins(tmp_path / "run") == {REPO: OLD}
-    assert f"pinned {REPO} at {OLD}" in capsys.readouterr().out
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == f"fetches what is not on this machine yet: embedded data (rte); checkpoints {REPO}, distilbert-nano"
+    assert last == f"pinned {REPO} at {OLD}"
 
 
 def test_after_prepare_any_results_folder_needs_no_network(hub, suite, unplug, tmp_path, capsys):

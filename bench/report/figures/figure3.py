@@ -67,7 +67,7 @@ def fitting(columns: list[float]) -> list[float]:
 
 def _finish(figure: Figure, knobs: pd.DataFrame, drawn: dict[str, Look], left_out: str, by_tau: bool) -> None:
     handles = [Line2D([], [], label=look.label, **look.line()) for look in drawn.values()]
-    heading = f"{family(knobs['backbone'].iloc[0])}: how many examples use each layer, within a layer of equal cost"
+    heading = f"{family(knobs['backbone'].iloc[0])}: how many examples use each layer"
     heading_and_key(figure, heading, handles, columns=4)
     figure.supylabel("examples (fraction)")
     seeds = spread(knobs["seeds"])

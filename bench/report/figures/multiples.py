@@ -72,7 +72,12 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
         ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
         ax.set_ylabel(look.label.replace(", ", ",\n"))
-    heading_and_key(figure, f"{family(points['backbone'].iloc[0])}: every method, the others in grey", _key(points))
+    heading_and_key(
+        figure,
+        f"{family(points['backbone'].iloc[0])}: every method, the others in grey",
+        _key(points),
+        int(width / 1.5),
+    )
     annotate(figure, _fine_print(points, set(drawn)))
     return figure
 
