@@ -11,7 +11,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from bench.errors import UserError
 from bench.models.loading import check_length, load_encoder, load_tokenizer
-from bench.models.token_check import check_tokens
+from bench.models.token_check import check_tokens, mend_padding
 from bench.models.tokens import encode
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.examples import Examples
@@ -137,6 +137,24 @@ def test_other_poolings_need_a_separator_too(folder):
     change(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
     with pytest.raises(UserError, match="nothing separates the two texts of a pair"):
         check_tokens(AutoTokenizer.from_pretrained(folder), config, folder, pooling="mean")
+
+
+def test_a_decoders_tokenizer_is_mended(folder):
+    """It pads with its end-of-text token, which also stands between the texts of a pair and for an empty text."""
+    config = load_encoder(Checkpoint(str(folder))).config
+    retoken(folder, lambda tokenizer: setattr(tokenizer, "post_processor", processors.Sequence([])))
+    change(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with pytest.raises(UserError, match="nothing separates the two texts of a pair"):
+        check_tokens(tokenizer, config, folder, pooling="mean")
+    tokenizer.eos_token, tokenizer.pad_token = tokenizer.sep_token, None
+    mend_padding(tokenizer)
+    check_tokens(tokenizer, config, folder, pooling="last")
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+    word, end = tokenizer("w0")["input_ids"], tokenizer.eos_token_id
+    assert tokenizer("w0", "w0")["input_ids"] == [*word, end, *word]
+    data = encode(tokenizer, Examples(["", "w0"], None, np.zeros(2, int), np.arange(2)), 12)
+    assert data.columns["input_ids"].tolist() == [end, *word] and data.lengths.tolist() == [1, len(word)]
 
 
 # --- the checkpoint's own tokenizer.json
