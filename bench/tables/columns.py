@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from bench.errors import UserError
+
 from bench.statistics.intervals import t_interval
 from bench.statistics.significance import percentile_interval
 
@@ -28,7 +30,13 @@ ENDS = (*T_ENDS, "_boot_low", "_boot_high")
 
 
 def at_exact(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table with the column `resolution` that are about the exact settings."""
+    """The rows of a table with the column `resolution` that are about the exact settings.
+
+    Raises:
+        UserError: the table is of an older version, which had no such column.
+    """
+    if "resolution" not in table:
+        raise UserError("tables of an older version, without the column 'resolution': run_all.py --collect writes new ones")
     return table[table["resolution"] == "exact"]
 
 
