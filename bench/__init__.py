@@ -5,18 +5,37 @@ Each room imports only what stands before it (`tests/test_house.py` reads every 
     methods, errors, processes, timing < sources < plan, statistics < store < models < halting < run, tables
     < report < speed, tiny < conformance < app < run_all
 
-    sources      where rows and checkpoints come from: a folder, the hub, or generated
-    plan         from a suite file and a command line to cells, each with a key of all that changes its numbers
-    statistics   arrays in, arrays out: intervals, curves, areas, tests, metrics; no file and no method's name
-    store        the run folder and its files (records, traces, CSV), whole or not at all
-    models       a backbone with exits: tokens, loaded, trained, traced; what it costs
-    halting      the halting rule, replayed over a trace and run live; saved models that leave the suite
-    run          cells on workers: what is left to do, scheduling, progress, devices
-    tables       from traces to CSV; a file is named after the table it writes
-    report       what people read: figures, LaTeX, report.html, latency
-    speed        the workshop: measurements of ourselves against others; nobody imports it
-    suites/, recipes.toml    what the suites that come with the project are
-    errors, processes, timing, tiny, conformance, app    one file each
+sources: where rows and checkpoints come from: a folder, the hub, or generated.
+    tasks (GLUE's nine, and one's own), examples (rows of a split), tsv, hub, checkpoints (which is meant, checked),
+    embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, nano, pretrain)
+plan: from a suite file and a command line to cells, each with a key of all that changes its numbers.
+    suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell, shards
+statistics: arrays in, arrays out; no file and no method's name.
+    intervals, curves, areas, mixing (budgets spent exactly), metrics, glue_metric, significance (tests), risk, paths
+    (every threshold), calibration, overthinking, oracle, probe
+store: the run folder and its files, whole or not at all.
+    folder (records), trace, csv_files, results (`load_results`), files, locks, consistency (of one run?), revisions,
+    code_hash
+models: a backbone with exits: loaded, checked, trained, traced; what it costs.
+    loading, token_check, weight_check, structure (finding the layers), backbones, layers (in plain functions), pooling,
+    model, tokens, training, vector, tracing, probing, costs (multiply-adds), memory, card (of a saved model)
+halting: the halting rule over a trace and live; saved models that leave the suite.
+    replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), saved
+run: cells on workers.
+    todo, runner, scheduler, slot, worker, work, progress, estimator and forecast (of time), devices, environment,
+    backends/ (local, dask, dask_worker)
+tables: from traces to CSV; a file is named after the table it writes.
+    collect, registry (all tables), columns (shared), scores, summaries, effects and claims (effects.csv), risk_cache;
+    auc, bounds, budgets, calibration, comparison, confidence, curves, difficulty, failures, focus, headline, health,
+    knobs, layers, oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, stability,
+    transfer, verdicts
+report: what people read.
+    outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency;
+    figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3, multiples,
+    curves, auc, bounds, calibration, comparison, difficulty, latency, layers, risk
+speed: the workshop, where the project is measured against others; nobody imports it.
+suites/, recipes.toml: the suites that come with the project.
+errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), app: one file each.
 
 `run` and `tables` never import each other: they meet in `store`, because rows come from files.
 

@@ -54,6 +54,12 @@ def test_every_file_stands_in_a_room():
     assert not unused, "rooms on the map that are not there"
 
 
+def test_the_map_names_every_file_of_a_room():
+    drawn = set(re.findall(r"\w+", bench.__doc__))
+    shown = [path for path in FILES if path.parts[-2] != "speed" and not path.stem.startswith("__")]
+    assert not [module_of(path) for path in shown if path.stem not in drawn and "methods" not in path.parts]
+
+
 def test_each_room_imports_only_what_stands_before_it(graph):
     level = order() | {"bench": -1}
     upwards = [

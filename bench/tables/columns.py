@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
-
 from bench.statistics.intervals import t_interval
 from bench.statistics.significance import percentile_interval
 
@@ -36,7 +35,9 @@ def at_exact(table: pd.DataFrame) -> pd.DataFrame:
         UserError: the table is of an older version, which had no such column.
     """
     if "resolution" not in table:
-        raise UserError("tables of an older version, without the column 'resolution': run_all.py --collect writes new ones")
+        raise UserError(
+            "tables of an older version, without the column 'resolution': run_all.py --collect writes new ones"
+        )
     return table[table["resolution"] == "exact"]
 
 
