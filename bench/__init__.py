@@ -9,7 +9,8 @@ sources: where rows and checkpoints come from: a folder, the hub, or generated.
     tasks (GLUE's nine, and one's own), examples (rows of a split), tsv, hub, checkpoints (which is meant, checked),
     embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, nano, pretrain)
 plan: from a suite file and a command line to cells, each with a key of all that changes its numbers.
-    suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell, shards
+    suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell,
+    shards
 statistics: arrays in, arrays out; no file and no method's name.
     intervals, curves, areas, mixing (budgets spent exactly), metrics, glue_metric, significance (tests), risk, paths
     (every threshold), calibration, overthinking, oracle, probe
@@ -31,8 +32,8 @@ tables: from traces to CSV; a file is named after the table it writes.
     transfer, verdicts
 report: what people read.
     outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency;
-    figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3, multiples,
-    curves, auc, bounds, calibration, comparison, difficulty, latency, layers, risk
+    figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
+    multiples, curves, auc, bounds, calibration, comparison, difficulty, latency, layers, risk
 speed: the workshop, where the project is measured against others; nobody imports it.
 suites/, recipes.toml: the suites that come with the project.
 errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), app: one file each.
