@@ -26,10 +26,10 @@ run: cells on workers.
     todo, runner, scheduler, slot, worker, work, progress, estimator and forecast (of time), devices, environment,
     backends/ (local, dask, dask_worker)
 tables: from traces to CSV; a file is named after the table it writes.
-    collect, registry (all tables), columns (shared), scores, summaries, effects and claims (effects.csv), risk_cache;
-    auc, bounds, budgets, calibration, comparison, confidence, curves, difficulty, failures, focus, headline, health,
-    knobs, layers, oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, stability,
-    transfer, verdicts
+    collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
+    behind them), risk_cache; auc, bounds, budgets, calibration, comparison, confidence, curves, difficulty, effects,
+    exits, failures, focus, headline, health, knobs, layers, oracle, overthinking, paired, ranks, references,
+    reliability, reproduction, risk, stability, transfer, verdicts
 report: what people read.
     outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency;
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,

@@ -25,8 +25,7 @@ from bench.run.backends import open_backend
 from bench.run.devices import check_backend, count_processors, resolve_devices, resolve_workers
 from bench.run.environment import other_versions
 from bench.run.runner import run as run_cells
-from bench.run.runner import tidy
-from bench.run.todo import Todo, find_todo
+from bench.run.todo import Todo, find_todo, tidy
 from bench.run.work import Work
 from bench.sources import embedded
 from bench.sources.checkpoints import Checkpoint

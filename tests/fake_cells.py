@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from bench.errors import FolderError
 from bench.plan.cell import Cell
 from bench.run.backends.local import LocalBackend
-from bench.run.runner import run, tidy
-from bench.run.todo import find_todo
+from bench.run.runner import run
+from bench.run.todo import find_todo, tidy
 from bench.run.work import Work
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import RunFolder, record_of

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.halting.sweep import Sweep
-from bench.report.claims import cell, counted_units, main, markdown
+from bench.report.claims import cell, main, markdown
+from bench.report.numbers import counted_units
 from bench.sources.tasks import TASKS
 from bench.statistics.intervals import rank_interval, t_interval
 from bench.store.trace import Trace
-from bench.tables import effects
-from bench.tables.claims import EFFECTS, claims, effect_rows, number_and_letter
-from bench.tables.effects import Compared
+from bench.tables import contrasts as effects
+from bench.tables.claims import claims, number_and_letter
+from bench.tables.contrasts import Compared
+from bench.tables.effects import EFFECTS, effect_rows
 from bench.tables.reproduction import (
     FAILS,
     HOLDS,

@@ -193,15 +193,6 @@ def settings_on_offer(sweep: Sweep) -> dict[str, object]:
     }
 
 
-def exit_rows(sweep: Sweep) -> Rows:
-    """Rows of exits.csv: how many examples exit at each layer and how many have it computed, at each knob value."""
-    layers, each = sweep.layers, np.arange(1, sweep.trace.logits.shape[1] + 1, dtype=np.int32)
-    exits = np.stack([(layers == layer).sum(axis=1, dtype=np.int32) for layer in each], axis=1)  # [K, L]
-    used = exits[:, ::-1].cumsum(axis=1, dtype=np.int32)[:, ::-1]
-    rows = {**sweep.keys, "knob_value": np.repeat(sweep.knob_values, len(each)), "layer": np.tile(each, len(layers))}
-    return {**rows, "exit_count": exits.ravel(), "used_count": used.ravel()}
-
-
 def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
     """One table of many parts, with the given columns even where there is no part."""
     sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]

@@ -105,21 +105,6 @@ def load_tokenizer(checkpoint: Checkpoint, pooling: str = "first") -> PreTrained
     return tokenizer
 
 
-def check_length(checkpoint: Checkpoint, backbone: Layerwise, max_length: int) -> None:
-    """Refuse a suite whose inputs are longer than a checkpoint has positions, or too short for any text.
-
-    Raises:
-        UserError: naming both lengths.
-    """
-    where, positions = f"checkpoint '{checkpoint.path}'", backbone.positions
-    if positions is not None and max_length > positions:
-        raise UserError(f"{where} has positions for {positions} tokens, the suite's max_length is {max_length}")
-    taken = separators(tokenizer(checkpoint))
-    if max_length < taken + 2:
-        room = f"a pair has {taken} tokens besides its texts"
-        raise UserError(f"{where}: {room}, the suite's max_length {max_length} leaves no room for both")
-
-
 @lru_cache(maxsize=16)
 def encoded(
     source: Source, task: Task, split: str, limit: int | None, checkpoint: Checkpoint, max_length: int
@@ -156,3 +141,18 @@ def pretrained_macs(checkpoint: Checkpoint) -> tuple[dict[str, list], int]:
     """What `backbone_macs` says of a checkpoint, and its H."""
     backbone = pretrained(checkpoint)
     return backbone_macs(backbone), backbone.hidden_size
+
+
+def check_length(checkpoint: Checkpoint, backbone: Layerwise, max_length: int) -> None:
+    """Refuse a suite whose inputs are longer than a checkpoint has positions, or too short for any text.
+
+    Raises:
+        UserError: naming both lengths.
+    """
+    where, positions = f"checkpoint '{checkpoint.path}'", backbone.positions
+    if positions is not None and max_length > positions:
+        raise UserError(f"{where} has positions for {positions} tokens, the suite's max_length is {max_length}")
+    taken = separators(tokenizer(checkpoint))
+    if max_length < taken + 2:
+        room = f"a pair has {taken} tokens besides its texts"
+        raise UserError(f"{where}: {room}, the suite's max_length {max_length} leaves no room for both")

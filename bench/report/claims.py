@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import UserError, command
-from bench.report.numbers import plain
+from bench.report.numbers import counted_units, plain
 from bench.tables.claims import claims
 from bench.tables.reproduction import NOT_RUN, read_sources, reproduction_table
 
@@ -39,11 +39,6 @@ def cell(row: tuple) -> str:
     said = f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
     more = [f"the same number as {row.same_number_as}" if row.same_number_as else "", row.why or ""]
     return "; ".join([said, *filter(None, more)])
-
-
-def counted_units(row: tuple) -> str:
-    """How many units, and of what kind: `6 tasks`, `1 task`."""
-    return f"{row.units} {row.unit_kind if row.units != 1 else row.unit_kind.removesuffix('s')}"
 
 
 def main(arguments: list[str]) -> int:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.claims import counted_units
 from bench.report.figures.looks import name_of, title
-from bench.report.figures.page import data_note, spread
-from bench.report.numbers import EMPTY, decimals, interval, number, p_value, plain, supported
+from bench.report.figures.page import data_note
+from bench.report.numbers import EMPTY, counted_units, decimals, interval, number, p_value, plain, spread, supported
 from bench.store.files import write_text
 from bench.tables.claims import number_and_letter
 from bench.tables.columns import T_ENDS, at_exact

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
+
 EMPTY = "--"
 
 
@@ -55,3 +57,16 @@ def interval(low: float, high: float, digits: int) -> str:
 def p_value(p: float) -> str:
     """A p-value for LaTeX, to three decimals."""
     return EMPTY if math.isnan(p) else "$<.001$" if p < 0.001 else f"${p:.3f}$"
+
+
+def spread(seeds: pd.Series) -> str:
+    """The number of seeds behind several numbers."""
+    fewest, most = int(seeds.min()), int(seeds.max())
+    if most == 1:
+        return "one seed"
+    return f"{most} seeds" if fewest == most else f"{fewest}–{most} seeds"
+
+
+def counted_units(row: tuple) -> str:
+    """How many units, and of what kind: `6 tasks`, `1 task`."""
+    return f"{row.units} {row.unit_kind if row.units != 1 else row.unit_kind.removesuffix('s')}"

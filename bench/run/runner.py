@@ -10,8 +10,6 @@ from bench.run.progress import Progress
 from bench.run.scheduler import Scheduler
 from bench.run.todo import Todo, is_open
 from bench.run.work import Work
-from bench.store.files import remove
-from bench.store.folder import RunFolder, record_of
 from bench.store.locks import Locks
 
 
@@ -44,17 +42,6 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
         progress.close()
     work.folder.refresh()
     return progress.failed
-
-
-def tidy(todo: Todo, folder: RunFolder) -> None:
-    """Before a run: write records of skipped cells, and delete models that a killed run has left behind."""
-    for cell in todo.finished:
-        if cell.skip:
-            record = record_of(cell, "skipped", cell.skip)
-            if folder.record(cell.key) != record:
-                folder.write_record(record)
-        if cell.start and cell.start not in todo.starts:
-            remove(folder.checkpoint_path(cell.start))
 
 
 def clear_unfinished(todo: Todo, work: Work, locks: Locks, force: bool) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.plan.cell import Cell
-from bench.store.folder import RunFolder
+from bench.store.files import remove
+from bench.store.folder import RunFolder, record_of
 
 
 @dataclass
@@ -64,3 +65,14 @@ def is_open(cell: Cell, folder: RunFolder, retry: bool, save_models: bool) -> bo
     if record["status"] == "ok":
         return not folder.has_traces(record) or (save_models and not folder.has_saved_model(cell))
     return retry or record["status"] != "failed"
+
+
+def tidy(todo: Todo, folder: RunFolder) -> None:
+    """Before a run: write records of skipped cells, and delete models that a killed run has left behind."""
+    for cell in todo.finished:
+        if cell.skip:
+            record = record_of(cell, "skipped", cell.skip)
+            if folder.record(cell.key) != record:
+                folder.write_record(record)
+        if cell.start and cell.start not in todo.starts:
+            remove(folder.checkpoint_path(cell.start))

@@ -82,7 +82,7 @@ def stage1(settings: Settings, task: str) -> dict[str, torch.Tensor]:
 
 @lru_cache(maxsize=2)
 def deebert(settings: Settings, task: str) -> EarlyExitModel:
-    """A trained DeeBERT model, in evaluation mode."""
+    """A DeeBERT model trained on real rows, ready to be measured."""
     model = problem(settings, task).model(DeeBert(), 0, stage1(settings, task))
     train(model, DeeBert(), {}, problem(settings, task).train, RAMPS, (task, 0))
     return model.eval()

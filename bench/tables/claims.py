@@ -5,20 +5,14 @@ The rules are in docs/statistics.md, "Does it reproduce?".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from string import ascii_lowercase
 
-import numpy as np
+from bench.tables import contrasts as effects
+from bench.tables.contrasts import Compared, Effects
 
-from bench.halting.sweep import Rows
-from bench.tables import effects
-from bench.tables.effects import Compared, Effects
-from bench.tables.scores import BUDGETS
-
-EFFECTS = ["suite", "task", "split", "backbone", "claim", "seed"]
-EFFECTS += ["effect", "effect_mixed", "train_rows", "both_constant"]
 # the smallest effects that matter: in the metric, as a rank correlation, in x, in layers, as a share, in nats
 METRIC, RANK, COST, LAYER, SHARE, NATS = 0.02, 0.5, 0.02, 1.0, 0.1, 0.05
 
@@ -180,34 +174,3 @@ def number_and_letter(claim: str) -> tuple[int, str]:
     """The two parts of a claim's id, by which claims are sorted and grouped: `10a` is (10, "a")."""
     number = claim.rstrip(ascii_lowercase)
     return int(number), claim[len(number) :]
-
-
-def effect_rows(panel: Compared) -> Iterator[Rows]:
-    """effects.csv: every claim whose methods ran in a panel, by seed; MNLI counts once, by its matched split."""
-    keys = {name: panel.scores.keys[name] for name in ("suite", "task", "split", "backbone")}
-    if keys["split"] == "validation_mismatched":
-        return
-    for claim in claims():
-        if not set(claim.methods) <= set(panel.scores.methods):
-            continue
-        mixed = by_seed(claim.mixed(panel)) if claim.mixed else {}
-        (first, *_) = panel.sweeps[next(run for run in panel.sweeps if run[0] == claim.methods[0])]
-        for seed, effect in by_seed(claim.effects(panel)).items():
-            row = {**keys, "claim": claim.id, "seed": seed, "effect": effect, "effect_mixed": mixed.get(seed, np.nan)}
-            yield row | {"train_rows": first.train_rows, "both_constant": int(both_constant(panel, claim, seed))}
-
-
-def by_seed(found: Effects) -> dict[float, float]:
-    """The mean effect of each seed, of those that are finite."""
-    values: dict[float, list[float]] = {}
-    for seed, effect in found:
-        if np.isfinite(effect):
-            values.setdefault(seed, []).append(effect)
-    return {seed: float(np.mean(some)) for seed, some in values.items()}
-
-
-def both_constant(panel: Compared, claim: Claim, seed: float) -> bool:
-    """Whether a claim about budgets compares two methods that both buy the constant answer up to half of the layers."""
-    at_half = BUDGETS.index(0.5)  # what is best within half of the layers is best within less, where it fits
-    rows = [panel.scores.rows(method)[seed] for method in claim.methods] if claim.mixed else []
-    return bool(rows) and all(panel.scores.bought[row, 2, at_half] == 1 for row in rows)

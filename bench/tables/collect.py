@@ -19,9 +19,9 @@ from bench.sources.tasks import task_of
 from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
-from bench.tables.claims import EFFECTS, effect_rows
+from bench.tables.contrasts import Compared
 from bench.tables.curves import CURVES, curve_table
-from bench.tables.effects import Compared
+from bench.tables.effects import EFFECTS, effect_rows
 from bench.tables.failures import finished, records_of
 from bench.tables.focus import focused
 from bench.tables.headline import Savings, panel_savings

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.halting.sweep import AGREES, KEYS, METRICS, Rows, Sweep, exit_rows, point_rows
+from bench.halting.sweep import AGREES, KEYS, METRICS, Rows, Sweep, point_rows
 from bench.tables.auc import AUC, auc_table
 from bench.tables.bounds import BOUNDS, bound_rows
 from bench.tables.budgets import BUDGET, budget_table
 from bench.tables.calibration import CALIBRATION, calibration_rows
-from bench.tables.claims import EFFECTS
 from bench.tables.columns import PANEL
 from bench.tables.confidence import CONFIDENCE, confidence_rows
 from bench.tables.curves import CURVES
 from bench.tables.difficulty import BY_SEED, DIFFICULTY, DIFFICULTY_RANK, difficulty_rows, rank_rows, rank_table
+from bench.tables.effects import EFFECTS
+from bench.tables.exits import exit_rows
 from bench.tables.failures import FAILURES, failure_table
 from bench.tables.focus import FOCUS, focus_table
 from bench.tables.headline import HEADLINE, Savings, headline_table

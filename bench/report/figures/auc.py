@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import MARKS, family, looks, metric, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key
 from bench.report.figures.setting import TEXT_WIDTH, check_room, fitted_width
+from bench.report.numbers import spread
 from bench.tables.columns import at_exact
 
 AREAS = {"auc_common": "AUC over the\nshared range", "auc_budget": "AUC over\nbudgets"}

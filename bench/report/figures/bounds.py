@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.figure3 import is_tau, tau
 from bench.report.figures.looks import COLORS, Look, family, metric, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key
 from bench.report.figures.setting import check_room, fitted_width
+from bench.report.numbers import spread
 
 BOUNDS = {
     ("paper", 0.0): Look("paper, Eq. 2", COLORS[0], "o", "-"),

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import drawn_methods, family, looks, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, number_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key, number_key
 from bench.report.figures.setting import column_width
+from bench.report.numbers import spread
 
 SIDE_BY_SIDE = 2
 COST = 0.5

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from bench.report.figures.curves import draw_curve
 from bench.report.figures.looks import looks, metric, title
-from bench.report.figures.page import annotate, blocks, data_note, layer_axis, save, seeds_of, spread
+from bench.report.figures.page import annotate, blocks, data_note, layer_axis, save, seeds_of
 from bench.report.figures.setting import Setting, drawn_with
+from bench.report.numbers import spread
 from bench.statistics.curves import interpolate
 from bench.statistics.intervals import t_interval
 from bench.store.csv_files import read_table

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report.figures.looks import Look
+from bench.report.figures.looks import Look, point_title
 
 KEYS = ["backbone", "task", "split", "method"]
 #: The mean curves of every method and panel.
@@ -51,3 +51,16 @@ def draw_marks(ax: Axes, by_method: dict[str, pd.DataFrame], marks: dict[str, di
     for method, marker in marks.items():
         if method in by_method:
             ax.plot(*by_method[method][["layer_fraction", "value"]].mean(), **marker)
+
+
+def plot_points(ax: Axes, rows: pd.DataFrame, look: Look) -> None:
+    """Draw single runs; in SVG each point has a title, which browsers show: method, knob, seed, x and y.
+
+    Args:
+        ax: where.
+        rows: rows of points.csv of one method.
+        look: how.
+    """
+    style = {"c": [look.color], "marker": look.marker, "alpha": 0.6, "linewidths": 0, "zorder": 2, "clip_on": False}
+    dots = ax.scatter(rows["layer_fraction"], rows["value"], 4, **style)
+    dots.set_urls([point_title(row) for row in rows.itertuples()])  # made titles when the figure is written

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group_curves
-from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, metric, plot_points, title
+from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group_curves, plot_points
+from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, metric, title
 from bench.report.figures.page import annotate, band_note, blocks, data_note, interval_note, layer_axis, seeds_of
 from bench.statistics.intervals import t_interval
 from bench.tables.columns import static_seed

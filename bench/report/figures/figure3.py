@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import Look, drawn_methods, family, looks, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, number_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key, number_key
 from bench.report.figures.setting import fitted_width, page_width
+from bench.report.numbers import spread
 from bench.statistics.curves import TOLERANCE, nearest_in_x, prunable_layers
 
 MOST = 4  # methods whose numbers a panel has room for

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import COLORS, MARKERS, TRUNCATED, family, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key
 from bench.report.figures.setting import check_room, fitted_width
+from bench.report.numbers import spread
 
 SETTING = ["method", "variant", "knob_value"]
 

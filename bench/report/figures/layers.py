@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.figure3 import is_tau, tau
 from bench.report.figures.looks import COLORS, Look, family, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key
 from bench.report.figures.setting import check_room, fitted_width
+from bench.report.numbers import spread
 
 EXAMPLES = {"earliest": ("o", "-"), "median": ("s", "--"), "latest": ("^", ":")}
 QUANTITIES = {

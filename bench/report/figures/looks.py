@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 
 from bench.report.figures.setting import current
 from bench.sources.tasks import TASKS
@@ -149,19 +148,6 @@ def swept(points: pd.DataFrame) -> dict[str, Look]:
     """The looks of all methods with more than one operating point per seed: those that have a curve."""
     runs = points[points["method"] != "truncated"].groupby(["task", "split", "backbone", "method", "seed"]).size()
     return looks(runs[runs > 1].index.get_level_values("method"))
-
-
-def plot_points(ax: Axes, rows: pd.DataFrame, look: Look) -> None:
-    """Draw single runs; in SVG each point has a title, which browsers show: method, knob, seed, x and y.
-
-    Args:
-        ax: where.
-        rows: rows of points.csv of one method.
-        look: how.
-    """
-    style = {"c": [look.color], "marker": look.marker, "alpha": 0.6, "linewidths": 0, "zorder": 2, "clip_on": False}
-    dots = ax.scatter(rows["layer_fraction"], rows["value"], 4, **style)
-    dots.set_urls([point_title(row) for row in rows.itertuples()])  # made titles when the figure is written
 
 
 def point_title(row: object) -> str:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.curves import Curves, curves_of, draw_curve, draw_marks, group_curves
+from bench.report.figures.curves import Curves, curves_of, draw_curve, draw_marks, group_curves, plot_points
 from bench.report.figures.looks import (
     MARKS,
     OTHER_MARKS,
@@ -18,7 +18,6 @@ from bench.report.figures.looks import (
     looks,
     metric,
     panels,
-    plot_points,
     swept,
     title,
 )

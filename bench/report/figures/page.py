@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import BACKBONES, GENERATED, MARKS, TRUNCATED, family, looks, panels
 from bench.report.figures.setting import current, page_width
+from bench.report.numbers import spread
 from bench.store.files import write_bytes
 
 PANEL_WIDTH = 1.75  # inches of a panel with its labels
@@ -85,14 +86,6 @@ def number_key(ax: Axes, columns: int = 1, place: str = "upper right") -> None:
     key = ax.legend(loc=place, ncols=columns, columnspacing=0.8, **tight)
     for handle in key.legend_handles:
         handle.set_linestyle("none")
-
-
-def spread(seeds: pd.Series) -> str:
-    """The number of seeds behind several numbers."""
-    fewest, most = int(seeds.min()), int(seeds.max())
-    if most == 1:
-        return "one seed"
-    return f"{most} seeds" if fewest == most else f"{fewest}–{most} seeds"
 
 
 def seeds_of(points: pd.DataFrame) -> pd.Series:

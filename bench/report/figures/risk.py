@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import COLORS, Look, drawn_methods, family, looks, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, spread
+from bench.report.figures.page import annotate, data_note, heading_and_key
 from bench.report.figures.setting import column_width
+from bench.report.numbers import spread
 
 RISK, DELTA = "quality", 0.05
 MOST = 4  # rows

@@ -75,7 +75,7 @@ def kinds(rng: Random, state: str) -> Told:
 
 
 def ranks(rng: Random, state: str, genre: str) -> Told:
-    """Tell a chain of ranks and a statement, as `kinds` does."""
+    """A generated pair of texts about who ranks above whom: a chain of ranks and a statement, as `kinds` makes them."""
     hops = rng.choice(HOPS)
     facts, ends = puzzles.chain(rng, lang.GENRES[genre][0], hops, state)
     text_a, text_b = (" and ".join(lang.say_rank(rng, fact, genre) for fact in told) for told in (facts, [ends]))

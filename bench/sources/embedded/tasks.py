@@ -62,7 +62,7 @@ POOL = 2000  # training rows drawn, of which a task takes the first ones
 
 
 def splits(task: str) -> tuple[str, ...]:
-    """Return the split names of a task, "train" last."""
+    """The splits that a generated task has, "train" last."""
     if check_choice("embedded task", task, TASKS) == "mnli":
         return ("validation_matched", "validation_mismatched", "train")
     return ("validation", "train")
