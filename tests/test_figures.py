@@ -16,12 +16,13 @@ from synthetic import KNOBS, TAUS, L, N, make_curves, make_tables
 from bench.errors import UserError
 from bench.report import figures
 from bench.report.figures.__main__ import main as redraw
+from bench.report.figures.draw import Wanted, part_of
 from bench.report.figures.figure2 import difference
 from bench.report.figures.figure3 import figure3, matched_points, usage
 from bench.report.figures.looks import COLOURLESS, LABELS, looks
 from bench.report.figures.multiples import multiples
 from bench.report.figures.page import save
-from bench.report.figures.setting import STYLE, WIDTHS, Setting, Wanted, drawn_with, part_of
+from bench.report.figures.setting import STYLE, WIDTHS, Setting, drawn_with
 from bench.store.csv_files import read_table
 
 ROOT = Path(__file__).parents[1]

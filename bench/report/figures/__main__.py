@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.errors import UserError, command
 from bench.report.figures import draw_all
-from bench.report.figures.setting import WIDTHS, Wanted
+from bench.report.figures.draw import Wanted
+from bench.report.figures.setting import WIDTHS
 from bench.store.files import make_writable
 
 

@@ -24,7 +24,7 @@ from bench.report.figures.looks import SPLITS
 from bench.report.figures.multiples import multiples
 from bench.report.figures.page import save
 from bench.report.figures.risk import risk
-from bench.report.figures.setting import WIDTHS, Setting, TooNarrow, Wanted, drawn_with, part_of
+from bench.report.figures.setting import WIDTHS, Setting, TooNarrow, drawn_with
 from bench.store.csv_files import read_table
 
 
@@ -76,6 +76,23 @@ PLOTS = {
         latency, ("latency",), "What a layer saved is worth in time, by batch size and device.", True, True
     ),
 }
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of a run is drawn, and how: the options of `python -m bench.report.figures`.
+
+    Attributes:
+        panels: names of tasks, or of splits as figures write them (`mnli-m`); None: all that ran.
+        backbone: the only family to draw; None: all.
+        width: one of `WIDTHS`; None: what the panels need.
+        words: whether headings and fine print are part of the pictures.
+    """
+
+    panels: tuple[str, ...] | None = None
+    backbone: str | None = None
+    width: str | None = None
+    words: bool = True
 
 
 def draw_all(results: Path, figures: Path, wanted: Wanted = Wanted()) -> list[Path]:
@@ -146,3 +163,12 @@ def draw_one(
             print(f"{stem} is not drawn: {error}", file=sys.stderr)
             return []
         return [] if figure is None else save(figure, Path(figures) / stem)
+
+
+def part_of(table: pd.DataFrame, backbone: str | None, wanted: Wanted = Wanted()) -> pd.DataFrame:
+    """The rows of one backbone (None: of all), and of the panels that are wanted; a mean over tasks is of all tasks."""
+    if backbone is not None:
+        table = table[table["backbone"] == backbone]
+    if wanted.panels is None:
+        return table
+    return table[[not {*panel_names(row)}.isdisjoint(wanted.panels) for row in table.itertuples()]]

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.style
-import pandas as pd
 
 from bench.errors import UserError
-from bench.report.figures.draw import panel_names
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
 #: Inches that a figure may take where no width is asked for: both columns of a two-column paper.
@@ -87,29 +85,3 @@ def check_room(panels: int, least: float) -> None:
     room = max(1, int(page_width() / least))
     if current().width and panels > room:
         raise TooNarrow(f"{panels} panels side by side, room for {room}: name fewer with --panels")
-
-
-def part_of(table: pd.DataFrame, backbone: str | None, wanted: Wanted = Wanted()) -> pd.DataFrame:
-    """The rows of one backbone (None: of all), and of the panels that are wanted; a mean over tasks is of all tasks."""
-    if backbone is not None:
-        table = table[table["backbone"] == backbone]
-    if wanted.panels is None:
-        return table
-    return table[[not {*panel_names(row)}.isdisjoint(wanted.panels) for row in table.itertuples()]]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which part of a run is drawn, and how: the options of `python -m bench.report.figures`.
-
-    Attributes:
-        panels: names of tasks, or of splits as figures write them (`mnli-m`); None: all that ran.
-        backbone: the only family to draw; None: all.
-        width: one of `WIDTHS`; None: what the panels need.
-        words: whether headings and fine print are part of the pictures.
-    """
-
-    panels: tuple[str, ...] | None = None
-    backbone: str | None = None
-    width: str | None = None
-    words: bool = True
