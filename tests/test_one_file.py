@@ -24,7 +24,7 @@ def test_it_is_about_40_lines():
 def test_it_is_checked_by_its_file(outside, capsys):
     assert main(["--check-method", str(outside)]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("margin: class Margin\n  ok     name ")
+    assert said.startswith("margin: class Margin\n  ok     slug ")
     assert said.splitlines()[-1] == "nothing is lacking"
 
 
