@@ -14,7 +14,7 @@ from bench.statistics.depth import gain_shares
 
 #: DeeBERT's exits on the frozen fine-tuned model, validation sets: score at layers 1 to 12 in per cent of the last
 #: layer's; F1 for MRPC and QQP, else accuracy. Read off a figure (error about .3), one seed: castorini/berxit,
-#: plotting/plot.ipynb at b55fb82, output of cell 3, model bert-base, series "2stg" (code of J. Xin et al., "BERxiT", EACL
+#: plotting/plot.ipynb at b55fb82, output of cell 3, model bert-base, series "2stg" (J. Xin et al., "BERxiT", EACL
 #: 2021).
 FROZEN_PERCENT = {
     "sst2": (80.4, 85.0, 85.5, 86.0, 86.8, 91.5, 93.7, 95.7, 98.9, 99.7, 99.6, 100),
