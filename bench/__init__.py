@@ -13,7 +13,7 @@ plan: from a suite file and a command line to cells, each with a key of all that
     shards
 statistics: arrays in, arrays out; no file and no method's name.
     intervals, curves, areas, mixing (budgets spent exactly), metrics, glue_metric, significance (tests), risk, paths
-    (every threshold), calibration, overthinking, oracle, probe
+    (every threshold), calibration, overthinking, oracle, depth, probe
 store: the run folder and its files, whole or not at all.
     folder (records), trace, csv_files, results (`load_results`), files, locks, consistency (of one run?), revisions,
     code_hash
@@ -27,13 +27,13 @@ run: cells on workers.
     backends/ (local, dask, dask_worker)
 tables: from traces to CSV; a file is named after the table it writes.
     collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
-    behind them), risk_cache; auc, bounds, budgets, calibration, comparison, confidence, curves, difficulty, effects,
-    exits, failures, focus, headline, health, knobs, layers, oracle, overthinking, paired, ranks, references,
-    reliability, reproduction, risk, stability, transfer, verdicts
+    behind them), risk_cache, published_depth; auc, bounds, budgets, calibration, comparison, confidence, curves, depth,
+    difficulty, effects, exits, failures, focus, headline, health, knobs, layers, oracle, overthinking, paired, ranks,
+    references, reliability, reproduction, risk, stability, transfer, verdicts
 report: what people read.
     outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency;
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
-    multiples, curves, auc, bounds, calibration, comparison, difficulty, latency, layers, risk
+    multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk
 speed: the workshop, where the project is measured against others; nobody imports it.
 suites/, recipes.toml: the suites that come with the project.
 errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), app: one file each.

@@ -93,6 +93,7 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
     make_risk(points).to_csv(folder / "risk.csv", index=False)
     make_reliability(points).to_csv(folder / "reliability.csv", index=False)
     make_calibration(points).to_csv(folder / "calibration.csv", index=False)
+    make_depth(points).to_csv(folder / "depth.csv", index=False)
     make_headline(points).to_csv(folder / "headline.csv", index=False)
     make_bounds(points).to_csv(folder / "bounds.csv", index=False)
     make_latency(points).to_csv(folder / "latency.csv", index=False)
@@ -231,6 +232,15 @@ def make_calibration(points):
     """calibration.csv: the error of every operating point."""
     keys = ["suite", "task", "split", "backbone", "method", "variant", "knob", "knob_value"]
     return points[keys].drop_duplicates().assign(at="exit", scaling="none", ece=0.05, ece_null=0.03, seeds=3)
+
+
+def make_depth(points):
+    """depth.csv: the frozen profile of every panel, if depth was truncated."""
+    keys = ["suite", "task", "split", "backbone", "knob_value", "layer_fraction", "metric"]
+    rows = points[points["method"] == "truncated"].groupby(keys, as_index=False, sort=False)
+    table = rows.agg(value=("value", "mean"), seeds=("seed", "nunique")).rename(columns={"knob_value": "layer"})
+    whole = table.groupby(["task", "split", "backbone"])["value"].transform("last")
+    return table.assign(profile="frozen", constant=0.5, share=(table["value"] - 0.5) / (whole - 0.5))
 
 
 def make_headline(points):

@@ -20,6 +20,7 @@ from bench.tables.calibration import CALIBRATION, calibration_rows
 from bench.tables.columns import PANEL
 from bench.tables.confidence import CONFIDENCE, confidence_rows
 from bench.tables.curves import CURVES
+from bench.tables.depth import DEPTH, depth_rows
 from bench.tables.difficulty import BY_SEED, DIFFICULTY, DIFFICULTY_RANK, difficulty_rows, rank_rows, rank_table
 from bench.tables.effects import EFFECTS
 from bench.tables.exits import exit_rows
@@ -86,6 +87,7 @@ FROM_TRACES = {
     "reliability": PanelRows(RELIABILITY, reliability_rows),
     "overthinking": PanelRows(OVERTHINKING, overthinking_rows),
     "oracle": PanelRows(ORACLE, oracle_rows),
+    "depth": PanelRows(DEPTH, depth_rows),
 }
 
 
@@ -225,6 +227,7 @@ TABLES = {
     "overthinking": Table(
         OVERTHINKING, "Answers that were right before the last layer.", lambda m: m.rows["overthinking"]
     ),
+    "depth": Table(DEPTH, "What each layer is worth, beside BERT-base on GLUE.", lambda m: m.rows["depth"]),
     "points": Table(POINTS, "Cost and metrics of every operating point.", lambda m: m.rows["points"]),
     "exits": Table(EXITS, "How many examples exit at each layer and use it.", lambda m: m.rows["exits"]),
     "curves": Table(CURVES, "The mean curve of every method, with its band.", lambda m: m.rows["curves"]),

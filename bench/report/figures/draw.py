@@ -15,6 +15,7 @@ from bench.processes import call_all
 from bench.report.figures.auc import areas
 from bench.report.figures.bounds import bounds
 from bench.report.figures.calibration import calibration
+from bench.report.figures.depth import depth
 from bench.report.figures.difficulty import difficulty
 from bench.report.figures.figure2 import difference, figure2
 from bench.report.figures.figure3 import figure3
@@ -65,6 +66,7 @@ PLOTS = {
     "calibration": Plot(
         calibration, ("reliability", "calibration"), "Are answers right as often as they are sure, at exit?", True, True
     ),
+    "depth": Plot(depth, ("depth",), "How deep the tasks are: what each layer is worth, beside GLUE.", True, True),
     "difficulty": Plot(
         difficulty,
         ("knobs", "difficulty", "difficulty_rank"),

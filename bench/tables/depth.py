@@ -1,0 +1,66 @@
+"""depth.csv: what each layer of a panel's backbone is worth, beside BERT-base on GLUE.
+
+Two profiles: `frozen`, DeeBERT's exits on the frozen fine-tuned model (`truncated`), and `fine-tuned`, the backbone cut
+at a layer and fine-tuned there (`shallow`), where it ran beside the static model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench.halting.sweep import Rows, Sweep
+from bench.statistics.depth import gain_shares
+from bench.tables.columns import PANEL, seed_columns
+from bench.tables.published_depth import FINE_TUNED, FROZEN, published_at
+from bench.tables.references import task_metric
+
+DEPTH = ["suite", *PANEL, "profile", "layer", "layer_fraction", "metric"]
+DEPTH += ["value", "value_low", "value_high", "constant", "share", "published", "seeds"]
+
+
+def depth_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """The profiles of one panel, the cheapest layer first.
+
+    Args:
+        sweeps: all sweeps of one panel; their traces list the same examples in the same order.
+    """
+    if frozen := [one for one in sweeps if one.keys["method"] == "truncated"]:
+        yield profile(FROZEN, [frozen])
+    cut = [one for one in sweeps if one.keys["method"] == "shallow"]
+    whole = [one for one in sweeps if one.keys["method"] == "static"]
+    if cut and whole:
+        variants = dict.fromkeys(one.keys["variant"] for one in cut)
+        yield profile(FINE_TUNED, [*([one for one in cut if one.keys["variant"] == name] for name in variants), whole])
+
+
+def profile(name: str, models: list[list[Sweep]]) -> Rows:
+    """The rows of one profile.
+
+    Args:
+        name: `FROZEN` or `FINE_TUNED`.
+        models: sweeps of all seeds of one model after the other, all of whose examples leave at one layer a point; the
+            last point of the deepest one is full depth.
+    """
+    models = sorted(models, key=lambda seeds: seeds[0].layers.max())
+    first = models[0][0]
+    layers = np.concatenate([seeds[0].layers[:, 0] for seeds in models]).astype(np.int64)
+    parts = [seed_columns("value", np.stack([task_metric(one, one.predictions) for one in seeds])) for seeds in models]
+    values = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+    nobody = np.full((1, len(first.trace.labels)), first.constant, dtype=first.predictions.dtype)
+    constant = float(np.nan_to_num(task_metric(first, nobody)[0]))  # a constant correlates with nothing
+    x = layers / first.panel_layers
+    keys = {column: first.keys[column] for column in ("suite", *PANEL)}
+    return {
+        **keys,
+        "profile": name,
+        "layer": layers,
+        "layer_fraction": x,
+        "metric": first.task.metric,
+        **values,
+        "constant": constant,
+        "share": gain_shares(values["value"], values["value"][-1], constant),
+        "published": published_at(first.keys["task"], first.keys["split"], name, x),
+        "seeds": np.repeat([len(seeds) for seeds in models], [len(seeds[0].layers) for seeds in models]),
+    }
