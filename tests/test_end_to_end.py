@@ -144,7 +144,7 @@ def test_a_cell_of_another_run_is_refused(key, value, finished, tmp_path, capsys
     folder.write_record({**record, "spec": spec, "key": key_of(spec)})  # as if copied from elsewhere
     assert run(Path("embedded"), tmp_path, "--collect") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"holds 1 cell of another run: '{record['label']}' was made with {key} {str(value)[:12]}" in line
+    assert f"holds 1 cell of another run: '{record['label']}' was made with {key} {str(value)[:6]}" in line
     assert ", the run has " in line and len(line) <= 300
     assert f"(cells/{key_of(spec)[:12]}*.json)" in line
 
@@ -176,7 +176,8 @@ def test_every_column_is_documented(finished, tmp_path):
 
 def test_latex_tables(finished):
     names = sorted(path.name for path in (finished / "results" / "latex").iterdir())
-    assert names == ["auc-bert.tex", "budgets-bert.tex", "paired-bert.tex", "reproduction-bert.tex"]
+    kinds = ("auc", "budgets", "headline", "paired", "reproduction")
+    assert names == [f"{kind}-bert.tex" for kind in kinds]
 
 
 def test_the_claims_are_the_same_from_the_files(finished):
@@ -354,7 +355,7 @@ def test_unlabelled_rows_are_learnt_from_where_no_label_is_read(tiny_suite, tmp_
     capsys.readouterr()
     assert run(tiny_suite, tmp_path, *command) == 2
     line = capsys.readouterr().err
-    assert "was made with other unlabelled for 'rte'" in line and "not none.." in line
+    assert "was made with other unlabelled for 'rte'" in line and "not none" in line
 
 
 def test_no_student_is_a_reason_not_a_failure(tiny_suite, tmp_path):

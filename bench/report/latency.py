@@ -25,7 +25,8 @@ from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell, row_limit
 from bench.plan.grid import Grid
 from bench.plan.methods import rule_spec
-from bench.report.figures.draw import draw_one
+from bench.report.figures.draw import Wanted, draw_one
+from bench.report.figures.setting import Setting
 from bench.sources.examples import load_split
 from bench.sources.tasks import task_of
 from bench.store.csv_files import write_table
@@ -72,7 +73,9 @@ def measure_latency(grid: Grid, folder: RunFolder, figures: Path, devices: list[
         raise UserError(f"'{where}' holds no early-exit model of this plan: repeat the run with --save-models first")
     table = pd.DataFrame(rows, columns=LATENCY)
     write_table(folder.path / "latency.csv", table)
-    drawn = [path for name in grid.backbones for path in draw_one("latency", name, folder.path, figures)]
+    drawn = [
+        path for name in grid.backbones for path in draw_one("latency", name, folder.path, figures, Wanted(), Setting())
+    ]
     print(f"{len(table)} rows in {folder.path / 'latency.csv'}, {len(drawn)} figure files in {figures}")
     return 0
 
