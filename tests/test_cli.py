@@ -137,7 +137,7 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
         ),
         (
             ("max_length = 48", 'max_length = 48\nrecipe = "trainer-default"'),
-            "unknown recipe 'trainer-default': expected one of trainer-defaults, deebert-scripts, pabee-scripts, "
+            "unknown recipe 'trainer-default': expected one of run-glue, trainer-defaults, deebert-scripts, pabee-scripts, "
             "fastbert-scripts, berxit-scripts; did you mean 'trainer-defaults'?",
         ),
         (
