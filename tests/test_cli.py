@@ -137,8 +137,8 @@ def test_wrong_arguments(run, tmp_path, arguments, line):
         ),
         (
             ("max_length = 48", 'max_length = 48\nrecipe = "trainer-default"'),
-            "unknown recipe 'trainer-default': expected one of run-glue, trainer-defaults, deebert-scripts, pabee-scripts, "
-            "fastbert-scripts, berxit-scripts; did you mean 'trainer-defaults'?",
+            "unknown recipe 'trainer-default': expected one of run-glue, trainer-defaults, deebert-scripts, "
+            "pabee-scripts, fastbert-scripts, berxit-scripts; did you mean 'trainer-defaults'?",
         ),
         (
             ("epochs = 1", "warmup = 1\nepochs = 1"),
