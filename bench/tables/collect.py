@@ -86,7 +86,8 @@ def panels(folder: RunFolder, records: Sequence[dict]) -> Iterator[tuple[RunFold
         here = list(group)
         for split in task_of(here[0]["spec"]).validation_splits:
             if any(split in record["traces"] for record in here):
-                yield folder, here, split
+                # a whole path: a process that is there from before may stand in another folder
+                yield RunFolder(folder.path.resolve()), here, split
 
 
 def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str, pd.DataFrame], list[Scores], Savings]:

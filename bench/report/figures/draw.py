@@ -117,7 +117,9 @@ def draw_all(results: Path, figures: Path, wanted: Wanted = Wanted()) -> list[Pa
     shown = [name for name, plot in PLOTS.items() if not plot.optional or has_tables(plot, Path(results))]
     todo = [(name, each) for name in shown for each in (backbones if PLOTS[name].per_backbone else [wanted.backbone])]
     setting = Setting(frozenset(points["method"]), WIDTHS.get(wanted.width), wanted.words)
-    calls = [(name, backbone, results, figures, wanted, setting) for name, backbone in todo]
+    # whole paths: a process that is there from before may stand in another folder
+    places = (Path(results).resolve(), Path(figures).resolve())
+    calls = [(name, backbone, *places, wanted, setting) for name, backbone in todo]
     written = call_all(draw_one, calls, "figures")
     return [path for paths in written for path in paths]
 
