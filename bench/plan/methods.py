@@ -172,7 +172,7 @@ def load_method_file(entry: str, compat: str = "equal") -> list[Method]:
         raise UserError(f"method file '{entry}' cannot be imported: {named(error)}") from error
     for method in found:
         if not is_legal_name(method.name):
-            raise UserError(f"method file '{entry}': a method's name is {LEGAL_NAME}, got {cut(repr(method.name))}")
+            raise UserError(f"method file '{entry}': a method's name is {LEGAL_NAME}, got {cut(repr(method.name), 24)}")
     if not found:
         raise UserError(f"method file '{entry}' defines no class derived from methods.base.Method with a name")
     return found

@@ -80,7 +80,7 @@ def headline_tex(headline: pd.DataFrame) -> str:
             tasks = f"{row[f'{choice}_tasks']:.0f} of {row['tasks']:.0f}"
             cells.setdefault((block, "tasks"), {})[name_of(row["method"])] = tasks
     caption = (
-        "What is saved, in per cent of the static model at full depth, and the loss in points of the drawn metric: "
+        "What is saved, in per cent of the static model at full depth, and the loss in points of the main metric: "
         f"mean over tasks, half-width of the 95 \\% Student-t interval over {spread(headline['seeds'])}. Promised: the "
         "cheapest setting that keeps to the loss on one half of the validation set, read off the other half. "
         "Certified: Learn then Test at $\\delta = .05$, accuracy, mean over 100 splits. Tasks: where a setting "

@@ -164,7 +164,7 @@ def weighted_moments(labels: np.ndarray, predictions: np.ndarray, weights: np.nd
 
 
 def metric_of_counts(task: Task, counts: np.ndarray) -> np.ndarray:
-    """The drawn metric [...] of `weighted_counts` [..., F]; NaN where no example has weight."""
+    """The main metric [...] of `weighted_counts` [..., F]; NaN where no example has weight."""
     counts = np.asarray(counts, dtype=np.float64)
     if task.regression:
         return pearson_of_moments(counts)

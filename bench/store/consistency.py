@@ -70,7 +70,10 @@ def brief(value: object) -> str:
     """A value in short: a hash by its first digits, variants by their names."""
     if isinstance(value, str) and len(value) > 32:
         return f"{value[:12]}.."
-    return cut(", ".join(map(str, value)), 40) if isinstance(value, list) else cut(value, 24)
+    if isinstance(value, list):
+        return cut(", ".join(map(str, value)), 40)
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:24]}.."
 
 
 def check_records(folder: Path, records: Sequence[dict], shared: dict) -> None:
