@@ -11,7 +11,6 @@ from bench.report.uptodate import stamp
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.locks import exclusive
-from bench.tables.collect import methods_of
 
 
 def collect_and_draw(folder: RunFolder, figures: Path, focus: str | None = None) -> int:
@@ -19,7 +18,7 @@ def collect_and_draw(folder: RunFolder, figures: Path, focus: str | None = None)
     from bench.report.figures import draw_all
     from bench.report.html import write_report
     from bench.report.latex import write_latex
-    from bench.tables.collect import collect
+    from bench.tables.collect import collect, methods_of
     from bench.tables.failures import LEFT_OUT
 
     if not folder.shared():

@@ -170,7 +170,7 @@ def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
 def cell_macs(cell: Cell, grid: Grid) -> float:
     """Multiply-adds of training and tracing a cell, for a forecast."""
     spec, task = cell.spec, task_of(cell.spec)
-    config, recipe = load_config(cell.checkpoint), Recipe(**spec["recipe"])
+    config, recipe = configuration(cell.checkpoint), Recipe(**spec["recipe"])
     forward = {split: forward_macs(config, tokens_of(spec, split, grid.source)) for split in task.splits}
     method, layers = known_methods(grid.methods)[spec["method"]], config.num_hidden_layers
     kept = method.depth(layers, full_variant(method, spec["variant"]))
@@ -188,7 +188,8 @@ def cell_macs(cell: Cell, grid: Grid) -> float:
 
 def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) -> bool:
     """Whether a method's exits read the states of all tokens."""
-    exits = (exit_of(method, ExitSpec(config.hidden_size, num_labels, 0.0, 0.02, layer, 2)) for layer in (1, 2))
+    with torch.device("meta"):  # what they look like is enough
+        exits = [exit_of(method, ExitSpec(config.hidden_size, num_labels, 0.0, 0.02, layer, 2)) for layer in (1, 2)]
     return any(getattr(module, "reads_sequence", False) for module in exits)
 
 
@@ -231,14 +232,20 @@ def product_speed(device: str, precision: str) -> float:
 
 
 @cache
+def configuration(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The configuration of a checkpoint, read once for the hundreds of cells that share it."""
+    return load_config(checkpoint)
+
+
+@cache
 def parameters(checkpoint: Checkpoint) -> int:
     """Parameters of an encoder, counted without its weights."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in AutoModel.from_config(load_config(checkpoint)).parameters())
+        return sum(parameter.numel() for parameter in AutoModel.from_config(configuration(checkpoint)).parameters())
 
 
 def trace_bytes(cell: Cell, grid: Grid) -> int:
     """Size of the traces of a cell: logits and halting values of every layer in float32, and three numbers a row."""
     spec, task = cell.spec, task_of(cell.spec)
     rows = sum(len(tokens_of(spec, split, grid.source)) for split in task.validation_splits)
-    return rows * (4 * load_config(cell.checkpoint).num_hidden_layers * (task.num_labels + 1) + 24)
+    return rows * (4 * configuration(cell.checkpoint).num_hidden_layers * (task.num_labels + 1) + 24)
