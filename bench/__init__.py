@@ -6,7 +6,8 @@ Each room imports only what stands before it (`tests/test_house.py` reads every 
     < report < speed, tiny < conformance < app < run_all
 
 sources: where rows and checkpoints come from: a folder, the hub, or generated.
-    tasks (GLUE's nine, and one's own), examples (rows of a split), tsv, hub, checkpoints (which is meant, checked),
+    tasks (GLUE's nine, and one's own), examples (rows of a split), tsv and hub_rows (where rows are read),
+    checkpoints (which one a name means), checkpoint_folder, hub_checkpoints,
     embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, nano, pretrain)
 plan: from a suite file and a command line to cells, each with a key of all that changes its numbers.
     suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell,

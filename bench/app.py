@@ -39,7 +39,6 @@ from methods.base import Method
 
 if TYPE_CHECKING:
     from bench.models.backbones import Layerwise
-    from bench.sources.checkpoints import Checkpoint
 
 
 def run(options: Namespace) -> int:

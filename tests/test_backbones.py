@@ -13,7 +13,8 @@ from bench.errors import UserError
 from bench.models.loading import load_encoder, load_tokenizer
 from bench.models.structure import tensors
 from bench.models.tokens import encode
-from bench.sources.checkpoints import Checkpoint, check_folder, find_checkpoint
+from bench.sources.checkpoint_folder import check_folder
+from bench.sources.checkpoints import Checkpoint, find_checkpoint
 from bench.sources.examples import Examples
 
 FAMILIES = ("bert", "roberta", "distilbert", "albert", "electra")

@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.sources.examples import Embedded, fingerprint, load_split
-from bench.sources.hub import Hub, data_commit
+from bench.sources.hub_rows import Hub, data_commit
 from bench.sources.tasks import PAPER_TASKS, TASKS, resolve_tasks
 from bench.sources.tsv import TsvFolder, WithUnlabelled
 

@@ -34,8 +34,9 @@ def no_hub(monkeypatch):
     def refuse(*arguments):
         raise UserError("no hub")
 
-    monkeypatch.setattr("bench.sources.checkpoints.hub_config", refuse)
-    monkeypatch.setattr("bench.sources.hub.Hub.read", refuse)
+    for module in ("checkpoints", "hub_checkpoints"):
+        monkeypatch.setattr(f"bench.sources.{module}.hub_config", refuse)
+    monkeypatch.setattr("bench.sources.hub_rows.Hub.read", refuse)
 
 
 def check(arguments, folder):

@@ -16,7 +16,8 @@ import pytest
 from bench.plan.cell import key_of
 from bench.plan.options import resolve_grid
 from bench.plan.suite import Family, Recipe, Suite
-from bench.sources.checkpoints import COUNTED, Checkpoint, lost_segments
+from bench.sources.checkpoint_folder import COUNTED
+from bench.sources.checkpoints import Checkpoint, lost_segments
 from bench.store.consistency import check_records, check_shared, merged, outdated
 from bench.store.folder import RunFolder
 from methods import content_of, discover, from_file

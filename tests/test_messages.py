@@ -12,7 +12,7 @@ import pytest
 from bench.errors import LONGEST_LINE, UserError, command, named, one_line, reason, shown
 from bench.plan.methods import entries_of
 from bench.plan.options import parse_pairs
-from bench.sources.checkpoints import check_folder
+from bench.sources.checkpoint_folder import check_folder
 from bench.sources.tasks import TASKS
 from bench.sources.tsv import TsvFolder, left_out
 from bench.store.consistency import check_value

@@ -1,5 +1,6 @@
 """Checkpoints from the hub: pinned once and used ever after; what is said when the hub has or gives nothing."""
 
+import json
 import shutil
 
 import pytest
@@ -7,8 +8,8 @@ from fake_hub import FakeHub
 
 from bench.errors import UserError
 from bench.models.loading import load_config, load_encoder, load_tokenizer
-from bench.sources import checkpoints as checkpoint_module
-from bench.sources.checkpoints import Checkpoint, find_checkpoint
+from bench.sources.checkpoints import Checkpoint, find_checkpoint, lost_segments
+from bench.sources.hub_checkpoints import hub_config, hub_file, hub_folder
 from bench.store.folder import RunFolder
 from bench.store.revisions import read_pins, write_pins
 from run_all import main
@@ -18,8 +19,8 @@ REPO, OLD, NEW = "some/tiny-bert", "a" * 40, "b" * 40
 
 def forget():
     """What was asked of the hub is no answer for the next command, which is another process."""
-    for name in ("hub_config", "hub_folder"):
-        getattr(checkpoint_module, name).cache_clear()
+    for known in (hub_config, hub_file, hub_folder):
+        known.cache_clear()
 
 
 @pytest.fixture
@@ -84,6 +85,19 @@ def test_what_was_fetched_needs_no_network(name, hub, cache, unplug):
 def test_a_config_needs_no_weights(hub, cache):
     assert load_config(find_checkpoint(REPO)).num_hidden_layers == 4
     assert [path.name for path in (cache / "snapshots" / OLD).iterdir()] == ["config.json"]
+
+
+def test_segments_that_are_mended_are_known_before_the_weights_are_here(hub, cache, checkpoints, tmp_path):
+    assert not lost_segments(find_checkpoint(REPO).pinned())
+    folder = shutil.copytree(checkpoints["bert"], tmp_path / "backend")
+    about = json.loads((folder / "tokenizer_config.json").read_text())
+    about = {**about, "tokenizer_class": "TokenizersBackend"}
+    about.pop("model_input_names", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    hub.add(REPO, NEW, folder, "main")
+    forget()
+    assert lost_segments(find_checkpoint(REPO).pinned())
+    assert not list(cache.glob("snapshots/*/*.safetensors"))
 
 
 def test_a_results_folder_keeps_to_its_revisions(hub, checkpoints, tmp_path):

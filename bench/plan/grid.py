@@ -12,7 +12,7 @@ from bench.plan.methods import known_methods, parse_variant, trained_methods, va
 from bench.plan.suite import KINDS, Suite
 from bench.sources.checkpoints import Checkpoint, find_checkpoint, lost_segments
 from bench.sources.examples import Source, fingerprint
-from bench.sources.hub import data_commit
+from bench.sources.hub_rows import data_commit
 from bench.sources.tasks import Task
 from bench.sources.tsv import WithUnlabelled
 from methods.base import Method

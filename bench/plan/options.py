@@ -12,7 +12,7 @@ from bench.plan.methods import check_suite_methods, entries_of, known_methods, r
 from bench.plan.suite import COMPATS, PRECISIONS, Suite
 from bench.plan.suite_file import load_suite, with_recipe
 from bench.sources.examples import Embedded, Source
-from bench.sources.hub import Hub
+from bench.sources.hub_rows import Hub
 from bench.sources.tasks import resolve_tasks
 from bench.sources.tsv import TsvFolder
 from methods import discover

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from bench.errors import UserError, one_line
-from bench.sources.checkpoints import is_commit
 from bench.sources.examples import Examples, Source, make_examples
+from bench.sources.hub_checkpoints import is_commit
 from bench.sources.tasks import Task
 
 
