@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from bench.halting.sweep import Sweep, concat_rows, point_rows
+from bench.sources.examples import NOISY, UNDECIDABLE
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
 from bench.tables import bounds, confidence, difficulty, layers, paired, transfer
@@ -261,6 +262,15 @@ def test_rank_correlation_needs_exits_that_differ(small_sweep):
     assert np.isnan(rows["spearman"][1])
     table = difficulty.rank_table(concat_rows([rows], difficulty.BY_SEED))
     assert len(table) == 1 and table["seeds"].tolist() == [1] and table["spearman_low"].isna().all()
+
+
+def test_examples_without_steps_are_left_out_of_difficulty(small_sweep):
+    codes = np.array([1, NOISY, 2, UNDECIDABLE])
+    sweep = replace(small_sweep, trace=replace(small_sweep.trace, difficulty=codes))
+    easy, hard = difficulty.difficulty_rows(sweep)
+    assert (easy["difficulty"], easy["n"], hard["difficulty"], hard["n"]) == (1, 1, 2, 1)
+    (rows,) = difficulty.rank_rows(sweep)
+    assert rows["spearman"][0] == pytest.approx(1)  # of the first and third example, which leave at layers 1 and 3
 
 
 def test_three_examples_by_mean_exit(small_sweep):

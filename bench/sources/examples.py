@@ -19,6 +19,10 @@ import numpy as np
 from bench.errors import UserError, check_choice, nearest
 from bench.sources.tasks import Task
 
+#: Codes among the difficulties of generated rows, otherwise steps of at least 1: the text decides nothing, and the
+#: label is a coin; the text decides, and the label was flipped.
+UNDECIDABLE, NOISY = -1, -2
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
@@ -29,7 +33,7 @@ class Examples:
         text_b: n second sentences; None for single-sentence tasks.
         labels: [n] int64 class ids, or float32 scores for regression.
         index: [n] int64 row numbers in the full split.
-        difficulty: [n] int64 of generated data, which is made with a known difficulty; else None.
+        difficulty: [n] int64 of generated data, steps of at least 1, `UNDECIDABLE` or `NOISY`; else None.
     """
 
     text_a: list[str]

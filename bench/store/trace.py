@@ -24,7 +24,7 @@ class Trace:
         index: int64 [n], the row numbers of the full split.
         length: int64 [n] in tokens.
         halting: float32 [n, L] of methods that have halting values, else None.
-        difficulty: int64 [n] of generated data, else None.
+        difficulty: int64 [n] of generated data, with the codes of `bench.sources.examples`; else None.
         ramp: float32 [n, C] of methods with a second exit on layer L, else None.
         probe: int8 [n, L], what a closed-form probe on the states that exits read answers (`bench.statistics.probe`).
         probe_of_mean: int8 [n, L], the same on the mean over tokens; both None where nobody probed.

@@ -1,4 +1,7 @@
-"""difficulty.csv and difficulty_rank.csv: do harder examples leave later? For tasks whose difficulty is known."""
+"""difficulty.csv and difficulty_rank.csv: do harder examples leave later? For tasks whose difficulty is known.
+
+Examples that nobody can decide or whose label is wrong have a code below 0 instead of steps, and are left out.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ DIFFICULTY_RANK = [*MEAN_KEYS, *(f"spearman{end}" for end in T_ENDS), "seeds"]
 def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
     """difficulty.csv: mean exit layer and metric among the examples of each known difficulty."""
     difficulty = sweep.trace.difficulty
-    for level in () if difficulty is None else np.unique(difficulty):
+    for level in () if difficulty is None else np.unique(difficulty[difficulty >= 0]):
         here = difficulty == level
         value = evaluate_predictions(sweep.task, sweep.trace.labels[here], sweep.predictions[:, here])
         mean = sweep.layers[:, here].mean(axis=1)
@@ -31,9 +34,10 @@ def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
 
 def rank_rows(sweep: Sweep) -> Iterator[Rows]:
     """Spearman's rank correlation of exit layer and difficulty, by seed; NaN where all examples exit at one layer."""
-    if sweep.trace.difficulty is not None and sweep.chooses.any():
-        value = np.full(len(sweep.chooses), np.nan)
-        value[sweep.chooses] = spearman(sweep.trace.difficulty, sweep.layers[sweep.chooses])
+    difficulty = sweep.trace.difficulty
+    if difficulty is not None and sweep.chooses.any():
+        value, known = np.full(len(sweep.chooses), np.nan), difficulty >= 0
+        value[sweep.chooses] = spearman(difficulty[known], sweep.layers[sweep.chooses][:, known])
         yield sweep.rows(spearman=value)
 
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.halting.sweep import Rows, Sweep
+from bench.sources.examples import UNDECIDABLE
 from bench.statistics.overthinking import Overthinking, overthinking, recovered
 from bench.tables.calibration import by_model
 from bench.tables.columns import CURVE, T_ENDS, seed_columns
 
-#: Difficulty of examples that nobody can decide. Codes below 0 are not steps; others are of labels that were flipped.
-UNDECIDABLE = -1
 MEASURES = ("destructive", "wasteful", "needless_layers", "rescued", "layers_recovered", "gained", "lost", "net")
 OVERTHINKING = [*CURVE, "variant", "knob", "knob_value", "examples", "seeds", "n"]
 OVERTHINKING += [f"{name}{end}" for name in MEASURES for end in T_ENDS] + ["status"]
