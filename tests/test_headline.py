@@ -14,13 +14,15 @@ from bench.statistics.oracle import earliest_right, oracle_curve, share_parts
 from bench.statistics.overthinking import overthinking, recovered
 from bench.tables import oracle as oracle_table
 from bench.tables import overthinking as overthinking_table
-from bench.tables.headline import HEADLINE, headline_table, panel_savings, savings
+from bench.tables.headline import HEADLINE, full_depth, headline_table, panel_savings, savings
 from bench.tables.risk import RISK
 from methods import discover
 
 #: Right from layer 1 on; lost at the last layer; right at 1, wrong at 2, right at 3; never; at the last only.
 RIGHT = np.array([[1, 1, 1], [0, 1, 0], [1, 0, 1], [0, 0, 0], [0, 0, 1]], dtype=bool)
 NO_RISK, NOWHERE = pd.DataFrame(columns=RISK), Path("nowhere")
+#: Every example counts once.
+WHOLE = np.ones((1, 400), np.float32)
 
 
 def test_overthinking_by_hand():
@@ -119,7 +121,7 @@ def test_the_headline_by_hand():
     by_layer[a[: round(0.015 * len(a)) or 1], 0] = 1  # layer 1 loses one or two of half A, and a tenth of half B
     by_layer[b[: len(b) // 10], 0] = 1
     mine = make_sweep("mine", [[3] * 200, [1] * 200], "sst2", by_layer=by_layer, labels=labels)
-    values, met = savings([mine], [sweeps[0]], np.ones((1, 200), np.float32))
+    values, met = savings([mine], full_depth([sweeps[0]], WHOLE[:, :200]), WHOLE[:, :200])
     lost_a, lost_b = ((by_layer[half, 0] == 1).mean() for half in (a, b))
     assert 0.01 < lost_a <= 0.02 < lost_b
     # at most 0 or 1 point: full depth in both directions; at most 2: layer 1 is chosen on A, and loses a tenth on B
@@ -183,7 +185,7 @@ def test_coverage_of_the_bootstrap():
 
 
 def values_of(sweeps):
-    return savings(sweeps[1:], sweeps[:1], np.ones((1, 400), np.float32))[0][0, :, 0]
+    return savings(sweeps[1:], full_depth(sweeps[:1], WHOLE), WHOLE)[0][0, :, 0]
 
 
 def test_regression_has_a_headline():

@@ -20,7 +20,7 @@ from bench.tables.columns import CURVE, T_ENDS, seed_columns
 from bench.tables.scores import examples_seed
 
 #: Redrawn labels for the ECE of a perfect exit.
-NULL_DRAWS = 100
+NULL_DRAWS = 50
 SCALINGS = ("none", "temperature")
 MEASURES = ("ece", "squared_error", "brier", "nll", "overconfidence")
 CALIBRATION = [*CURVE, "variant", "at", "layer", "knob", "knob_value", "scaling", "seeds", "n"]
@@ -51,47 +51,55 @@ def calibration_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             words = {"at": "", "scaling": "", "status": "needs classes", "seeds": len(group), "n": len(uniform[0])}
             yield {**keys, **blank, **words}
             continue
-        answers = [scaled_answers(one, SCALINGS) for one in group]
+        answers = [scaled_answers(one) for one in group]
         for scaling in SCALINGS:
             probabilities = [each[scaling] for each in answers]
             yield {**keys, **measured(group, probabilities, answers, scaling, uniform)}
 
 
-def scaled_answers(one: Sweep, scalings: Sequence[str] = ("none",)) -> dict[str, np.ndarray]:
-    """What one trained model answers, [R, n, C] probabilities, as it is ("none") or with a temperature per exit.
+def scaled_answers(one: Sweep) -> dict[str, np.ndarray]:
+    """What one trained model answers, [R, n, C] probabilities, as it is ("none") and with a temperature per exit.
 
     Args:
         one: the model and its operating points.
-        scalings: "none", "temperature" or both.
 
     Returns:
         Those, "inverse": 1 / T of every exit, mean over both halves [R] (NaN at operating points), and "layers": the
         layers that R begins with.
     """
-    trace, rule = one.trace, one.method.halting_rule(one.spec)
-    result = replay(rule, trace)
-    layers = np.flatnonzero(np.isfinite(result.answers).all(axis=(0, 2)))  # the layers that have an exit
-    logits = result.answers[:, layers].swapaxes(0, 1)  # [L, n, C]
-    ramp = None if result.ramp is None else trace.ramp.astype(np.float64)[None]
-    if rule.answers_probabilities:
-        logits = np.log(np.clip(logits, calibration.SMALLEST, 1))
-    if ramp is not None:
-        logits = np.concatenate([logits, ramp])
+    trace = one.trace
+    logits, layers, place = exit_logits(one)
     plain = np.ones(logits.shape[:2])
     in_a = halves(trace.index)
     fitted = plain.copy()
-    for here, there in ((in_a, ~in_a), (~in_a, in_a)) if "temperature" in scalings else ():
+    for here, there in ((in_a, ~in_a), (~in_a, in_a)):
         if here.any():  # of very few examples one half may hold all
             fitted[:, there] = calibration.inverse_temperature(logits[:, here], trace.labels[here])[:, None]
-    place = exit_places(one, result, layers)
     found = {"layers": layers + 1}
-    for name in scalings:
+    for name in SCALINGS:
         each = calibration.tempered(logits, plain if name == "none" else fitted)
         at_exit = each[place, np.arange(place.shape[1])]  # [K, n, C]
         found[name] = np.concatenate([each[: len(layers)], at_exit])
     points = np.full(len(place), np.nan)
     found["inverse"] = np.concatenate([fitted[: len(layers)].mean(axis=1), points])
     return found
+
+
+def exit_logits(one: Sweep) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits, or log probabilities, of every exit of a model, and which exit answers each example at each point.
+
+    Returns:
+        [L, n, C], where the exit of a ramp stands last; the layers of the others, from 0; and positions [K, n] in them.
+    """
+    rule = one.method.halting_rule(one.spec)
+    result = replay(rule, one.trace)
+    layers = np.flatnonzero(np.isfinite(result.answers).all(axis=(0, 2)))  # the layers that have an exit
+    logits = result.answers[:, layers].swapaxes(0, 1)
+    if rule.answers_probabilities:
+        logits = np.log(np.clip(logits, calibration.SMALLEST, 1))
+    if result.ramp is not None:
+        logits = np.concatenate([logits, one.trace.ramp.astype(np.float64)[None]])
+    return logits, layers, exit_places(one, result, layers)
 
 
 def exit_places(one: Sweep, result: object, layers: np.ndarray) -> np.ndarray:

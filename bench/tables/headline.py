@@ -69,7 +69,8 @@ def panel_savings(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Savings:
     pairs = beside_static(runs)
     met: dict[str, list] = {}
     for (method, seed), static in pairs.items():
-        value, fits = savings(runs[method, seed], static, np.ones((1, n), dtype=np.float32))
+        whole = np.ones((1, n), dtype=np.float32)
+        value, fits = savings(runs[method, seed], full_depth(static, whole), whole)
         found.values.setdefault(method, {})[seed] = value[0]
         met.setdefault(method, []).append(fits[0])
     found.met.update({method: np.mean(each, axis=0) for method, each in met.items()})
@@ -77,8 +78,9 @@ def panel_savings(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Savings:
     parts: dict[str, list] = {}
     for weights in resamples(n, draws, examples_seed(first), max(1, BLOCK // width)) if pairs else ():
         drawn: dict[str, list] = {}
+        full = {id(static): full_depth(static, weights) for static in pairs.values()}
         for (method, seed), static in pairs.items():
-            drawn.setdefault(method, []).append(savings(runs[method, seed], static, weights)[0])
+            drawn.setdefault(method, []).append(savings(runs[method, seed], full[id(static)], weights)[0])
         for method, each in drawn.items():
             parts.setdefault(method, []).append(np.mean(each, axis=0))
     found.draws.update({method: np.concatenate(each) for method, each in parts.items()})
@@ -96,12 +98,21 @@ def beside_static(runs: dict[MethodSeed, list[Sweep]]) -> dict[MethodSeed, list[
     return {run: static for run, static in beside.items() if static is not None}
 
 
-def savings(run: list[Sweep], static: list[Sweep], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def full_depth(static: list[Sweep], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The metric of a static model on halves A and B of the examples, under weights [D, n]: [D, 1] each."""
+    in_a, settings = halves(static[0].trace.index), Settings(static, "grid", "all")
+    a, b = (settings.under(weights, rows).y[:, 1:2] for rows in (in_a, ~in_a))  # the constant answer is the first
+    return a, b
+
+
+def savings(
+    run: list[Sweep], full: tuple[np.ndarray, np.ndarray], weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """What a run saves and loses at each promise, under weights of the examples.
 
     Args:
         run: the sweeps of one method and seed.
-        static: those of its static model.
+        full: what its static model reaches on both halves (`full_depth`).
         weights: float32 [D, n].
 
     Returns:
@@ -109,12 +120,10 @@ def savings(run: list[Sweep], static: list[Sweep], weights: np.ndarray) -> tuple
     """
     in_a = halves(run[0].trace.index)
     values, met = np.zeros((len(weights), len(PROMISES), len(QUANTITIES))), np.zeros((len(weights), len(PROMISES)))
-    for half, own in (("a", in_a), ("b", ~in_a)):
-        settings, full = Settings(run, "exact", half), Settings(static, "exact", half)
+    for half, own, of_static in (("a", in_a, full), ("b", ~in_a, full[::-1])):
+        settings = Settings(run, "exact", half)
         here, there = settings.under(weights, own), settings.under(weights, ~own)
-        drop, drop_other = (
-            full.under(weights, rows).y[:, 1:2] - side.y for rows, side in ((own, here), (~own, there))
-        )  # the constant answer is the first setting of both
+        drop, drop_other = (value - side.y for value, side in zip(of_static, (here, there), strict=True))
         # the least cost among those that keep the promise
         chosen, fits = best_within(drop, -here.x, np.array(PROMISES))
         macs = used_macs(run, half, weights, ~own)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.halting.sweep import Rows, Sweep
-from bench.statistics.calibration import binned
+from bench.statistics.calibration import binned, tempered
 from bench.statistics.curves import nearest_in_x
-from bench.tables.calibration import by_model, scaled_answers, sureness
+from bench.tables.calibration import by_model, exit_logits, sureness
 from bench.tables.columns import CURVE
 
 #: Models are shown at the operating point that costs nearest to this share of the layers.
@@ -31,7 +31,7 @@ def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         keys = {name: group[0].keys[name] for name in (*CURVE, "variant", "knob")}
         costs = np.mean([one.layer_fraction for one in group], axis=0)  # [K]
         at = nearest_in_x(np.array([COST]), costs)[0]
-        pairs = [sureness(scaled_answers(one)["none"][at - len(costs)][None], one.trace.labels) for one in group]
+        pairs = [sureness(answers_at(one, at), one.trace.labels) for one in group]
         confidence, right = (np.concatenate(parts, axis=1) for parts in zip(*pairs, strict=True))
         count, sure, correct = (each[0] for each in binned(confidence, right))
         held = count > 0
@@ -45,3 +45,10 @@ def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             "confidence": sure[held] / count[held],
             "accuracy": correct[held] / count[held],
         }
+
+
+def answers_at(one: Sweep, at: int) -> np.ndarray:
+    """The probabilities [1, n, C] that a model answers with at one of its operating points, by position."""
+    logits, _, place = exit_logits(one)
+    chosen = logits[place[at], np.arange(place.shape[1])][None]
+    return tempered(chosen, np.ones(chosen.shape[:2]))
