@@ -71,6 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
     where.add_argument("--save-models", action="store_true", help="keep every trained model in RESULTS/models")
     where.add_argument("--focus", metavar="NAME", help="the method that focus.csv is about; default: yours, else dact")
+    where.add_argument(
+        "--logits", default="float16", metavar="P", help="of --export: float32, float16 (default) or bfloat16"
+    )
     where.add_argument("--force", action="store_true", help="run finished cells again")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--plan", action="store_true", help="list the cells and train nothing")
@@ -82,6 +85,8 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument(
         "--check-method", metavar="NAME|FILE.py", help="try a method on a tiny random model and say what it lacks"
     )
+    instead.add_argument("--export", metavar="BUNDLE", help="the results as one small folder to share")
+    instead.add_argument("--check-bundle", metavar="BUNDLE", help="say whether a bundle is whole, or what is wrong")
     instead.add_argument(
         "--compare", nargs=2, metavar=("RUN_A", "RUN_B"), help="paired difference B - A of two results folders"
     )

@@ -17,12 +17,14 @@ statistics: arrays in, arrays out; no file and no method's name.
     (every threshold), calibration, overthinking, oracle, depth, probe
 store: the run folder and its files, whole or not at all.
     folder (records), trace, csv_files, results (`load_results`), files, locks, consistency (of one run?), revisions,
-    code_hash
+    code_hash; packed (traces as rows of a table), bundle (a run as one small folder to share), bundle_writing,
+    bundle_check
 models: a backbone with exits: loaded, checked, trained, traced; what it costs.
     loading, token_check, weight_check, structure (finding the layers), backbones, layers (in plain functions), pooling,
     model, tokens, training, vector, tracing, probing, costs (multiply-adds), memory, card (of a saved model)
 halting: the halting rule over a trace and live; saved models that leave the suite.
-    replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), saved
+    replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), rounding
+    (what fewer bits change), saved
 run: cells on workers.
     todo, runner, scheduler, slot, worker, work, progress, estimator and forecast (of time), devices, environment,
     backends/ (local, dask, dask_worker)
@@ -32,7 +34,8 @@ tables: from traces to CSV; a file is named after the table it writes.
     difficulty, effects, exits, failures, focus, headline, health, knobs, layers, oracle, overthinking, paired, ranks,
     references, reliability, reproduction, risk, stability, transfer, verdicts
 report: what people read.
-    outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency;
+    outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency, export (a
+    bundle), card (its README);
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
     multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk
 speed: the workshop, where the project is measured against others; nobody imports it.

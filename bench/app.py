@@ -51,11 +51,19 @@ def run(options: Namespace) -> int:
         from bench.conformance import report_checks
 
         return report_checks(resolve_methods(options.check_method)[0])
+    if options.check_bundle:
+        from bench.report.export import report_bundle
+
+        return report_bundle(Path(options.check_bundle))
     name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
     if options.compare:
         return compare_and_draw(options.compare, folder, figures)
+    if options.export:
+        from bench.report.export import export
+
+        return export(folder, Path(options.export), options.logits)
     if options.collect:
         return collect_and_draw(folder, figures, options.focus)
     # From here on the data and checkpoints must be there; collecting, above, does without them.

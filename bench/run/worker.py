@@ -181,7 +181,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
 def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, found: dict) -> None:
     """Keep a trained model for others to use, with the curve of its first validation split."""
     split, shared, record = next(iter(found["traces"])), work.folder.shared(), record_of(cell, "ok") | found
-    points = sweep(method, record, split, shared["suite"], work.folder.trace_path(cell.key, split))
+    points = sweep(method, record, split, shared["suite"], work.folder.trace(cell.key, split))
     base = "@".join(filter(None, (Path(cell.checkpoint.path).name, cell.checkpoint.revision)))
     about = describe(record, shared, point_rows(points), settings_on_offer(points), method, base)
     saved = EarlyExitClassifier(model.cpu(), method, tokenizer(cell.checkpoint), about)

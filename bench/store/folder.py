@@ -24,6 +24,7 @@ from bench.store.files import (
     write_json,
     write_text,
 )
+from bench.store.trace import Trace
 
 if TYPE_CHECKING:
     from bench.plan.cell import Cell
@@ -112,6 +113,10 @@ class RunFolder:
     def trace_path(self, key: str, split: str) -> Path:
         """The file of a cell's trace on a split."""
         return self.path / "traces" / f"{key}.{split}.npz"
+
+    def trace(self, key: str, split: str) -> Trace:
+        """What a trained model said on a split."""
+        return Trace.load(self.trace_path(key, split))
 
     def checkpoint_path(self, key: str) -> Path:
         """The file of a cell's trained weights, kept for the cells that start from them."""

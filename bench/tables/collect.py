@@ -113,7 +113,7 @@ def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Swe
     """The sweeps of one panel; see `panel`."""
     shared = folder.shared()
     return [
-        sweep(method, record, split, shared["suite"], folder.trace_path(record["key"], split))
+        sweep(method, record, split, shared["suite"], folder.trace(record["key"], split))
         for method in reported(methods_of(folder), shared)
         for record in records
         if split in record["traces"] and record["spec"]["method"] == (method.trained_by or method.name)
