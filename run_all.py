@@ -57,6 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--recipe", metavar="NAME", help="hyper-parameters of another system: see bench/recipes.toml")
     what.add_argument("--compat", metavar="C", help="equal or released (quirks of released code); default: the suite's")
     what.add_argument("--precision", metavar="P", help="float32, bfloat16 or float16; default: the suite's")
+    what.add_argument(
+        "--against", metavar="NAME|PATH", help="a published run (reference, bundle, results) that yours stands beside"
+    )
     what.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.set_defaults(asked_for=tuple(vars(parser.parse_args([]))))  # all options so far
     where = parser.add_argument_group("where and how")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: Raise it when a program of before could not read what this one writes.
 FORMAT = 1
 MANIFEST = "bundle.json"
+ENTRIES = ("program", "engine", "suite", "logits", "changed", "classes", "schema", "files")
 CELLS, ENVIRONMENTS, CARD, RUN = "cells.parquet", "environments.json", "README.md", "run.json"
 #: The columns of cells.parquet before `record`, to find one's way without reading JSON.
 CELL_COLUMNS = ("key", "label", "status", "reason", "task", "backbone", "method", "variant", "seed")
@@ -54,6 +55,8 @@ def read_manifest(path: Path) -> dict:
     if about.get("format") != FORMAT:
         made = f"is of format {about.get('format')}, made by version {about.get('program')} of the program"
         raise UserError(f"bundle '{path}' {made}; this one reads format {FORMAT}")
+    if missing := [name for name in ENTRIES if name not in about]:
+        raise UserError(f"bundle '{path}': {MANIFEST} has no entry '{missing[0]}'")
     return about
 
 
@@ -109,18 +112,6 @@ class Bundle(RunFolder):
         rows, places = _panel(self.path, panel_file(spec, split))
         start, length = places[key]
         return unpacked(rows.slice(start, length), self.manifest()["classes"][spec["task"]])
-
-
-def open_run(path: Path) -> RunFolder:
-    """A finished run to read from: a results folder, or a bundle of one.
-
-    Raises:
-        UserError: the bundle's bundle.json was edited, or is of a later program.
-    """
-    if not (path / MANIFEST).is_file():
-        return RunFolder(path)
-    read_manifest(path)
-    return Bundle(path.resolve())
 
 
 @cache

@@ -48,12 +48,13 @@ class RunFolder:
             make_writable(place, "results")
             sweep_temporaries(place)
 
-    def share(self, shared: dict, methods: dict[str, str | None]) -> None:
+    def share(self, shared: dict, methods: dict[str, str | None], published: dict[str, str] | None = None) -> None:
         """Write what the cells of a command share to run.json, once it has been found to fit what is there.
 
         Args:
             shared: as `Grid.shared` returns it.
             methods: name of each method to report -> its file, for methods from outside the project.
+            published: of these the ones that were not trained here -> where they come from.
 
         Raises:
             UserError: the folder belongs to another run; the line names the key that differs.
@@ -61,6 +62,8 @@ class RunFolder:
         known = self.shared()
         check_shared(self.path, known, shared)
         entry = merged(known, shared) | {"methods": {**known.get("methods", {}), **methods}}
+        if published:
+            entry["published"] = {**known.get("published", {}), **published}
         if entry != known:
             write_json(self.path / "run.json", entry)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import UserError
-from bench.store.bundle import open_run
+from bench.store.beside import open_run
 from bench.store.csv_files import read_table
 from bench.store.trace import Trace
 
