@@ -178,7 +178,7 @@ def command_of(options: Namespace) -> str:
     """The command line that repeats a run, with defaults spelled out: what was asked for, not where or how it ran."""
     given = {name: value for name in options.asked_for if (value := getattr(options, name)) is not None}
     parts = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    return shlex.join(["python", "run_all.py", *parts])
+    return f"{options.start} {shlex.join(parts)}"
 
 
 def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace) -> None:

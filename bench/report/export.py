@@ -46,7 +46,7 @@ def export(folder: RunFolder, target: Path, precision: str) -> int:
     if not folder.shared():
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
     if not is_current(folder):
-        raise UserError(f"the tables in '{folder.path}' are not up to date: run_all.py --collect first")
+        raise UserError(f"the tables in '{folder.path}' are not up to date: --collect first")
     known = methods_of(folder)
     counting, others = finished(folder, records_of(folder), known)
     changed = Changes() if precision == "float32" else all_changes(folder, counting, precision)

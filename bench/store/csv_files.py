@@ -40,7 +40,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if packed.is_file() and not path.is_file():
         return pd.read_parquet(packed)
     if not path.is_file():
-        how = f"run_all.py --collect --results {path.parent}"
+        how = f"--collect --results {path.parent}"
         raise UserError(f"no {path.name} in {path.parent}: expected a run folder with tables, which {how} writes")
     table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
     return table.fillna({"variant": ""})

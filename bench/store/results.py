@@ -63,5 +63,5 @@ def load_results(folder: str | Path) -> Results:
     if not run and not tables:
         raise UserError(f"'{path}' is no results folder: expected run.json and points.csv in it")
     if "points" not in tables:
-        raise UserError(f"no points.csv in '{path}': run_all.py --collect --results {path} writes the tables")
+        raise UserError(f"no points.csv in '{path}': --collect --results {path} writes the tables")
     return Results(path, run, tables)
