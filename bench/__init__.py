@@ -21,7 +21,8 @@ store: the run folder and its files, whole or not at all.
     bundle_check, beside (one's own run beside a published one)
 models: a backbone with exits: loaded, checked, trained, traced; what it costs.
     loading, token_check, weight_check, structure (finding the layers), backbones, layers (in plain functions), pooling,
-    model, tokens, training, vector, tracing, probing, costs (multiply-adds), memory, card (of a saved model)
+    model, tokens, training, vector, tracing, probing, costs (multiply-adds), memory, card and
+    eval_results (of a saved model)
 halting: the halting rule over a trace and live; saved models that leave the suite.
     replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), rounding
     (what fewer bits change), saved
