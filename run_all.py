@@ -1,116 +1,13 @@
 """Early-exit methods on GLUE: train once, trace once, replay every operating point.
 
-The command line of the benchmark: it reads the arguments and calls `bench.app`, which imports the heavy libraries.
+The command line of a checkout; `early-exit-bench` is the same where the package is installed.
 """
 
-from __future__ import annotations
-
-import argparse
-import os
 import sys
 
-EXAMPLES = """\
-examples:
-  python run_all.py --tasks all --seeds 3
-      the embedded suite: generated data, tiny encoders, no network, no GPU
-  python run_all.py --suite glue-local --glue-dir GLUE --backbones bert=CHECKPOINT --tasks sst2,mrpc
-      real GLUE in TSV files on a real checkpoint
+from bench.cli import build_parser, main
 
-The same command again resumes. Exit status: 0 all cells ok, 1 some failed, 2 usage, 130 interrupted.
-"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line's parser.
-
-    Its default `asked_for` names the options that say what to run, as opposed to where and how: those that a run notes
-    as the command that repeats it.
-    """
-    parser = argparse.ArgumentParser(
-        prog="run_all.py",
-        description="Efficiency-performance curves of early-exit Transformers on GLUE.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    what = parser.add_argument_group("what to run")
-    what.add_argument("--suite", default="embedded", metavar="NAME|FILE.toml", help="default: embedded")
-    what.add_argument(
-        "--tasks", default="all", metavar="T,..", help="sst2,mrpc,qnli,rte,qqp,mnli,cola,stsb,wnli; all: the first six"
-    )
-    what.add_argument(
-        "--methods", metavar="NAME|FILE.py,..", help="default: the paper's (`default`); `all`: every method found"
-    )
-    what.add_argument(
-        "--backbones", metavar="NAME|NAME=DIR,..", help="families of the suite, with a checkpoint of your own"
-    )
-    what.add_argument("--students", metavar="NAME=DIR,..", help="student checkpoint of a family")
-    what.add_argument("--tinybert", metavar="NAME=DIR,..", help="TinyBERT checkpoint of a family, for that method")
-    seeds = what.add_mutually_exclusive_group()
-    seeds.add_argument("--seeds", type=int, metavar="N", help="seeds 0..N-1 (default: 3)")
-    seeds.add_argument("--seed-list", metavar="S,..", help="these seeds")
-    what.add_argument("--limit", type=int, metavar="N", help="N training and N validation rows per task")
-    what.add_argument("--glue-dir", metavar="DIR", help="GLUE in TSV files, for suites that read a folder")
-    what.add_argument(
-        "--unlabelled", metavar="DIR", help="more rows to learn from, TASK/unlabelled.tsv, for methods without labels"
-    )
-    what.add_argument("--recipe", metavar="NAME", help="hyper-parameters of another system: see bench/recipes.toml")
-    what.add_argument("--compat", metavar="C", help="equal or released (quirks of released code); default: the suite's")
-    what.add_argument("--precision", metavar="P", help="float32, bfloat16 or float16; default: the suite's")
-    what.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.set_defaults(asked_for=tuple(vars(parser.parse_args([]))))  # all options so far
-    where = parser.add_argument_group("where and how")
-    where.add_argument("--results", metavar="DIR", help="default: results/SUITE; with --compare: results/compare")
-    where.add_argument("--figures", metavar="DIR", help="default: figures/SUITE, figures/compare")
-    where.add_argument("--jobs", type=int, metavar="N", help="cells at a time; default: one per core, or one per GPU")
-    where.add_argument("--backend", default="local", choices=("local", "dask"), help="this machine, or a Dask cluster")
-    where.add_argument("--address", metavar="tcp://..", help="the Dask scheduler")
-    where.add_argument("--shard", metavar="I/N", help="only part I of N of the plan; results merge by copying files")
-    where.add_argument("--cell-timeout", type=float, metavar="S", help="a cell that takes longer has failed")
-    where.add_argument("--retry", default="failed", choices=("failed", "none"), help="cells that failed before")
-    where.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
-    where.add_argument("--save-models", action="store_true", help="keep every trained model in RESULTS/models")
-    where.add_argument("--focus", metavar="NAME", help="the method that focus.csv is about; default: yours, else dact")
-    where.add_argument("--force", action="store_true", help="run finished cells again")
-    instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("--plan", action="store_true", help="list the cells and train nothing")
-    instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and train nothing")
-    instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
-    instead.add_argument(
-        "--measure-latency", action="store_true", help="time early exit on the models that --save-models kept"
-    )
-    instead.add_argument(
-        "--check-method", metavar="NAME|FILE.py", help="try a method on a tiny random model and say what it lacks"
-    )
-    instead.add_argument(
-        "--compare", nargs=2, metavar=("RUN_A", "RUN_B"), help="paired difference B - A of two results folders"
-    )
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
-
-    Returns:
-        The exit status: 0 all cells ok, 1 some failed, 2 usage or configuration, 130 interrupted.
-    """
-    from bench.errors import command
-
-    try:
-        return command("run_all.py", lambda: run(argv))
-    except KeyboardInterrupt:
-        print("interrupted: what is finished is kept; the same command again goes on", file=sys.stderr)
-        return 130
-
-
-def run(argv: list[str] | None) -> int:
-    """Parse a command line and do what it asks for."""
-    options = build_parser().parse_args(argv)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from bench.app import run as act  # here: --help and wrong options are answered without the heavy libraries
-
-    return act(options)
-
+__all__ = ["build_parser", "main"]
 
 if __name__ == "__main__":
     sys.exit(main())

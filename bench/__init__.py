@@ -3,7 +3,7 @@
 Each room imports only what stands before it (`tests/test_house.py` reads every import and holds the order):
 
     methods, errors, processes, timing < sources < plan, statistics < store < models < halting < run, tables
-    < report < speed, tiny < conformance < app < run_all
+    < report < speed, tiny < conformance, against < app < cli < run_all
 
 sources: where rows and checkpoints come from: a folder, the hub, or generated.
     tasks (GLUE's nine, and one's own), examples (rows of a split), tsv and hub_rows (where rows are read),
@@ -17,27 +17,33 @@ statistics: arrays in, arrays out; no file and no method's name.
     (every threshold), calibration, overthinking, oracle, depth, probe
 store: the run folder and its files, whole or not at all.
     folder (records), trace, csv_files, results (`load_results`), files, locks, consistency (of one run?), revisions,
-    code_hash
+    code_hash; packed (traces as rows of a table), bundle (a run as one small folder to share), bundle_writing,
+    bundle_check, beside (one's own run beside a published one)
 models: a backbone with exits: loaded, checked, trained, traced; what it costs.
     loading, token_check, weight_check, structure (finding the layers), backbones, layers (in plain functions), pooling,
-    model, tokens, training, vector, tracing, probing, costs (multiply-adds), memory, card (of a saved model)
+    model, tokens, training, vector, tracing, probing, costs (multiply-adds), memory, card and
+    eval_results (of a saved model)
 halting: the halting rule over a trace and live; saved models that leave the suite.
-    replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), saved
+    replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), rounding
+    (what fewer bits change), saved
 run: cells on workers.
-    todo, runner, scheduler, slot, worker, work, progress, estimator and forecast (of time), devices, environment,
-    backends/ (local, dask, dask_worker)
+    todo, runner, scheduler, slot, worker, work, progress, state (for `status`), estimator and forecast (of time),
+    devices, environment, backends/ (local, dask, dask_worker)
 tables: from traces to CSV; a file is named after the table it writes.
     collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
-    behind them), risk_cache, published_depth; auc, bounds, budgets, calibration, comparison, confidence, curves, depth,
-    difficulty, effects, exits, failures, focus, headline, health, knobs, layers, oracle, overthinking, paired, ranks,
-    references, reliability, reproduction, risk, stability, transfer, verdicts
+    behind them), risk_cache, published_depth; again (models trained again), auc, bounds, budgets, calibration,
+    comparison, confidence, curves, depth, difficulty, effects, exits, failures, focus, headline, health, knobs, layers,
+    oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, stability, transfer, verdicts
 report: what people read.
-    outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency;
+    outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency, export (a
+    bundle), card (its README),
+    listing, showing, status (of a run, from its files);
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
     multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk
 speed: the workshop, where the project is measured against others; nobody imports it.
-suites/, recipes.toml: the suites that come with the project.
-errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), app: one file each.
+suites/, recipes.toml, references/: the suites, recipes and published runs that come with the project.
+errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), against (one's own
+    method beside a published run), app, cli (the command line): one file each.
 
 `run` and `tables` never import each other: they meet in `store`, because rows come from files.
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.against import Published, adopt
+from bench.errors import UserError
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.methods import known_methods, resolve_methods, trained_methods
@@ -30,6 +32,7 @@ from bench.run.work import Work
 from bench.sources import embedded
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.tsv import left_out
+from bench.store.bundle import MANIFEST
 from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
@@ -51,31 +54,70 @@ def run(options: Namespace) -> int:
         from bench.conformance import report_checks
 
         return report_checks(resolve_methods(options.check_method)[0])
+    if options.check_bundle:
+        from bench.report.export import report_bundle
+
+        return report_bundle(Path(options.check_bundle))
     name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
     if options.compare:
         return compare_and_draw(options.compare, folder, figures)
+    published = find_published(options, folder)
+    if options.export:
+        from bench.report.export import export
+
+        return export(folder, Path(options.export), options.logits)
     if options.collect:
+        if published:
+            adopt(published, folder)
         return collect_and_draw(folder, figures, options.focus)
     # From here on the data and checkpoints must be there; collecting, above, does without them.
+    if published and options.methods is None:
+        options.methods = ",".join(published.project_methods())
     grid, files = resolve_grid(options, read_pins(folder.path))
     if options.measure_latency:
         from bench.report.latency import measure_latency
 
         return measure_latency(grid, folder, figures, resolve_devices(options))
-    return prepare(grid, folder) if options.prepare else run_grid(grid, files, folder, figures, options)
+    if options.prepare:
+        return prepare(grid, folder)
+    return run_grid(grid, files, folder, figures, options, published)
 
 
-def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path, options: Namespace) -> int:
+def find_published(options: Namespace, folder: RunFolder) -> Published | None:
+    """The published run that a command's results stand beside: that of `--against`, or the one they have stood beside.
+
+    Raises:
+        UserError: there is no such run; or the results folder is a bundle, into which nothing is written.
+    """
+    if (folder.path / MANIFEST).is_file():
+        raise UserError(
+            f"'{folder.path}' is a bundle: --against {folder.path} reads it, --results names another folder"
+        )
+    name = options.against or folder.shared().get("against")
+    return Published.find(name) if name and not options.export else None
+
+
+def run_grid(
+    grid: Grid,
+    files: dict[str, str],
+    folder: RunFolder,
+    figures: Path,
+    options: Namespace,
+    published: Published | None,
+) -> int:
     """Run the cells that are not finished yet and collect the results; with --plan, only list the cells."""
     check_backend(options)
     shard = resolve_shard(options.shard)
     shared, known = grid.shared(), folder.shared()
     for line in left_out():
         print(line, file=sys.stderr)
+    cells, methods, sources = grid.cells(shared), {}, {}
+    if published:
+        cells, shared, methods, sources = published.beside(grid, cells, shared, files)
     check_shared(folder.path, known, shared)
-    cells = shard.of(grid.cells(shared))
+    cells = shard.of(cells)
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
     check_loadable(todo, grid.suite.max_length, download=not options.plan)
     if options.plan:
@@ -89,7 +131,8 @@ def run_grid(grid: Grid, files: dict[str, str], folder: RunFolder, figures: Path
     with exclusive(folder, "run.json"):  # two runs that start together would lose one's entries
         if todo.pending:  # else collecting makes the same check
             check_finished(folder, {**shared, **commands}, known_methods(grid.methods))
-        folder.share({**shared, **commands}, {name: files.get(name) for name in reported})
+        reported = {**methods, **{name: files.get(name) for name in reported}}
+        folder.share({**shared, **commands}, reported, sources)
         write_pins(folder.path, grid.revisions())
     tidy(todo, folder)
     run_todo(todo, folder, grid, files, options)
@@ -135,7 +178,7 @@ def command_of(options: Namespace) -> str:
     """The command line that repeats a run, with defaults spelled out: what was asked for, not where or how it ran."""
     given = {name: value for name in options.asked_for if (value := getattr(options, name)) is not None}
     parts = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    return shlex.join(["python", "run_all.py", *parts])
+    return f"{options.start} {shlex.join(parts)}"
 
 
 def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace) -> None:

@@ -11,6 +11,8 @@ import re
 import sys
 import sysconfig
 from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +20,8 @@ from methods.base import Method
 
 #: The order of the tables: the methods that run when nobody names any, before all others.
 DEFAULT = ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
+#: The entry points by which other packages offer methods.
+GROUP = "early_exit_bench.methods"
 #: The folder of Python's own modules.
 STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
 #: What a method may be called, in words for messages: names stand in file names, on the command line and in every row.
@@ -30,7 +34,10 @@ def is_legal_name(name: object) -> bool:
 
 
 def discover(compat: str = "equal") -> dict[str, Method]:
-    """All methods of this folder by name: the default ones in their order, then the others by name.
+    """All methods of this folder and of installed packages by name: the default ones in their order, others by name.
+
+    Another package offers the modules of its methods as entry points of the group `early_exit_bench.methods`; a method
+    of this folder's name is not taken from there.
 
     Args:
         compat: "equal", or "released" for the quirks of released code: a class derived from a method that says
@@ -46,8 +53,26 @@ def discover(compat: str = "equal") -> dict[str, Method]:
             file = type(method).__module__.replace(".", "/")
             raise ValueError(f"two methods are named '{method.name}': rename the one in {file}.py")
         found[method.name] = method
+    for method in defined_in(from_packages(), compat):
+        method.content = content_of(Path(sys.modules[type(method).__module__].__file__))
+        found.setdefault(method.name, method)
     order = {name: i for i, name in enumerate(DEFAULT)}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+@cache
+def from_packages() -> tuple[ModuleType, ...]:
+    """The modules with methods of other installed packages; one that cannot be imported is named on the error stream.
+
+    An entry point names a module, or a class in it.
+    """
+    modules = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            modules.append(importlib.import_module(entry.module))
+        except Exception as error:  # another package's code may raise anything, and must not stop every command
+            print(f"methods of '{entry.value}' are left out: {type(error).__name__}: {error}", file=sys.stderr)
+    return tuple(dict.fromkeys(modules))
 
 
 def from_file(path: Path, compat: str = "equal") -> list[Method]:

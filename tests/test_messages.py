@@ -15,7 +15,7 @@ from bench.plan.options import parse_pairs
 from bench.sources.checkpoint_folder import check_folder
 from bench.sources.tasks import TASKS
 from bench.sources.tsv import TsvFolder, left_out
-from bench.store.consistency import check_value
+from bench.store.consistency import check_shared
 from run_all import main
 
 ROOT = Path(__file__).parents[1]
@@ -200,17 +200,17 @@ def test_a_broken_link_is_named(checkpoints, tmp_path):
 def test_a_changed_recipe_names_the_number_alone(tmp_path):
     one = {"stage1": {"epochs": 3, "clip": 1.0}, "joint": {"epochs": 5, "clip": 1.0}}
     with pytest.raises(UserError) as caught:
-        check_value(tmp_path, "recipes", one, {**one, "joint": {"epochs": 4, "clip": 1.0}})
+        check_shared(tmp_path, {"recipes": one}, {"recipes": {**one, "joint": {"epochs": 4, "clip": 1.0}}})
     assert f"'{tmp_path}' was made with recipes joint epochs = 5, not 4; name another folder" in str(caught.value)
     with pytest.raises(UserError, match=r"made with recipes joint warmup = none, not 0\.1"):
-        check_value(tmp_path, "recipes", one, {**one, "joint": {**one["joint"], "warmup": 0.1}})
+        check_shared(tmp_path, {"recipes": one}, {"recipes": {**one, "joint": {**one["joint"], "warmup": 0.1}}})
     with pytest.raises(UserError, match="made with recipes bert/dact epochs = none, not 2"):
-        check_value(tmp_path, "recipes", one, {**one, "bert/dact": {"epochs": 2}})
+        check_shared(tmp_path, {"recipes": one}, {"recipes": {**one, "bert/dact": {"epochs": 2}}})
 
 
 def test_an_older_program_is_called_one(tmp_path):
     with pytest.raises(UserError) as caught:
-        check_value(tmp_path, "engine", 1, 2)
+        check_shared(tmp_path, {"engine": 1}, {"engine": 2})
     assert "was made by another version of the program (engine 1, this one has 2), whose numbers differ" in str(
         caught.value
     )

@@ -3,19 +3,26 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
+from huggingface_hub import parse_eval_result_entries
 
 from bench.errors import UserError
 from bench.halting.saved import EarlyExitClassifier
+from bench.models.eval_results import board, eval_results
 from bench.models.model import build_model
 from bench.plan.methods import load_method_file
 from bench.sources.examples import Embedded, load_split
+from bench.sources.hub_rows import Hub
 from bench.sources.tasks import TASKS
+from bench.sources.tsv import TsvFolder
 from bench.store.trace import Trace
 from methods import discover
 from methods.base import HaltingRule, Knob, Method
@@ -285,3 +292,73 @@ def test_the_documented_program(run):
     first, second = done.stdout.strip().splitlines()
     assert first.startswith("deebert, entropy = ")
     assert second.endswith("of 12: the cat sleeps || the animal sleeps") and "entailment" in second
+
+
+# --- what the hub's leaderboards are told
+
+ABOUT = {
+    "suite": "paper",
+    "metric": "accuracy",
+    "method": "deebert",
+    "seed": 2,
+    "exact": [
+        {"knob_value": 0.4, "layer_fraction": 0.31, "value": 0.801},
+        {"knob_value": 0.3, "layer_fraction": 0.49, "value": 0.8312},
+        {"knob_value": 0.0, "layer_fraction": 1.0, "value": 0.9},
+    ],
+}
+SPEC = {"task": "mnli", "limit": None}
+VALUES = {"validation_matched": {"accuracy": 0.84, "f1": 0.1}, "validation_mismatched": {"accuracy": 0.85, "f1": 0.2}}
+
+
+def test_the_hub_library_reads_what_a_model_of_its_data_says():
+    shown = board(Hub(revision="c" * 40), SPEC, TASKS["mnli"], VALUES)
+    read = parse_eval_result_entries(yaml.safe_load(eval_results(ABOUT | {"board": shown})))
+    assert [(e.dataset_id, e.task_id, e.value) for e in read] == [
+        ("nyu-mll/glue", "mnli_matched", 0.84),
+        ("nyu-mll/glue", "mnli_mismatched", 0.85),
+    ]
+    assert {e.dataset_revision for e in read} == {"c" * 40}
+    assert read[0].source_url == "https://huggingface.co/datasets/nyu-mll/glue"
+    assert read[0].source_name == "early-exit-bench, suite paper"
+    assert read[0].notes == (
+        "accuracy on the validation set at full depth, deebert, seed 2; early exit: 0.8312 with 0.49 of the layers"
+    )
+    assert read[1].notes == "accuracy on the validation set at full depth, deebert, seed 2"
+    assert date.fromisoformat(read[0].date)
+
+
+def test_files_of_glue_name_the_data_set_and_no_commit(tmp_path):
+    shown = board(
+        TsvFolder(tmp_path), {"task": "sst2", "limit": None}, TASKS["sst2"], {"validation": {"accuracy": 0.9}}
+    )
+    (read,) = parse_eval_result_entries(yaml.safe_load(eval_results(ABOUT | {"board": shown})))
+    assert (read.dataset_id, read.task_id, read.dataset_revision) == ("nyu-mll/glue", "sst2", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "task"),
+    [
+        (Embedded(), SPEC, TASKS["mnli"]),
+        (Hub(), SPEC | {"limit": 100}, TASKS["mnli"]),
+        (Hub(), SPEC | {"limits": {"validation": 100}}, TASKS["mnli"]),
+        (Hub(str(ROOT)), SPEC, TASKS["mnli"]),
+        (Hub(), SPEC, replace(TASKS["mnli"], is_own=True)),
+    ],
+)
+def test_nothing_is_claimed_about_data_that_the_hub_has_not(source, spec, task):
+    assert board(source, spec, task, VALUES) is None and eval_results(ABOUT) is None
+
+
+def test_the_file_stands_in_the_folder_of_the_model(run, tmp_path):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
+    model.save_pretrained(tmp_path / "m")
+    assert not (tmp_path / "m" / ".eval_results").exists()  # generated data
+    model.about["board"] = {"dataset": "nyu-mll/glue", "revision": None, "date": "2026-01-01", "values": {"rte": 0.5}}
+    model.save_pretrained(tmp_path / "m")
+    text = (tmp_path / "m" / ".eval_results" / "early-exit-bench.yaml").read_text()
+    assert parse_eval_result_entries(yaml.safe_load(text))[0].value == 0.5
+    again = EarlyExitClassifier.from_pretrained(tmp_path / "m")
+    del again.about["board"]
+    again.save_pretrained(tmp_path / "m")  # over the one with the file
+    assert not (tmp_path / "m" / ".eval_results").exists()

@@ -41,11 +41,9 @@ def make_panel(make_trace, tmp_path):
                     halting = trace.halting**4.0 ** (position - 3) if name == "dact" else None
                     trace = replace(trace, labels=labels, halting=halting)
                     kept = {key: v[pick] for key, v in vars(trace).items() if v is not None}
-                    path = tmp_path / "trace.npz"
-                    Trace(**kept).save(path)
                     spec = {"task": task, "backbone": "bert", "variant": variant, "seed": seed, "recipe": {"epochs": 3}}
                     record = {"key": "k", "spec": spec, "panel_layers": 6, "constant_label": 1, **COUNTED}
-                    sweeps.append(sweep(METHODS[name], record, "validation", "tiny", path))
+                    sweeps.append(sweep(METHODS[name], record, "validation", "tiny", Trace(**kept)))
         return sweeps
 
     return make

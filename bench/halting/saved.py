@@ -24,6 +24,8 @@ from transformers import PreTrainedTokenizerBase
 from bench.errors import UserError, check_choice, one_line
 from bench.halting.live import run_live
 from bench.models.card import ABOUT, check_description, model_card
+from bench.models.eval_results import FILE as EVAL_RESULTS
+from bench.models.eval_results import eval_results
 from bench.models.loading import empty_encoder, load_config, load_tokenizer
 from bench.models.model import EarlyExitModel, with_exits
 from bench.models.tokens import encode, sorted_batches
@@ -91,6 +93,9 @@ class EarlyExitClassifier:
             save_model(self.model, str(part / "model.safetensors"))
             write_json(part / ABOUT, self.about)
             write_text(part / "README.md", model_card(self.about, self.method))
+            if text := eval_results(self.about):
+                (part / EVAL_RESULTS).parent.mkdir()
+                write_text(part / EVAL_RESULTS, text)
             if folder.exists():
                 check_replaceable(folder, part)
                 os.rename(folder, before)
@@ -236,7 +241,8 @@ def check_replaceable(folder: Path, model: Path) -> None:
         UserError: the line names what else there is.
     """
     found = [path.name for path in sorted(folder.iterdir())] if folder.is_dir() else [folder.name]
-    foreign = [name for name in found if not (model / name).exists()]
+    own = (EVAL_RESULTS.parts[0],)  # not every model has it
+    foreign = [name for name in found if name not in own and not (model / name).exists()]
     if foreign or (found and ABOUT not in found):
         other = (foreign or found)[0]
         raise UserError(f"'{folder}' holds something else than a saved model, '{other}': name a new or an empty folder")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -104,7 +103,7 @@ def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:
     return layers.mean(axis=-1) / panel_layers
 
 
-def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> Sweep:
+def sweep(method: Method, record: dict, split: str, suite: str, trace: Trace) -> Sweep:
     """All operating points of a method on the trace of a finished cell.
 
     Args:
@@ -112,9 +111,9 @@ def sweep(method: Method, record: dict, split: str, suite: str, path: Path) -> S
         record: the cell's record.
         split: which of the cell's splits.
         suite: name of the suite.
-        path: the trace.
+        trace: what the cell's model said there.
     """
-    spec, task, trace = record["spec"], task_of(record["spec"]), Trace.load(path)
+    spec, task = record["spec"], task_of(record["spec"])
     num_layers, panel_layers = trace.logits.shape[1], record["panel_layers"]
     asked = rule_spec(method, num_layers, task.num_labels, spec["variant"])
     knob, result = method.knob(asked), replay(method.halting_rule(asked), trace)

@@ -91,7 +91,7 @@ def latency_rows(
     data = encode(saved.tokenizer, examples, spec["max_length"])
     asked = rule_spec(method, model.num_layers, task.num_labels, spec["variant"])
     rule, knob = method.halting_rule(asked), method.knob(asked)
-    values = settings(rule, knob, Trace.load(folder.trace_path(cell.key, split)))
+    values = settings(rule, knob, folder.trace(cell.key, split))
     keys = {"cell": cell.key, "suite": grid.suite.name, "split": split, "method": method.name, "knob": knob.name}
     keys |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
     for size in BATCH_SIZES:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.report.uptodate import stamp
+from bench.store.beside import open_run
 from bench.store.files import make_writable
 from bench.store.folder import RunFolder
 from bench.store.locks import exclusive
@@ -16,22 +17,30 @@ from bench.store.locks import exclusive
 def collect_and_draw(folder: RunFolder, figures: Path, focus: str | None = None) -> int:
     """Write tables, LaTeX, figures and report of a run folder; the exit status is that of `status_of`."""
     from bench.report.figures import draw_all
+    from bench.report.figures.draw import Wanted
+    from bench.report.figures.setting import Setting, set_to
     from bench.report.html import write_report
     from bench.report.latex import write_latex
+    from bench.tables.again import again_line
     from bench.tables.collect import collect, methods_of
     from bench.tables.failures import LEFT_OUT
 
     if not folder.shared():
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
-    known = methods_of(folder)
+    run = open_run(folder.path)  # with the published run that it may stand beside
+    known = methods_of(run)
     with exclusive(folder, "tables"):  # of two runs that end together, the second sees everything
-        tables = collect(folder, known, focus)
-        write_latex(folder.path / "latex", tables)
+        tables = collect(run, known, focus)
+        published = run.shared().get("published", {})
+        with set_to(Setting(published=published)):
+            write_latex(folder.path / "latex", tables)
         make_writable(figures, "figures")
-        pictures = draw_all(folder.path, figures) if len(tables["points"]) else []
-        report = write_report(folder, known, pictures)
+        pictures = draw_all(folder.path, figures, Wanted(published=published)) if len(tables["points"]) else []
+        report = write_report(run, known, pictures)
         stamp(folder, figures, focus, [*(folder.path / f"{name}.csv" for name in tables), *pictures, report])
     print(f"{len(tables['points'])} points in {folder.path}, {len(pictures)} figure files in {figures}; read {report}")
+    if "again" in tables:
+        print(again_line(tables["again"]))
     left_out = (tables["failures"]["status"] == LEFT_OUT).sum()
     if left_out:
         print(f"{left_out} finished cells left out, see {folder.path / 'failures.csv'}", file=sys.stderr)

@@ -24,6 +24,12 @@ def stamp(folder: RunFolder, figures: Path, focus: str | None, made: Iterable[Pa
     write_json(folder.path / "collected.json", entry)
 
 
+def is_current(folder: RunFolder) -> bool:
+    """Whether the tables are of the records that are there and were made by this code, wherever the figures are."""
+    entry = read_json(folder.path / "collected.json") or {}
+    return entry.get("inputs") == inputs_of(folder)
+
+
 def is_collected(folder: RunFolder, figures: Path, focus: str | None) -> bool:
     """Whether every file that `stamp` noted is there and what it was made from is unchanged."""
     entry = read_json(folder.path / "collected.json")

@@ -73,6 +73,8 @@ def processor() -> str:
 def commit() -> str:
     """The git commit that this code was checked out from, marked `-dirty` if changed since; empty without git."""
     folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():  # installed, perhaps below somebody else's checkout
+        return ""
     try:
         described = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

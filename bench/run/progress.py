@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from bench.plan.cell import Cell
 from bench.run.estimator import Estimator
+from bench.run.state import State
 
 #: Seconds between two lines where the output is no terminal.
 LINE_EVERY = 30.0
@@ -24,10 +25,13 @@ class Progress:
         finished: how many cells were done before.
         jobs: how many run at a time.
         estimator: knows the times of cells that were run before.
+        state: where other processes read how far this one is; None: nowhere.
     """
 
-    def __init__(self, pending: list[Cell], finished: int, jobs: int, estimator: Estimator) -> None:
-        self.jobs, self.estimator = jobs, estimator
+    def __init__(
+        self, pending: list[Cell], finished: int, jobs: int, estimator: Estimator, state: State | None = None
+    ) -> None:
+        self.jobs, self.estimator, self.state = jobs, estimator, state
         self.waiting = {cell.key: cell for cell in pending}
         self.running: dict[str, tuple[Cell, float]] = {}
         self.failed = 0
@@ -88,6 +92,10 @@ class Progress:
         if now - self.last_update < UPDATE_EVERY:
             return
         self.last_update = now
+        if self.state is not None:
+            cells = [{"cell": cell.label, "seconds": round(now - start, 1)} for cell, start in self.running.values()]
+            counts = {"cells": self.total, "done": self.done, "failed": self.failed, "elsewhere": elsewhere}
+            self.state.write(**counts, running=cells, seconds_left=self.seconds_left())
         state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
         others = f"; {elsewhere} in another run" if elsewhere else ""
         if self.bar is not None:
@@ -126,7 +134,9 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """End the bar, so that what is printed next has a line of its own."""
+        """End the bar, so that what is printed next has a line of its own, and what other processes read."""
+        if self.state is not None:
+            self.state.remove()
         if self.bar is not None:
             self.bar.close()
 

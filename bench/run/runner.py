@@ -8,6 +8,7 @@ from bench.run.backends import Backend
 from bench.run.estimator import Estimator
 from bench.run.progress import Progress
 from bench.run.scheduler import Scheduler
+from bench.run.state import State
 from bench.run.todo import Todo, is_open
 from bench.run.work import Work
 from bench.store.locks import Locks
@@ -32,7 +33,7 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
     for record in work.folder.records():
         if record["status"] == "ok":
             estimator.learn(record["spec"], record["seconds"]["all"])
-    progress = Progress(todo.pending, len(todo.finished), backend.capacity(), estimator)
+    progress = Progress(todo.pending, len(todo.finished), backend.capacity(), estimator, State(work.folder))
     scheduler = Scheduler(todo, work, backend, locks, progress, fail_fast)
     try:
         scheduler.run()

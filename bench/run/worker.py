@@ -19,6 +19,7 @@ from bench.halting.saved import EarlyExitClassifier
 from bench.halting.sweep import point_rows, settings_on_offer, sweep
 from bench.models.card import describe
 from bench.models.costs import model_macs, training_bytes
+from bench.models.eval_results import board
 from bench.models.loading import (
     encoded,
     fresh_backbone,
@@ -181,9 +182,11 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
 def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, found: dict) -> None:
     """Keep a trained model for others to use, with the curve of its first validation split."""
     split, shared, record = next(iter(found["traces"])), work.folder.shared(), record_of(cell, "ok") | found
-    points = sweep(method, record, split, shared["suite"], work.folder.trace_path(cell.key, split))
+    points = sweep(method, record, split, shared["suite"], work.folder.trace(cell.key, split))
     base = "@".join(filter(None, (Path(cell.checkpoint.path).name, cell.checkpoint.revision)))
     about = describe(record, shared, point_rows(points), settings_on_offer(points), method, base)
+    if shown := board(work.source, cell.spec, task_of(cell.spec), found["full_depth"]):
+        about["board"] = shown
     saved = EarlyExitClassifier(model.cpu(), method, tokenizer(cell.checkpoint), about)
     saved.save_pretrained(work.folder.model_path(cell.spec))
 

@@ -28,8 +28,8 @@ def check_shared(folder: Path, known: dict, shared: dict) -> None:
     Raises:
         UserError: the line names the key that differs.
     """
-    for key in (key for key in shared if key in known):
-        check_value(folder, key, known[key], shared[key])
+    if different := difference(known, shared):
+        raise UserError(f"results folder '{cut(folder)}' was made {different}; {OTHER_FOLDER}")
 
 
 def merged(known: dict, shared: dict) -> dict:
@@ -38,32 +38,42 @@ def merged(known: dict, shared: dict) -> dict:
     return {**known, **shared, **growing}
 
 
-def check_value(folder: Path, key: str, known: object, value: object) -> None:
-    """Refuse a value that differs from the one in run.json; where entries may be added, an entry that differs."""
-    where = f"results folder '{cut(folder)}' was made"
+def difference(known: dict, shared: dict) -> str:
+    """The first thing in which two runs differ that must be equal, in words after "was made"; empty where none does.
+
+    Args:
+        known: the content of the one's run.json.
+        shared: that of the other; only keys that both have count.
+    """
+    for key in (key for key in shared if key in known):
+        if different := value_difference(key, known[key], shared[key]):
+            return different
+    return ""
+
+
+def value_difference(key: str, known: object, value: object) -> str:
+    """How one value of run.json differs; where entries may be added, an entry that both have."""
     if key == "engine" and known != value:
-        older = f"by another version of the program (engine {known}, this one has {value})"
-        raise UserError(f"{where} {older}, whose numbers differ; {OTHER_FOLDER}")
+        return f"by another version of the program (engine {known}, this one has {value}), whose numbers differ"
     if key in GROWING:
-        different = [name for name in value if known.get(name, value[name]) != value[name]]
-        if different:
-            name = different[0]
-            change = f"for '{name}' ({brief(known[name])}, not {brief(value[name])})"
-            raise UserError(f"{where} with other {key} {change}; {OTHER_FOLDER}")
-    elif isinstance(known, dict) and isinstance(value, dict):
-        compare_tables(where, key, known, value)
-    elif known != value:
-        raise UserError(f"{where} with {key} {cut(repr(known))}, not {cut(repr(value))}; {OTHER_FOLDER}")
+        names = [name for name in value if known.get(name, value[name]) != value[name]]
+        if not names:
+            return ""
+        return f"with other {key} for '{names[0]}' ({brief(known[names[0]])}, not {brief(value[names[0]])})"
+    if isinstance(known, dict) and isinstance(value, dict):
+        return table_difference(key, known, value)
+    return "" if known == value else f"with {key} {cut(repr(known))}, not {cut(repr(value))}"
 
 
-def compare_tables(where: str, key: str, known: dict, value: dict) -> None:
-    """Refuse a table of tables, the recipes, that differs; the line says in which number alone."""
+def table_difference(key: str, known: dict, value: dict) -> str:
+    """How a table of tables, the recipes, differs: the number alone."""
     for name in sorted({*known, *value}):
         have, want = known.get(name, {}), value.get(name, {})
         for part in sorted({*have, *want}):
             if have.get(part) != want.get(part):
                 got, wanted = (cut(repr(table[part])) if part in table else "none" for table in (have, want))
-                raise UserError(f"{where} with {key} {name} {part} = {got}, not {wanted}; {OTHER_FOLDER}")
+                return f"with {key} {name} {part} = {got}, not {wanted}"
+    return ""
 
 
 def brief(value: object) -> str:

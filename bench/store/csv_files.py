@@ -28,13 +28,19 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table of a run folder; only an empty field is missing, and a variant without a name is the empty text.
+    """Read a table of a run folder or a bundle; only an empty field is missing, a variant without a name is "".
+
+    Args:
+        path: NAME.csv in the folder; where that is not there, a bundle's tables/NAME.parquet is read.
 
     Raises:
         UserError: it is not there.
     """
+    packed = path.parent / "tables" / f"{path.stem}.parquet"
+    if packed.is_file() and not path.is_file():
+        return pd.read_parquet(packed)
     if not path.is_file():
-        how = f"run_all.py --collect --results {path.parent}"
+        how = f"--collect --results {path.parent}"
         raise UserError(f"no {path.name} in {path.parent}: expected a run folder with tables, which {how} writes")
     table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
     return table.fillna({"variant": ""})

@@ -24,6 +24,7 @@ from bench.store.files import (
     write_json,
     write_text,
 )
+from bench.store.trace import Trace
 
 if TYPE_CHECKING:
     from bench.plan.cell import Cell
@@ -47,12 +48,13 @@ class RunFolder:
             make_writable(place, "results")
             sweep_temporaries(place)
 
-    def share(self, shared: dict, methods: dict[str, str | None]) -> None:
+    def share(self, shared: dict, methods: dict[str, str | None], published: dict[str, str] | None = None) -> None:
         """Write what the cells of a command share to run.json, once it has been found to fit what is there.
 
         Args:
             shared: as `Grid.shared` returns it.
             methods: name of each method to report -> its file, for methods from outside the project.
+            published: of these the ones that were not trained here -> where they come from.
 
         Raises:
             UserError: the folder belongs to another run; the line names the key that differs.
@@ -60,6 +62,8 @@ class RunFolder:
         known = self.shared()
         check_shared(self.path, known, shared)
         entry = merged(known, shared) | {"methods": {**known.get("methods", {}), **methods}}
+        if published:
+            entry["published"] = {**known.get("published", {}), **published}
         if entry != known:
             write_json(self.path / "run.json", entry)
 
@@ -112,6 +116,10 @@ class RunFolder:
     def trace_path(self, key: str, split: str) -> Path:
         """The file of a cell's trace on a split."""
         return self.path / "traces" / f"{key}.{split}.npz"
+
+    def trace(self, key: str, split: str) -> Trace:
+        """What a trained model said on a split."""
+        return Trace.load(self.trace_path(key, split))
 
     def checkpoint_path(self, key: str) -> Path:
         """The file of a cell's trained weights, kept for the cells that start from them."""

@@ -7,6 +7,7 @@ traces give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import pandas as pd
@@ -16,9 +17,11 @@ from bench.halting.sweep import Sweep, concat_rows, sweep
 from bench.plan.methods import methods_with_files
 from bench.processes import call_all
 from bench.sources.tasks import task_of
+from bench.store.beside import Beside
 from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
+from bench.tables.again import AGAIN, again_table
 from bench.tables.contrasts import Compared
 from bench.tables.curves import CURVES, curve_table
 from bench.tables.effects import EFFECTS, effect_rows
@@ -45,7 +48,7 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
         focus: the method that focus.csv is about, or None to choose one (`focused`).
 
     Returns:
-        The tables by file name without `.csv`.
+        The tables by file name without `.csv`; beside a published run also `again`.
 
     Raises:
         UserError: see `check_records` and `focused`.
@@ -55,7 +58,9 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
     check_records(folder.path, [record for record in records if not outdated(record, methods)], shared)
     counting, others = finished(folder, records, methods)
     rivals = [method.name for method in reported(methods, shared)]
-    about = focused(focus, rivals, [name for name, file in shared["methods"].items() if file])
+    published = shared.get("published", {})
+    own = [name for name in shared["methods"] if name not in published]
+    about = focused(focus, rivals, [name for name in own if shared["methods"][name]])
     done = call_all(panel, panels(folder, counting), "tables, by panel")
     tables, scores, savings = ([each[part] for each in done] for part in range(3))
     material = Material(
@@ -68,10 +73,15 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
         others=others,
         suite=shared["suite"],
         methods=list(methods),
+        again=again_table(folder) if isinstance(folder, Beside) else pd.DataFrame(columns=AGAIN),
+        own=own,
     )
     for name, table in TABLES.items():
         material.tables[name] = table.make(material)
         write_table(folder.path / f"{name}.csv", material.tables[name])
+    if isinstance(folder, Beside):
+        material.tables["again"] = material.again
+        write_table(folder.path / "again.csv", material.again)
     return material.tables
 
 
@@ -87,7 +97,7 @@ def panels(folder: RunFolder, records: Sequence[dict]) -> Iterator[tuple[RunFold
         for split in task_of(here[0]["spec"]).validation_splits:
             if any(split in record["traces"] for record in here):
                 # a whole path: a process that is there from before may stand in another folder
-                yield RunFolder(folder.path.resolve()), here, split
+                yield replace(folder, path=folder.path.resolve()), here, split
 
 
 def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str, pd.DataFrame], list[Scores], Savings]:
@@ -113,7 +123,7 @@ def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Swe
     """The sweeps of one panel; see `panel`."""
     shared = folder.shared()
     return [
-        sweep(method, record, split, shared["suite"], folder.trace_path(record["key"], split))
+        sweep(method, record, split, shared["suite"], folder.trace(record["key"], split))
         for method in reported(methods_of(folder), shared)
         for record in records
         if split in record["traces"] and record["spec"]["method"] == (method.trained_by or method.name)

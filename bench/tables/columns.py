@@ -35,9 +35,7 @@ def at_exact(table: pd.DataFrame) -> pd.DataFrame:
         UserError: the table is of an older version, which had no such column.
     """
     if "resolution" not in table:
-        raise UserError(
-            "tables of an older version, without the column 'resolution': run_all.py --collect writes new ones"
-        )
+        raise UserError("tables of an older version, without the column 'resolution': --collect writes new ones")
     return table[table["resolution"] == "exact"]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.halting.sweep import AGREES, KEYS, METRICS, Rows, Sweep, point_rows
+from bench.tables.again import called_unpaired
 from bench.tables.auc import AUC, auc_table
 from bench.tables.bounds import BOUNDS, bound_rows
 from bench.tables.budgets import BUDGET, budget_table
@@ -105,6 +106,8 @@ class Material:
         others: the records of cells that have no rows.
         suite: name of the suite.
         methods: names of all known methods, in the order of the tables.
+        again: again.csv, of a run that stands beside a published one; else without rows.
+        own: the methods that were trained in this run.
         tables: the tables made so far, in the order of `TABLES`.
     """
 
@@ -117,6 +120,8 @@ class Material:
     others: list[dict]
     suite: str
     methods: list[str]
+    again: pd.DataFrame
+    own: list[str]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
@@ -166,7 +171,7 @@ TABLES = {
     "paired": Table(
         PAIRED,
         "Differences between methods, paired by seed and by example.",
-        lambda m: paired_table(m.exact, m.rivals),
+        lambda m: called_unpaired(paired_table(m.exact, m.rivals), m.again, m.own),
         shown=True,
     ),
     "focus": Table(

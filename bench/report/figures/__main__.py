@@ -12,6 +12,7 @@ from bench.report.figures import draw_all
 from bench.report.figures.draw import Wanted
 from bench.report.figures.setting import WIDTHS
 from bench.store.files import make_writable
+from bench.store.folder import RunFolder
 
 
 def main(arguments: list[str]) -> int:
@@ -24,7 +25,8 @@ def redraw(options: argparse.Namespace) -> int:
     panels = tuple(filter(None, options.panels.split(","))) if options.panels is not None else None
     if panels == ():
         raise UserError("--panels: expected at least one name")
-    wanted = Wanted(panels, options.backbone, options.width, not options.no_text)
+    published = RunFolder(options.results).shared().get("published", {})
+    wanted = Wanted(panels, options.backbone, options.width, not options.no_text, published)
     make_writable(options.figures, "figures")
     print(f"{len(draw_all(options.results, options.figures, wanted))} figure files in {options.figures}")
     return 0

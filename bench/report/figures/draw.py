@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -89,12 +89,14 @@ class Wanted:
         backbone: the only family to draw; None: all.
         width: one of `WIDTHS`; None: what the panels need.
         words: whether headings and fine print are part of the pictures.
+        published: the methods that were not trained in this run -> where they come from.
     """
 
     panels: tuple[str, ...] | None = None
     backbone: str | None = None
     width: str | None = None
     words: bool = True
+    published: dict[str, str] = field(default_factory=dict)
 
 
 def draw_all(results: Path, figures: Path, wanted: Wanted = Wanted()) -> list[Path]:
@@ -116,7 +118,7 @@ def draw_all(results: Path, figures: Path, wanted: Wanted = Wanted()) -> list[Pa
     backbones = [wanted.backbone] if wanted.backbone else sorted(points["backbone"].unique())
     shown = [name for name, plot in PLOTS.items() if not plot.optional or has_tables(plot, Path(results))]
     todo = [(name, each) for name in shown for each in (backbones if PLOTS[name].per_backbone else [wanted.backbone])]
-    setting = Setting(frozenset(points["method"]), WIDTHS.get(wanted.width), wanted.words)
+    setting = Setting(frozenset(points["method"]), WIDTHS.get(wanted.width), wanted.words, wanted.published)
     # whole paths: a process that is there from before may stand in another folder
     places = (Path(results).resolve(), Path(figures).resolve())
     calls = [(name, backbone, *places, wanted, setting) for name, backbone in todo]

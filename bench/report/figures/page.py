@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import BACKBONES, GENERATED, MARKS, TRUNCATED, family, looks, panels
+from bench.report.figures.looks import BACKBONES, GENERATED, MARKS, TRUNCATED, family, looks, name_of, panels
 from bench.report.figures.setting import current, page_width
 from bench.report.numbers import spread
 from bench.store.files import write_bytes
@@ -110,10 +110,19 @@ def interval_note(seeds: pd.Series) -> str:
 
 
 def data_note(rows: pd.DataFrame) -> str:
-    """The last sentence of the fine print: which suite the data are of, and whether they are generated."""
+    """The end of the fine print: which suite the data are of, whether they are generated, and what was not run here."""
     suites = rows["suite"].unique()
     generated = any(name.startswith(GENERATED) for name in suites)
-    return f"Data: suite {', '.join(suites)}" + (" (generated, not GLUE)." if generated else ".")
+    return f"Data: suite {', '.join(suites)}{' (generated, not GLUE).' if generated else '.'}{published_note(rows)}"
+
+
+def published_note(rows: pd.DataFrame) -> str:
+    """Which methods among some rows are published ones that were not trained in this run, and where they come from."""
+    there = {name for column in ("method", "method_a", "method_b") if column in rows for name in rows[column].unique()}
+    by_source: dict[str, list[str]] = {}
+    for name in looks(there & current().published.keys()):
+        by_source.setdefault(current().published[name], []).append(name_of(name))
+    return "".join(f" Published, not trained here: {', '.join(names)} ({of})." for of, names in by_source.items())
 
 
 def annotate(figure: Figure, note: str) -> None:

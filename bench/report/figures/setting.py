@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib.style
@@ -27,11 +27,13 @@ class Setting:
         methods: every method of the run, so that colours are the same in all of its figures.
         width: inches of every figure; None: what its panels need, up to `TEXT_WIDTH`.
         words: whether headings and fine print are part of the picture; papers have captions of their own.
+        published: the methods that were not trained in this run -> where they come from, for the fine print.
     """
 
     methods: frozenset[str] = frozenset()
     width: float | None = None
     words: bool = True
+    published: dict[str, str] = field(default_factory=dict)
 
 
 class TooNarrow(UserError):
@@ -42,14 +44,20 @@ _CURRENT: ContextVar[Setting | None] = ContextVar("setting", default=None)
 
 
 @contextmanager
-def drawn_with(setting: Setting) -> Iterator[None]:
-    """Draw in the project's style and by a setting; both end with the block."""
+def set_to(setting: Setting) -> Iterator[None]:
+    """Make captions by a setting, until the block ends."""
     token = _CURRENT.set(setting)
     try:
-        with matplotlib.style.context(str(STYLE), after_reset=True):
-            yield
+        yield
     finally:
         _CURRENT.reset(token)
+
+
+@contextmanager
+def drawn_with(setting: Setting) -> Iterator[None]:
+    """Draw in the project's style and by a setting; both end with the block."""
+    with set_to(setting), matplotlib.style.context(str(STYLE), after_reset=True):
+        yield
 
 
 def current() -> Setting:
