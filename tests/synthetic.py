@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.statistics.curves import mean_curve
 from bench.store.files import sealed
+from bench.tables.health import HEALTH
 from bench.tables.registry import TABLES
 
 L, N = 12, 200
@@ -81,6 +82,8 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
     points.to_csv(folder / "points.csv", index=False)
     pd.DataFrame(exits).to_csv(folder / "exits.csv", index=False)
     knobs.reset_index().to_csv(folder / "knobs.csv", index=False)
+    pd.DataFrame(columns=HEALTH).to_csv(folder / "health.csv", index=False)
+    make_matched(points, pd.DataFrame(exits)).to_csv(folder / "matched.csv", index=False)
     make_curves(points).to_csv(folder / "curves.csv", index=False)
     make_areas(points).to_csv(folder / "auc.csv", index=False)
     make_references(points).to_csv(folder / "references.csv", index=False)
@@ -98,6 +101,26 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
     make_bounds(points).to_csv(folder / "bounds.csv", index=False)
     make_latency(points).to_csv(folder / "latency.csv", index=False)
     return folder
+
+
+def make_matched(points, exits):
+    """matched.csv from the settings of the grid: at DACT's costs, or without DACT at three shares of the layers."""
+    offered = points.dropna(subset="knob_value")
+    parts = []
+    for _, panel in offered.groupby(["task", "split", "backbone", "seed"], sort=False):
+        dact = panel[panel["method"] == "dact"].set_index("variant")["layer_fraction"]
+        for at, cost in (dact.to_dict() or {"x=0.25": 0.25, "x=0.5": 0.5, "x=0.75": 0.75}).items():
+            for method, rows in panel.groupby("method", sort=False):
+                rows = rows[rows["variant"] == at] if method == "dact" else rows
+                near = rows.iloc[[(rows["layer_fraction"] - cost).abs().argmin()]].assign(at=at, cost=cost)
+                parts.append(near[(near["layer_fraction"] - cost).abs() <= 1 / L])
+    columns = [*KEYS, "seed", "at", "cost", "layer_fraction", "n"]
+    chosen = pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    return (
+        chosen.merge(exits.drop(columns="exit_count"), on=[*KEYS, "seed"])
+        if parts
+        else chosen.assign(layer=[], used_count=[])
+    )
 
 
 def make_areas(points):

@@ -84,5 +84,5 @@ def test_a_folder_without_a_run_or_without_tables_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"holds no run: run\.json is missing"):
         compare_runs(a, RunFolder(tmp_path / "nothing"), RunFolder(tmp_path / "out"))
     (tmp_path / "a" / "scores.csv").unlink()
-    with pytest.raises(UserError, match=r"no scores\.csv in .*run_all\.py --collect --results"):
+    with pytest.raises(UserError, match=r"no scores\.csv in .*--collect --results"):
         compare_runs(a, a, RunFolder(tmp_path / "out"))

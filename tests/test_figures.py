@@ -11,21 +11,24 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.text import Text
-from synthetic import KNOBS, TAUS, L, N, make_curves, make_tables
+from synthetic import KNOBS, TAUS, L, make_curves, make_matched, make_tables
 
 from bench.errors import UserError
 from bench.report import figures
 from bench.report.figures.__main__ import main as redraw
 from bench.report.figures.draw import Wanted, part_of
 from bench.report.figures.figure2 import difference
-from bench.report.figures.figure3 import figure3, matched_points, usage
+from bench.report.figures.figure3 import figure3, usage
 from bench.report.figures.looks import COLOURLESS, LABELS, looks
 from bench.report.figures.multiples import multiples
 from bench.report.figures.page import save
 from bench.report.figures.setting import STYLE, WIDTHS, Setting, drawn_with
 from bench.store.csv_files import read_table
+from bench.tables.health import HEALTH
 
 ROOT = Path(__file__).parents[1]
+#: health.csv of a run whose exits were not probed.
+NO_HEALTH = pd.DataFrame(columns=HEALTH)
 
 
 def draw(run, name):
@@ -191,9 +194,9 @@ def test_a_missing_method_is_absent_and_the_rest_is_drawn(missing, tmp_path):
 
 def test_a_failed_tau_leaves_a_marked_hole(tmp_path):
     run = make_tables(tmp_path, tasks=["sst2", "rte"], backbones=["bert"], seeds=2)
-    knobs = read_table(run / "knobs.csv")
-    knobs = knobs[(knobs["task"] != "rte") | (knobs["variant"] != "tau=0.05")]
-    assert words(figure3(knobs, read_table(run / "exits.csv"))).count("no setting") == 1
+    matched = read_table(run / "matched.csv")
+    matched = matched[(matched["task"] != "rte") | (matched["at"] != "tau=0.05")]
+    assert words(figure3(matched)).count("no setting") == 1
 
 
 def test_a_method_with_one_point_has_dots_and_no_line(tmp_path):
@@ -216,25 +219,36 @@ def test_figure2_draws_the_exact_curve_and_falls_back_on_the_grid(small):
     points = read_table(small / "points.csv")
     drawn = [
         np.unique(line.get_ydata()[np.isfinite(line.get_ydata())])
-        for ax in figures.PLOTS["figure2"].draw(points, pd.concat([curves, exact])).findobj(Axes)[:1]
+        for ax in figures.PLOTS["figure2"].draw(points, pd.concat([curves, exact]), NO_HEALTH).findobj(Axes)[:1]
         for line in ax.lines
     ]
     assert sum(len(y) == 1 and y[0] == pytest.approx(0.123) for y in drawn) == 1  # DeeBERT, nothing dotted
     assert sum(len(y) > 5 for y in drawn) >= 3  # truncated depth, DACT and PABEE
 
 
+def test_figure2_names_exits_that_see_less_than_is_there(small):
+    points = read_table(small / "points.csv")
+    rows = [("deebert", "bert", 2, 1, 1), ("deebert", "bert", 4, 1, 0), ("deebert", "roberta", 6, 0, 1)]
+    rows += [("pabee", "bert", 3, 0, 0), ("pabee-frozen", "bert", 1, 1, 1)]
+    health = pd.DataFrame(rows, columns=["method", "backbone", "layer", "named", "blind"])
+    health = health.assign(task="rte", split="validation")
+    said = words(figures.PLOTS["figure2"].draw(points, make_curves(points), health))
+    assert "some with one answer for all: DeeBERT within layers 2–4 on 1 of 2 panels (health.csv)." in said
+    said = words(figures.PLOTS["figure2"].draw(points, make_curves(points), health.assign(named=0)))
+    assert "probe" not in said
+
+
 def test_figures_2_and_3_draw_ones_own_method_and_name_what_they_leave_out(small):
     names = {"dact": "aa", "dact-exact": "bb", "deebert": "cc", "truncated": "truncated", "static": "static"}
     names |= {"distilbert": "distilbert", "pabee": "pabee"}
-    points, knobs, exits = (read_table(small / f"{name}.csv") for name in ("points", "knobs", "exits"))
-    points, knobs, exits = (t.assign(method=t["method"].map(names)) for t in (points, knobs, exits))
-    said = words(figures.PLOTS["figure2"].draw(points, make_curves(points)))
+    points = read_table(small / "points.csv").assign(method=lambda rows: rows["method"].map(names))
+    exits = read_table(small / "exits.csv").assign(method=lambda rows: rows["method"].map(names))
+    said = words(figures.PLOTS["figure2"].draw(points, make_curves(points), NO_HEALTH))
     assert all(name in said for name in ("aa", "bb", "cc", "PABEE")) and "Not drawn" not in said and "DACT" not in said
-    bert = knobs["backbone"] == "bert"
-    said = words(figure3(knobs[bert], exits[exits["backbone"] == "bert"]))
+    said = words(figure3(make_matched(points[points["backbone"] == "bert"], exits)))
     assert ".5 of the layers" in said and "aa" in said and "DACT" not in said and "τ" not in said
     many = pd.concat([points[points["method"] == "pabee"].assign(method=f"m{i}") for i in range(6)] + [points])
-    said = words(figures.PLOTS["figure2"].draw(many, make_curves(many)))
+    said = words(figures.PLOTS["figure2"].draw(many, make_curves(many), NO_HEALTH))
     assert "PABEE" in said and "Not drawn here: m1, m2, m3, m4, m5." in said  # aa, bb, cc, m0 and the paper's
 
 
@@ -299,47 +313,17 @@ def test_a_folder_without_tables_is_one_clear_line(tmp_path):
         figures.draw_all(tmp_path, tmp_path)
 
 
-def test_matched_points_are_the_nearest_in_mean_cost_within_a_layer():
-    rows = [("dact", "tau=0.005", 0, 0.50), ("dact", "tau=0.5", 0, 0.2)]
-    rows += [("deebert", "", 0.1, 0.58), ("deebert", "", 0.2, 0.45), ("deebert", "", 0.6, 0.3)]
-    rows += [("pabee", "", 1, 0.40), ("pabee", "", 2, 0.60), ("static", "", np.nan, 0.5)]
-    knobs = pd.DataFrame(rows, columns=["method", "variant", "knob_value", "layer_fraction"])
-
-    def matched(within, by_tau):
-        found = matched_points(knobs, ["dact", "deebert", "pabee"], within=within, by_tau=by_tau)
-        return {(row.column, row.method): row.knob_value for row in found.itertuples()}
-
-    assert matched(1, by_tau=True) == {
-        (0.005, "dact"): 0, (0.005, "deebert"): 0.2, (0.005, "pabee"): 1,  # .40 and .60 are equally near: the cheaper
-        (0.5, "dact"): 0, (0.5, "deebert"): 0.6, (0.5, "pabee"): 1,
-    }  # fmt: skip
-    assert matched(0.1, by_tau=True) == {
-        (0.005, "dact"): 0, (0.005, "deebert"): 0.2, (0.005, "pabee"): 1, (0.5, "dact"): 0, (0.5, "deebert"): 0.6,
-    }  # fmt: skip
-    assert matched(0.05, by_tau=False) == {
-        (0.25, "dact"): 0, (0.25, "deebert"): 0.6, (0.5, "dact"): 0, (0.5, "deebert"): 0.2,
-    }  # fmt: skip
-
-
-def test_usage_is_counted_per_seed(run):
-    exits = read_table(run / "exits.csv")
-    panel = exits[(exits["task"] == "sst2") & (exits["backbone"] == "bert")]
-    used, n = usage(panel, "truncated", "", 4)
-    assert n.tolist() == [N] * 3
-    assert (used == [N] * 4 + [0] * 8).all()
+def test_usage_is_a_share_of_the_examples_of_each_seed():
+    rows = pd.DataFrame({"seed": [0, 0, 1, 1], "layer": [1, 2, 1, 2], "used_count": [4, 1, 8, 8], "n": [4, 4, 8, 8]})
+    assert usage(rows).tolist() == [[1, 0.25], [1, 1]]
 
 
 def test_a_family_of_any_name_is_drawn_by_it(tmp_path):
     run = make_tables(tmp_path, tasks=["rte"], backbones=["my-MiniLM_6"], seeds=1)
-    said = words(figures.PLOTS["figure2"].draw(read_table(run / "points.csv"), read_table(run / "curves.csv")))
+    said = words(
+        figures.PLOTS["figure2"].draw(read_table(run / "points.csv"), read_table(run / "curves.csv"), NO_HEALTH)
+    )
     assert "my-MiniLM_6 (static)" in said and "distilled" in said and "Distilmy" not in said
-
-
-def test_models_without_a_knob_are_not_in_figure_3(small):
-    knobs, exits = (read_table(small / f"{name}.csv") for name in ("knobs", "exits"))
-    bert, used = knobs[knobs["backbone"] == "bert"], exits[exits["backbone"] == "bert"]
-    shallow = bert[bert["method"] == "static"].assign(method="shallow", variant="depth=0.5", layer_fraction=0.5)
-    assert "shallow" not in words(figure3(pd.concat([bert, shallow]), used))
 
 
 def test_the_key_of_one_method_and_task_is_within_the_figure(tmp_path):

@@ -28,6 +28,11 @@ T_ENDS = ("", "_low", "_high")
 ENDS = (*T_ENDS, "_boot_low", "_boot_high")
 
 
+def taus(variants: pd.Series) -> pd.Series:
+    """The tau of each of DACT's variants that differ in tau alone; NaN for others."""
+    return pd.to_numeric(variants.astype(str).str.extract(r"^tau=([-+.e\d]+)$", expand=False))
+
+
 def at_exact(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table with the column `resolution` that are about the exact settings.
 

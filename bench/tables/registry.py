@@ -31,6 +31,7 @@ from bench.tables.headline import HEADLINE, Savings, headline_table
 from bench.tables.health import HEALTH, health_rows
 from bench.tables.knobs import KNOBS, knob_table
 from bench.tables.layers import LAYERS, layer_rows
+from bench.tables.matched import MATCHED, matched_rows
 from bench.tables.oracle import ORACLE, oracle_rows
 from bench.tables.overthinking import OVERTHINKING, overthinking_rows
 from bench.tables.paired import PAIRED, paired_table
@@ -76,6 +77,7 @@ FROM_TRACES = {
     "points": PanelRows(POINTS, lambda sweeps: map(point_rows, sweeps)),
     "exact": PanelRows([*PANEL, "method", "variant", "seed", "layer_fraction", "value"], of_each(exact_rows)),
     "exits": PanelRows(EXITS, lambda sweeps: map(exit_rows, sweeps)),
+    "matched": PanelRows(MATCHED, matched_rows),
     "difficulty": PanelRows(DIFFICULTY, of_each(difficulty_rows)),
     "difficulty_rank": PanelRows(BY_SEED, of_each(rank_rows)),
     "layers": PanelRows(LAYERS, layer_rows),
@@ -235,6 +237,7 @@ TABLES = {
     "depth": Table(DEPTH, "What each layer is worth, beside BERT-base on GLUE.", lambda m: m.rows["depth"]),
     "points": Table(POINTS, "Cost and metrics of every operating point.", lambda m: m.rows["points"]),
     "exits": Table(EXITS, "How many examples exit at each layer and use it.", lambda m: m.rows["exits"]),
+    "matched": Table(MATCHED, "How many examples use each layer at equal cost.", lambda m: m.rows["matched"]),
     "curves": Table(CURVES, "The mean curve of every method, with its band.", lambda m: m.rows["curves"]),
     "scores": Table(SCORES, "Areas and budget values of every run.", lambda m: score_table(m.scores)),
     "difficulty": Table(DIFFICULTY, "Mean exit layer by known difficulty.", lambda m: m.rows["difficulty"]),

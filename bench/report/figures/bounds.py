@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.figure3 import is_tau, tau
 from bench.report.figures.looks import COLORS, Look, family, metric, panels, title
 from bench.report.figures.page import annotate, data_note, heading_and_key
 from bench.report.figures.setting import check_room, fitted_width
 from bench.report.numbers import spread
+from bench.tables.columns import taus
 
 BOUNDS = {
     ("paper", 0.0): Look("paper, Eq. 2", COLORS[0], "o", "-"),
@@ -37,10 +37,10 @@ def bounds(table: pd.DataFrame) -> Figure | None:
     Returns:
         The figure; None without DACT models that differ in tau alone.
     """
-    table = table[is_tau(table.assign(method="dact"))]
+    table = table.assign(tau=taus(table["variant"])).dropna(subset="tau")
     if not len(table):
         return None
-    groups = list(panels(table.assign(tau=table["variant"].map(tau))))
+    groups = list(panels(table))
     check_room(len(groups), 0.8)
     size = (fitted_width(1.1 * len(groups) + 0.4), 1.1 * len(BOUND_ROWS) + 1)
     figure = Figure(figsize=size, layout="constrained")

@@ -50,9 +50,9 @@ class Plot:
 
 PLOTS = {
     "figure2": Plot(
-        figure2, ("points", "curves"), "Performance against computation, as the paper's Figure 2 draws it."
+        figure2, ("points", "curves", "health"), "Performance against computation, as the paper's Figure 2 draws it."
     ),
-    "figure3": Plot(figure3, ("knobs", "exits"), "How many examples use each layer (the paper's Figure 3).", True),
+    "figure3": Plot(figure3, ("matched",), "How many examples use each layer (the paper's Figure 3).", True),
     "methods": Plot(
         multiples, ("points", "curves", "references"), "Every method on its own, the others in grey.", True
     ),

@@ -11,19 +11,20 @@ from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group
 from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, metric, title
 from bench.report.figures.page import annotate, band_note, blocks, data_note, interval_note, layer_axis, seeds_of
 from bench.statistics.intervals import t_interval
-from bench.tables.columns import static_seed
+from bench.tables.columns import PANEL, static_seed
 
 MOST = 5  # methods that one panel can hold
 #: The difference to full depth is drawn from here up: what is lost beyond it can be seen in Figure 2.
 LOWEST = -0.15
 
 
-def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
+def figure2(points: pd.DataFrame, curves: pd.DataFrame, health: pd.DataFrame) -> Figure | None:
     """The paper's Figure 2: a block of panels per backbone, a panel per task and split, a key in each block.
 
     Args:
         points: points.csv.
         curves: curves.csv.
+        health: health.csv, which may have no rows.
 
     Returns:
         The figure; None without a method that chooses exits.
@@ -56,8 +57,29 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame) -> Figure | None:
         "which a decision changes, where every seed has a value; dotted where nothing was measured: between trained "
     )
     note += f"models, and across more than a quarter of the axis; {band_note(points[points['method'].isin(drawn)])} "
-    annotate(figure, note + left_out + data_note(points))
+    annotate(figure, note + health_note(health, drawn) + left_out + data_note(points))
     return figure
+
+
+def health_note(health: pd.DataFrame, drawn: dict[str, Look]) -> str:
+    """A sentence that names the exits which see less than is there, empty where there are none; see health.csv."""
+    if not len(health):
+        return ""
+    weak = []
+    for method, look in drawn.items():
+        here = health[health["method"] == method]
+        named = here[here["named"] == 1]
+        if len(named):
+            layers = f"{named['layer'].min()}–{named['layer'].max()}"
+            weak.append(f"{look.label} within layers {layers} on {count(named)} of {count(here)} panels")
+    blind = ", some with one answer for all" if (health["method"].isin(drawn) & (health["blind"] == 1)).any() else ""
+    said = "Exits that a probe on the very state they read beats by .05 or more"
+    return f"{said}{blind}: {'; '.join(weak)} (health.csv). " if weak else ""
+
+
+def count(rows: pd.DataFrame) -> int:
+    """How many panels some rows are about."""
+    return len(rows[PANEL].drop_duplicates())
 
 
 def difference(points: pd.DataFrame) -> Figure | None:

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.figure3 import is_tau, tau
 from bench.report.figures.looks import COLORS, Look, family, panels, title
 from bench.report.figures.page import annotate, data_note, heading_and_key
 from bench.report.figures.setting import check_room, fitted_width
 from bench.report.numbers import spread
+from bench.tables.columns import taus
 
 EXAMPLES = {"earliest": ("o", "-"), "median": ("s", "--"), "latest": ("^", ":")}
 QUANTITIES = {
@@ -53,8 +53,9 @@ def layers(table: pd.DataFrame) -> Figure | None:
 
 def middle_tau(table: pd.DataFrame) -> str:
     """The variant with the middle tau of a table's DACT models; empty where there is none."""
-    variants = sorted(table.loc[is_tau(table), "variant"].unique(), key=tau)
-    return variants[len(variants) // 2] if variants else ""
+    dact = table[table["method"] == "dact"]
+    variants = dact.assign(tau=taus(dact["variant"])).dropna(subset="tau").sort_values("tau")["variant"].unique()
+    return variants[len(variants) // 2] if len(variants) else ""
 
 
 def _draw_quantity(ax: Axes, rows: pd.DataFrame) -> None:

@@ -1,0 +1,74 @@
+"""matched.csv: how many examples use each layer when every method costs about the same; Figure 3 is drawn from it.
+
+The settings are the exact ones, every threshold at which a decision changes, so that no method is judged by where the
+grid of its paper happens to stand.
+
+Shapes: K settings, n examples, L layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bench.halting.sweep import Rows, Sweep, mean_layer_fraction
+from bench.statistics.curves import TOLERANCE, nearest_in_x
+from bench.tables.columns import CURVE, taus
+from bench.tables.scores import MethodSeed, group_runs
+
+MATCHED = [*CURVE, "seed", "at", "cost", "variant", "knob_value", "layer_fraction", "layer", "used_count", "n"]
+#: Costs that are compared in a run without DACT, whose own costs the paper compares at.
+BUDGETS = {f"x={cost:g}": cost for cost in (0.25, 0.5, 0.75)}
+
+
+def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+    """For each cost of a panel and each method that chooses exits, its setting nearest in cost, within one layer.
+
+    The costs are those of the seed's DACT models, one per tau, as in the paper; without DACT they are `BUDGETS`.
+
+    Args:
+        sweeps: all sweeps of one panel; their traces list the same examples in the same order.
+    """
+    runs = {run: ones for run, ones in group_runs(sweeps).items() if not np.isnan(ones[0].knob_values).all()}
+    costs = costs_by_seed(runs)
+    for (method, seed), ones in runs.items():
+        for at, cost in (costs.get(seed, {}) if any(costs.values()) else BUDGETS).items():
+            # DACT stands at its own tau; the others where they cost the same
+            own = [one for one in ones if one.keys["variant"] == at] if method == "dact" and costs.get(seed) else ones
+            yield from nearest_setting(own, at, cost)
+
+
+def costs_by_seed(runs: dict[MethodSeed, list[Sweep]]) -> dict[int, dict[str, float]]:
+    """Seed -> name of a DACT model that differs in tau alone -> the share of layers that it uses."""
+    found: dict[int, dict[str, float]] = {}
+    for (method, seed), ones in runs.items():
+        if method == "dact":
+            known = taus(pd.Series([one.keys["variant"] for one in ones])).notna()
+            models = [one for one, differs_in_tau in zip(ones, known, strict=True) if differs_in_tau]
+            found[seed] = {one.keys["variant"]: float(one.layer_fraction[0]) for one in models}
+    return found
+
+
+def nearest_setting(ones: Sequence[Sweep], at: str, cost: float) -> Iterator[Rows]:
+    """One row per layer for the exact setting of a method's models that is nearest to a cost, if near enough."""
+    offered = [(one, each) for one in ones for each in range(len(one.exact().layers))]
+    if not offered:
+        return
+    x = np.concatenate([mean_layer_fraction(one.exact().layers, one.panel_layers) for one in ones])
+    place = nearest_in_x(np.array([cost]), x)[0]
+    one, setting = offered[place]
+    if abs(x[place] - cost) > 1 / one.panel_layers + TOLERANCE:
+        return
+    layers, each = one.exact().layers[setting], np.arange(1, one.panel_layers + 1)
+    yield {
+        **{name: one.keys[name] for name in (*CURVE, "seed", "variant")},
+        "at": at,
+        "cost": cost,
+        "knob_value": one.exact().knob_values[setting],
+        "layer_fraction": x[place],
+        "layer": each,
+        "used_count": (layers >= each[:, None]).sum(axis=1),
+        "n": len(layers),
+    }
