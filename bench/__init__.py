@@ -3,12 +3,12 @@
 Each room imports only what stands before it (`tests/test_house.py` reads every import and holds the order):
 
     methods, errors, processes, timing < sources < plan, statistics < store < models < halting < run, tables
-    < report < speed, tiny < conformance, against < app < cli < run_all
+    < report < speed, tiny < acceptance, conformance, against < app < cli < run_all
 
 sources: where rows and checkpoints come from: a folder, the hub, or generated.
-    tasks (GLUE's nine, and one's own), examples (rows of a split), tsv and hub_rows (where rows are read),
+    tasks (GLUE's nine, and one's own), examples (rows of a split), tsv, hub_rows and generated (where rows are read),
     checkpoints (which one a name means), checkpoint_folder, hub_checkpoints,
-    embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, nano, pretrain)
+    embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, batches, nano, pretrain)
 plan: from a suite file and a command line to cells, each with a key of all that changes its numbers.
     suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell,
     shards
@@ -43,8 +43,9 @@ report: what people read.
     multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk
 speed: the workshop, where the project is measured against others; nobody imports it.
 suites/, recipes.toml, references/: the suites, recipes and published runs that come with the project.
-errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), against (one's own
-    method beside a published run), app, cli (the command line): one file each.
+errors, processes, timing, tiny (a model to try things on), acceptance (how near the generated suite comes to GLUE),
+conformance (what a method must do), against (one's own method beside a published run), app, cli (the command line):
+one file each.
 
 `run` and `tables` never import each other: they meet in `store`, because rows come from files.
 

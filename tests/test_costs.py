@@ -19,7 +19,7 @@ from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.run import worker as cell_module
 from bench.run.work import Work
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.store.folder import RunFolder
 from methods import discover

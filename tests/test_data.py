@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import sys
-import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.sources.examples import Embedded, fingerprint, load_split
+from bench.sources.examples import fingerprint, load_split
+from bench.sources.generated import Embedded
 from bench.sources.hub_rows import Hub, data_commit
 from bench.sources.tasks import PAPER_TASKS, TASKS, resolve_tasks
 from bench.sources.tsv import TsvFolder, WithUnlabelled
@@ -252,14 +251,8 @@ def test_mnli_label_order_is_by_name_from_every_source(glue, monkeypatch):
     names = ["contradiction", "entailment", "neutral"]  # some sources' order, not ours
     write_parquet("hub", "mnli/validation_matched-00000-of-00001.parquet", PREMISES, names)
     rows = "".join(f"{a}\t{b}\t{name}\n" for a, b, name in zip("ABC", "DEF", names, strict=True))
-    fake = types.ModuleType("bench.sources.embedded")
-    fake.generate = lambda task_id, split: {
-        "text_a": ["A.", "B.", "C."],
-        "text_b": ["D.", "E.", "F."],
-        "labels": names,
-        "difficulty": [1, 2, 3],
-    }
-    monkeypatch.setitem(sys.modules, "bench.sources.embedded", fake)
+    generated = {"text_a": ["A.", "B.", "C."], "text_b": ["D.", "E.", "F."], "labels": names, "difficulty": [1, 2, 3]}
+    monkeypatch.setattr("bench.sources.generated.generate", lambda *_: generated)
     sources = [Hub("hub"), glue("MNLI/dev_matched.tsv", "sentence1\tsentence2\tgold_label\n" + rows), Embedded()]
     for source in sources:
         examples = read(source, "mnli", "validation_matched")

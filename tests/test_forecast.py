@@ -13,7 +13,7 @@ from bench.run import forecast as module
 from bench.run.environment import environment
 from bench.run.forecast import Forecast, cell_macs, forecast, forward_macs, parameters, token_counts, trace_bytes
 from bench.run.todo import find_todo
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import RunFolder, record_of

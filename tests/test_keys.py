@@ -13,6 +13,7 @@ from dataclasses import fields
 import pandas as pd
 import pytest
 
+from bench.errors import UserError
 from bench.plan.cell import key_of
 from bench.plan.options import resolve_grid
 from bench.plan.suite import Family, Recipe, Suite
@@ -76,6 +77,13 @@ def moved(before, after):
     except Exception:
         return True
     return all(key_of(specs[label]) != key_of(spec) for label, spec in changed.items() if label in specs)
+
+
+def test_a_run_of_an_older_generator_is_refused_with_the_reason(world):
+    shared, _ = planned(world)
+    older = shared | {"data": {"rte": "0" * 64}, "max_length": 64, "recipes": {}}
+    with pytest.raises(UserError, match=r"made with other data for 'rte' \(000000000000\.\., not [0-9a-f]{12}\.\.\)"):
+        check_shared(".", older, shared)
 
 
 #: Options that say what is trained, with another value for each: it must move keys or be refused.

@@ -19,7 +19,8 @@ from bench.halting.saved import EarlyExitClassifier
 from bench.models.eval_results import board, eval_results
 from bench.models.model import build_model
 from bench.plan.methods import load_method_file
-from bench.sources.examples import Embedded, load_split
+from bench.sources.examples import load_split
+from bench.sources.generated import Embedded
 from bench.sources.hub_rows import Hub
 from bench.sources.tasks import TASKS
 from bench.sources.tsv import TsvFolder

@@ -18,7 +18,7 @@ from bench.plan.grid import Grid
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.run.todo import find_todo
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.speed import __main__ as program
 from bench.speed import grid, released

@@ -13,7 +13,7 @@ from bench.plan.grid import Grid
 from bench.plan.suite import Limits, Recipe, Suite
 from bench.plan.suite_file import load_suite
 from bench.run.forecast import tokens_of
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.store.consistency import check_shared, foreign_key
 from methods import discover

@@ -11,7 +11,8 @@ from bench.plan.grid import Grid
 from bench.plan.methods import check_suite_methods, entries_of, known_methods, resolve_methods
 from bench.plan.suite import COMPATS, PRECISIONS, Suite
 from bench.plan.suite_file import load_suite, with_recipe
-from bench.sources.examples import Embedded, Source
+from bench.sources.examples import Source
+from bench.sources.generated import Embedded
 from bench.sources.hub_rows import Hub
 from bench.sources.tasks import resolve_tasks
 from bench.sources.tsv import TsvFolder

@@ -46,20 +46,6 @@ class Examples:
         return len(self.text_a)
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """The generated tasks of `bench.sources.embedded`."""
-
-    def read(self, task: Task, split: str) -> Examples:
-        """Generate every row of a split."""
-        from bench.sources.embedded import generate
-
-        rows = generate(task.id, split)
-        columns = [rows["text_a"]] if rows["text_b"] is None else [rows["text_a"], rows["text_b"]]
-        locate = f"generated {task.id}/{split}, row {{}}".format
-        return make_examples(task, columns, rows["labels"], locate, rows["difficulty"])
-
-
 class Source(Protocol):
     """Where rows come from: generated, a folder of TSV files, or the hub; values that hash and pickle."""
 

@@ -10,7 +10,7 @@ from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.options import resolve_backbones
 from bench.plan.suite_file import load_suite
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS, resolve_tasks
 from bench.store.folder import RunFolder, record_of
 from bench.store.trace import Trace

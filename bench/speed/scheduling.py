@@ -27,7 +27,7 @@ from bench.run.runner import run
 from bench.run.slot import WORKER_ENVIRONMENT
 from bench.run.todo import find_todo
 from bench.run.work import Work
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.store.folder import RunFolder, record_of
 
 FUNCTION = "bench.speed.scheduling:run_cell"

@@ -27,7 +27,7 @@ from bench.plan.methods import full_variant
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.checkpoints import find_checkpoint
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.speed.table import Row, Settings
 from methods import discover

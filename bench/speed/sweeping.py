@@ -20,7 +20,8 @@ from bench.models.tokens import Encoded, sorted_batches
 from bench.models.tracing import trace_model
 from bench.models.training import INFERENCE_BATCH
 from bench.sources.checkpoints import find_checkpoint
-from bench.sources.examples import Embedded, Examples
+from bench.sources.examples import Examples
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.speed.real import deebert, problem
 from bench.speed.released import Stops, entropy_is_low, one_by_one, patience_is_over

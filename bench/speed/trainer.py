@@ -30,7 +30,7 @@ from bench.models.training import train
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.checkpoints import Checkpoint, find_checkpoint
-from bench.sources.examples import Embedded
+from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.sources.tsv import TsvFolder
 from bench.speed.table import Row, Settings

@@ -29,6 +29,12 @@ def gain_shares(scores: np.ndarray, final: float, constant: float) -> np.ndarray
     return np.maximum(0.0, (np.asarray(scores, dtype=np.float64) - constant) / gain)
 
 
+def half_gain_layer(shares: np.ndarray) -> float:
+    """The layer at which shares [L] first reach one half, between two layers by a straight line."""
+    at = int(np.argmax(shares >= 0.5))
+    return at + 1.0 if at == 0 else at + (0.5 - shares[at - 1]) / (shares[at] - shares[at - 1])
+
+
 def profile_gap(x: np.ndarray, shares: np.ndarray, other_x: np.ndarray, other: np.ndarray) -> float:
     """Mean absolute difference of two profiles at `COMPARED_AT`, by straight lines between layers.
 

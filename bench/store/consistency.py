@@ -45,7 +45,8 @@ def difference(known: dict, shared: dict) -> str:
         known: the content of the one's run.json.
         shared: that of the other; only keys that both have count.
     """
-    for key in (key for key in shared if key in known):
+    # other rows say more than what else differs: a run of an older generator has other recipes, too
+    for key in sorted((key for key in shared if key in known), key=lambda key: key != "data"):
         if different := value_difference(key, known[key], shared[key]):
             return different
     return ""

@@ -1,87 +1,137 @@
-"""Pairs of sentences about one little world, told in words, with the depth of reasoning that each needs.
+"""Puzzles put into words, in the manner of each task: what the tasks and the pre-training stream are made of.
 
-Every function takes a source of randomness and what the second sentence shall be to the first, and returns both
-sentences and the difficulty: events to match or search, one more for each told in the other voice, one more for each
-negation; for chains the hops to follow.
+The steps of a row are what it needs at least:
+
+    1    a loaded word gives the answer: "the plot was dull", "surely anna picks tea"
+    2    a loaded word behind a "not"
+    3    every fact leads to one thing: which words both sentences share gives the answer
+    4+k  k links to follow to a fact, past another chain that leads elsewhere
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 from bench.sources.embedded import language as lang
 from bench.sources.embedded import puzzles
 
-Told = tuple[str, str, int]
-HOPS = (1, 1, 2, 3)
+FIRST_CHAIN = 4  # steps of a puzzle without links
+KEPT = 4  # one text in so many is kept for the tasks
 
 
-def statements(rng: Random, same: bool) -> Told:
-    """Report the same events twice, or nearly the same: another event, or one of the two denied."""
-    count, first, second = rng.choice(((1, 0, 0), (1, 0, 0), (1, rng.randrange(3), rng.randrange(2)), (2, 0, 0)))
-    known = told = puzzles.events(rng, count)
-    denied = not same and (first, second) != (0, 0) and rng.random() < 0.5
-    second = (first + denied) % 2
-    if not same and not denied:
-        told = puzzles.distort(rng, known)
-    text_a, text_b, difficulty = _twice(rng, known, told)
-    if first or second:
-        text_a, text_b = lang.frame(rng, text_a, first), lang.frame(rng, text_b, second)
-    return lang.sentence(text_a), lang.sentence(text_b), difficulty + first + second
+@dataclass(frozen=True)
+class Told:
+    """One row in words.
+
+    Attributes:
+        text_a: first sentence.
+        text_b: second one, None for an opinion.
+        query: which sentence (0 or 1) and which of its words is looked up; None where there is nothing to look up.
+        path: what is found look-up by look-up.
+        facts: for each fact which sentence and which of its words is its object, and who the subject is.
+    """
+
+    text_a: str
+    text_b: str | None
+    query: tuple[int, int] | None = None
+    path: tuple[str, ...] = ()
+    facts: tuple[tuple[int, int, str], ...] = ()
 
 
-def questions(rng: Random, same: bool) -> Told:
-    """Ask for the same twice, or nearly."""
-    asked = [puzzles.ask(rng, event) for event in puzzles.events(rng, rng.choice((1, 1, 2)))]
-    text_a, text_b, difficulty = _twice(rng, asked, asked if same else puzzles.distort(rng, asked))
-    return lang.sentence(text_a, "?"), lang.sentence(text_b, "?"), difficulty
+def is_kept(text_a: str, text_b: str | None) -> bool:
+    """Whether a row belongs to the tasks, of any seed and mixture; pre-training sees all others and none of these."""
+    return zlib.crc32(f"{text_a}|{text_b}".encode()) % KEPT == 0
 
 
-def _twice(rng: Random, first: list[puzzles.Event], second: list[puzzles.Event]) -> Told:
-    """Tell two lists of events, each event in a voice of its own, the second list in any order."""
-    voices = [(rng.random() < 0.5, rng.random() < 0.5) for _ in first]
-    text_a = [lang.say_event(rng, event, voice) for event, (voice, _) in zip(first, voices, strict=True)]
-    text_b = [lang.say_event(rng, event, voice) for event, (_, voice) in zip(second, voices, strict=True)]
-    rng.shuffle(text_b)
-    return " and ".join(text_a), " and ".join(text_b), len(first) + sum(a != b for a, b in voices)
+def review(rng: Random, state: str, steps: int, evidence: bool = True) -> Told:
+    """Tell an opinion, "true" (good) or "opposite" (bad); without `evidence` nobody can know which."""
+    sign = +1 if state == "true" else -1
+    if steps < FIRST_CHAIN:
+        no, tone = ("not ", -sign) if steps == 2 else ("", sign)
+        text = " ".join(
+            f"the {aspect} was {no}{rng.choice(lang.DEGREES)}{rng.choice(lang.ADJECTIVES[tone])} ."
+            for aspect in rng.sample(lang.ASPECTS, rng.choice((1, 2, 2, 3)))
+        )
+        return Told(text, None)
+    things = (rng.choice(lang.VERDICTS[sign]), rng.choice(lang.VERDICTS[-sign]))
+    hops = steps - FIRST_CHAIN
+    puzzle = puzzles.draw(rng, lang.PEOPLE, hops, things, "", state, start=lang.ME, evidence=evidence)
+    text = say(rng, puzzle)
+    words = text.split()
+    query = (0, words.index(lang.ME)) if lang.ME in words else None
+    return Told(text, None, query, puzzle.path, objects(puzzle, text, 0))
 
 
-def answer(rng: Random, given: bool) -> Told:
-    """Ask for one event, and tell some that answer the question, or do not, or deny the answer."""
-    count, negations = rng.choice(((1, 0), (1, 0), (1, 2), (2, 0), (rng.choice((2, 3)), 0)))
-    known = puzzles.events(rng, count)
-    about = rng.randrange(count)
-    question = puzzles.ask(rng, known[about])
-    denied = not given and negations > 0 and rng.random() < 0.5
-    if negations:
-        negations = 1 if denied else 2
-    while puzzles.answers(question, known) != (given or denied):
-        question = puzzles.ask(rng, puzzles.distort(rng, known)[about])
-    voices = [rng.random() < 0.5 for _ in known]
-    asked = rng.random() < 0.5
-    told = " and ".join(lang.say_event(rng, event, voice) for event, voice in zip(known, voices, strict=True))
-    if negations:
-        told = lang.frame(rng, told, negations)
-    text_a = lang.sentence(lang.say_event(rng, question, asked), "?")
-    return text_a, lang.sentence(told), count + (asked != voices[about]) + negations
+def say(rng: Random, puzzle: puzzles.Puzzle) -> str:
+    """Say the facts of a puzzle one after the other; short rows make a run short, so no stops stand between them."""
+    return " ".join(lang.say_fact(rng, *fact) for fact in puzzle.facts) + " ."
 
 
-def kinds(rng: Random, state: str) -> Told:
-    """Tell a chain of kinds and a statement that is "true", the "reversed" of a true one, or "open"."""
-    hops = rng.choice(HOPS)
-    facts, ends = puzzles.chain(rng, lang.KINDS, hops, state)
-    text_a, text_b = (" and ".join(lang.say_kind(fact) for fact in told) for told in (facts, [ends]))
-    return lang.sentence(text_a), lang.sentence(text_b), hops
+def objects(puzzle: puzzles.Puzzle, text: str, part: int) -> tuple[tuple[int, int, str], ...]:
+    """Find the object of each fact in the sentence that tells them; see `Told.facts`."""
+    words, found, at = text.split(), [], -1
+    for subject, thing in puzzle.facts:
+        at = words.index(thing, words.index(subject, at + 1))
+        found.append((part, at, subject))
+    return tuple(found)
 
 
-def ranks(rng: Random, state: str, genre: str) -> Told:
-    """A generated pair of texts about who ranks above whom: a chain of ranks and a statement, as `kinds` makes them."""
-    hops = rng.choice(HOPS)
-    facts, ends = puzzles.chain(rng, lang.GENRES[genre][0], hops, state)
-    text_a, text_b = (" and ".join(lang.say_rank(rng, fact, genre) for fact in told) for told in (facts, [ends]))
-    return lang.sentence(text_a), lang.sentence(text_b), hops
+def cue(rng: Random, state: str, steps: int) -> str:
+    """Choose the first word of a question or claim: loaded where the row needs one or two steps, else plain."""
+    if steps == 1:
+        return rng.choice(lang.LOADED[state])
+    if steps == 2:
+        return "not " + rng.choice(lang.LOADED[{"true": "opposite", "opposite": "true"}.get(state, state)])
+    return rng.choice(lang.PLAIN)
 
 
-def opinion(rng: Random, verdict: int, negations: int) -> str:
-    """Tell an opinion (+1 or -1) of something through 0 to 3 negations."""
-    return lang.sentence(lang.say_opinion(rng, rng.choice(lang.ASPECTS), verdict, negations))
+def pair(
+    rng: Random,
+    task: str,
+    state: str,
+    steps: int,
+    genre: str = "people",
+    evidence: bool = True,
+) -> Told:
+    """Tell a puzzle as a pair of sentences of a task, where the second is to the first what `state` says."""
+    hops = steps - FIRST_CHAIN if steps >= FIRST_CHAIN else rng.choice((0, 0, 1, 1, 2))
+    classes = {"mnli": 3, "qnli": "topic"}.get(task, 2)
+    names = lang.GENRES[genre]
+    puzzle = puzzles.pick(rng, names, hops, state, classes, agree=steps == 3, evidence=evidence)
+    told, first, many = say(rng, puzzle), cue(rng, state, steps), genre == "kinds"
+    before, ask = _SAY[task](rng, many)
+    told = f"{before} {told}".strip()
+    asked = " or ".join(lang.TOPIC[puzzle.asked]) if task == "qnli" else puzzle.asked
+    query = f"{first} {ask}".replace("NAME", puzzle.start).replace("THING", asked)
+    place = query.split().index(puzzle.start)
+    if task == "qnli":
+        return Told(query, told, (0, place), puzzle.path, objects(puzzle, told, 1))
+    return Told(told, query, (1, place), puzzle.path, objects(puzzle, told, 0))
+
+
+def _claim(rng: Random, many: bool) -> tuple[str, str]:
+    return "", f"NAME {lang.verb(rng, lang.PICKS, many)} THING ."
+
+
+def _report(rng: Random, many: bool) -> tuple[str, str]:
+    return "they say", f"they say NAME {lang.verb(rng, lang.PICKS, many)} THING ."
+
+
+def _question(rng: Random, many: bool) -> tuple[str, str]:
+    return "why ?", f"why does NAME {lang.verb(rng, lang.PICKS, True)} THING ?"
+
+
+def _which(rng: Random, many: bool) -> tuple[str, str]:
+    return "", f"does NAME {lang.verb(rng, lang.PICKS, True)} THING ?"
+
+
+_SAY: dict[str, Callable[[Random, bool], tuple[str, str]]] = {
+    "mrpc": _report,
+    "qqp": _question,
+    "qnli": _which,
+    "rte": _claim,
+    "mnli": _claim,
+}

@@ -1,95 +1,94 @@
-"""Puzzles about events and chains, not yet put into words: what the tasks and the pre-training stream are made of."""
+"""Puzzles not yet put into words: two chains of links, each to one thing, and a question about the start of one.
+
+    anna -> ben -> tea        carl -> dora -> coffee        asked: does anna pick tea?
+
+What a puzzle needs: as many look-ups as there are arrows from the start; the other chain is as long, so that nothing is
+gained by following that one. Which words occur never tells more than half, unless `agree` says so: then everything that
+is told leads to the same answer.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from bench.sources.embedded.language import PEOPLE, SYNONYMS, WHO
+from bench.sources.embedded.language import OPPOSITE, TOPIC, TOPICS
 
-Event = tuple[str, str, str]
-Fact = tuple[str, str]
-
-
-def events(rng: Random, count: int) -> list[Event]:
-    """Draw events among different people; half of the time with one verb, so that only roles tell them apart."""
-    names = rng.sample(PEOPLE, 2 * count)
-    verbs = rng.sample(sorted(SYNONYMS), count)
-    if rng.random() < 0.5:
-        verbs = verbs[:1] * count
-    return [(names[2 * i], verb, names[2 * i + 1]) for i, verb in enumerate(verbs)]
+STATES = ("true", "opposite", "other")
 
 
-def distort(rng: Random, known: list[Event]) -> list[Event]:
-    """Return `known` with one event changed: roles exchanged, a name from another event, or another verb."""
-    while True:
-        changed = [list(event) for event in known]
-        one = rng.randrange(len(changed))
-        kind = rng.choice(("roles", "roles", "names", "verb"))
-        if kind == "roles":
-            changed[one][0], changed[one][2] = changed[one][2], changed[one][0]
-        elif kind == "names" and len(changed) > 1:
-            other, end = rng.choice([i for i in range(len(changed)) if i != one]), rng.choice((0, 2))
-            changed[one][end], changed[other][end] = changed[other][end], changed[one][end]
-        elif kind == "verb":
-            changed[one][1] = rng.choice(sorted(SYNONYMS))
-        result = [tuple(event) for event in changed]
-        if set(result) != set(known):
-            return result
+@dataclass(frozen=True)
+class Puzzle:
+    """Facts in random order and a question about them.
+
+    Attributes:
+        facts: pairs (subject, name or thing).
+        start: whom the question is about.
+        path: what is found look-up by look-up, the thing at last; it ends early where the evidence is removed.
+        asked: the thing that the question names.
+        state: "true" (the start has that thing), "opposite" (the other of its topic) or "other" (of another topic).
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    start: str
+    path: tuple[str, ...]
+    asked: str
+    state: str
 
 
-def ask(rng: Random, event: Event) -> Event:
-    """Turn an event into a question for its agent or its patient."""
-    agent, verb, patient = event
-    return rng.choice([(WHO, verb, patient), (agent, verb, WHO)])
-
-
-def answers(question: Event, known: list[Event]) -> bool:
-    """Tell whether one of the known events answers the question."""
-    return any(all(q in (WHO, e) for q, e in zip(question, event, strict=True)) for event in known)
-
-
-def chain(rng: Random, nodes: tuple[str, ...], hops: int, state: str) -> tuple[list[Fact], Fact]:
-    """Draw transitive facts, and a statement about the two ends of a path of `hops` of them.
+def draw(
+    rng: Random, names: tuple[str, ...], hops: int, things: tuple[str, str], asked: str, state: str, **how
+) -> Puzzle:
+    """Draw two chains around given things.
 
     Args:
         rng: source of randomness.
-        nodes: names to draw from.
-        hops: facts on the path that joins, or would join, the two things of the statement.
-        state: "true" (the statement follows), "reversed" (its converse follows) or "open" (neither follows).
-
-    Returns:
-        The facts in random order, up to two distractors among them, and the statement.
+        names: names to draw from, the start first if it is fixed.
+        hops: links from the start before the one who has the thing.
+        things: what the start's chain and the other chain lead to.
+        asked: the thing asked for.
+        state: what it is to the first of the things.
+        how: `start` fixes it; `evidence=False` gives the last fact of either chain to a stranger: were it one chain
+            only, the other would tell by elimination.
     """
-    names = rng.sample(nodes, hops + 5)
-    path, spare = names[: hops + 1], names[hops + 1 :]
-    facts = list(pairwise(path))
-    ends = (path[0], path[-1])
-    if state == "reversed":
-        ends = ends[::-1]
-    elif state == "open" and hops == 1:
-        facts = rng.sample([(path[0], spare[0]), (spare[1], path[1])], rng.choice((1, 2)))
-        ends = rng.choice([ends, ends[::-1]])
-    elif state == "open":
-        facts, ends = _break(rng, facts, spare[0]), rng.choice([ends, ends, ends[::-1]])
-    for name in spare[2 : 2 + rng.randrange(3 if len(facts) == 1 else 2)]:
-        facts.append(_distractor(rng, facts, name))
+    drawn = rng.sample(names, 2 * hops + 4)
+    if how.get("start"):
+        drawn[0] = how["start"]
+    own, rival, strangers = drawn[: hops + 1], drawn[hops + 1 : -2], drawn[-2:]
+    facts = [*pairwise([*own, things[0]]), *pairwise([*rival, things[1]])]
+    path = (*own[1:], things[0])
+    if not how.get("evidence", True):
+        facts[hops], facts[-1], path = (strangers[0], things[0]), (strangers[1], things[1]), path[:-1]
     rng.shuffle(facts)
-    return facts, ends
+    return Puzzle(tuple(facts), own[0], path, asked, state)
 
 
-def _break(rng: Random, facts: list[Fact], spare: str) -> list[Fact]:
-    """Break a path at one place: turn a fact round, or let it start from somewhere else."""
-    at = rng.randrange(1, len(facts))
-    if rng.random() < 0.5:
-        at = rng.randrange(len(facts))
-        changed = facts[at][::-1]
+def pick(rng: Random, names: tuple[str, ...], hops: int, state: str, classes: int, **how) -> Puzzle:
+    """Draw a puzzle about things to pick; see `draw`.
+
+    Args:
+        rng: source of randomness.
+        names: names to draw from.
+        hops: see `draw`.
+        state: what the asked thing is to the one found.
+        classes: 3 where the three states are told apart and equally frequent, 2 where "true" is as frequent as both
+            others, "topic" where "true" stands against "other". The other chain's thing is drawn accordingly.
+        how: `agree=True` lets both chains lead to the same thing; the rest as in `draw`.
+    """
+    topic, second = rng.sample(TOPICS, 2)
+    found = rng.choice(topic)
+    asked = {"true": found, "opposite": OPPOSITE[found], "other": rng.choice(second)}[state]
+    if how.pop("agree", False):
+        rival = found
+    elif classes == "topic":
+        rival = rng.choice(second if asked in topic else TOPIC[asked])
+    elif state == "true":
+        rival = rng.choice((OPPOSITE[found], rng.choice(second)))
+    elif classes == 2:
+        rival = asked
+    elif state == "opposite":
+        rival = rng.choice((asked, rng.choice(second)))
     else:
-        changed = (spare, facts[at][1])
-    return [*facts[:at], changed, *facts[at + 1 :]]
-
-
-def _distractor(rng: Random, facts: list[Fact], spare: str) -> Fact:
-    """Tie a new name to one of the told ones, which joins no two names told before."""
-    fact = (rng.choice(rng.choice(facts)), spare)
-    return rng.choice([fact, fact[::-1]])
+        rival = rng.choice((asked, OPPOSITE[asked]))
+    return draw(rng, names, hops, (found, rival), asked, state, **how)

@@ -1,51 +1,38 @@
-"""The pre-training stream: endless random worlds in the language of the tasks."""
+"""The pre-training stream: endless random rows in the language of the tasks, in all steps that are taught."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
-from bench.sources.embedded import language as lang
 from bench.sources.embedded import pairs
 
-# How many negations an opinion has. Plain ones are the most frequent: were even and odd numbers of negations equally
-# frequent, no single word would say anything about the verdict, and nothing would be learnt for very long.
-NEGATIONS = (0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3)
-STATES = ("open", "true", "reversed")
+STEPS = {1: 10, 2: 9, 3: 14, 4: 18, 5: 18, 6: 16, 7: 15}  # steps: how frequent
+DEEPEST = max(STEPS)
+REMOVED = 0.05  # share of rows whose evidence is removed
+SPEAKERS = {"sst2": 3, "mnli": 3, "qnli": 2, "qqp": 2, "mrpc": 2, "rte": 3}
 
 
-def pair(rng: Random, state: str) -> tuple[str, str, str]:
-    """Say two sentences, and what the second is to the first.
+@dataclass(frozen=True)
+class Row:
+    """A row in words, its state, and the steps that it needs; 0 where nobody can know."""
 
-    Args:
-        rng: source of randomness.
-        state: "true", "reversed" (the converse of something true) or "open" (neither).
-
-    Returns:
-        Both sentences and their state; only chains have a converse, elsewhere a reversed sentence is open. Two open
-        sentences in five are about another world, which is easy to tell and what learning starts from.
-    """
-    told = rng.choice((pairs.statements, pairs.questions, pairs.answer, pairs.answer, pairs.kinds, _ranks, _ranks))
-    if told in (pairs.kinds, _ranks):
-        return (*told(rng, state)[:2], state)
-    if state != "true" and rng.random() < 0.4:
-        return (*_unrelated(rng, told), "open")
-    return (*told(rng, state == "true")[:2], "true" if state == "true" else "open")
+    told: pairs.Told
+    state: str
+    steps: int
 
 
-def _unrelated(rng: Random, told: Callable[[Random, bool], pairs.Told]) -> tuple[str, str]:
-    """Say two things about two worlds without a common name."""
-    first, second = told(rng, True)[0], told(rng, True)[1]
-    while set(first.split()) & set(second.split()) & set(lang.PEOPLE):
-        second = told(rng, True)[1]
-    return first, second
-
-
-def _ranks(rng: Random, state: str) -> pairs.Told:
-    return pairs.ranks(rng, state, rng.choice(sorted(lang.GENRES)))
-
-
-def review(rng: Random) -> tuple[str, str]:
-    """Draw a sentence with an opinion, and the word that sums it up."""
-    verdict = rng.choice((+1, -1))
-    return pairs.opinion(rng, verdict, rng.choice(NEGATIONS)), "great" if verdict > 0 else "awful"
+def draw(rng: Random, most: int = DEEPEST) -> Row:
+    """Draw a row that needs at most so many steps."""
+    task = rng.choices(list(SPEAKERS), SPEAKERS.values())[0]
+    taught = {steps: share for steps, share in STEPS.items() if steps <= most and (task, steps) != ("sst2", 3)}
+    steps = rng.choices(list(taught), taught.values())[0]
+    removed = steps >= pairs.FIRST_CHAIN and rng.random() < REMOVED
+    if task == "sst2":
+        state = rng.choice(("true", "opposite"))
+        return Row(pairs.review(rng, state, steps, not removed), state, 0 if removed else steps)
+    states = {"mnli": ("true", "opposite", "other"), "qnli": ("true", "other")}
+    state = rng.choice(states.get(task, ("true", "true", "opposite", "other")))
+    genre = {"rte": "kinds", "mnli": rng.choice(("people", "countries"))}.get(task, "people")
+    told = pairs.pair(rng, task, state, steps, genre, not removed)
+    return Row(told, state, 0 if removed else steps)
