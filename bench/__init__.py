@@ -27,17 +27,16 @@ halting: the halting rule over a trace and live; saved models that leave the sui
     replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), rounding
     (what fewer bits change), saved
 run: cells on workers.
-    todo, runner, scheduler, slot, worker, work, progress, state (for `status`), estimator and forecast (of time),
-    devices, environment, backends/ (local, dask, dask_worker)
+    todo, runner, scheduler, seeds (when one is complete), slot, worker, work, progress, state (for `status`), estimator
+    and forecast (of time), devices, environment, backends/ (local, dask, dask_worker)
 tables: from traces to CSV; a file is named after the table it writes.
     collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
     behind them), risk_cache, published_depth; again (models trained again), auc, bounds, budgets, calibration,
     comparison, confidence, curves, depth, difficulty, effects, exits, failures, focus, headline, health, knobs, layers,
     oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, stability, transfer, verdicts
 report: what people read.
-    outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency, export (a
-    bundle), card (its README),
-    listing, showing, status (of a run, from its files);
+    outputs (all of it), refresh (while cells run), html, latex, numbers (rounded), claims (in Markdown), uptodate,
+    latency, export (a bundle), card (its README), listing, showing, status (of a run, from its files);
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
     multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk
 speed: the workshop, where the project is measured against others; nobody imports it.

@@ -22,6 +22,7 @@ from bench.plan.options import resolve_grid
 from bench.plan.shards import resolve_shard
 from bench.plan.suite_file import load_suite
 from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
+from bench.report.refresh import Refresher
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
 from bench.run.devices import check_backend, count_processors, resolve_devices, resolve_workers
@@ -135,7 +136,7 @@ def run_grid(
         folder.share({**shared, **commands}, reported, sources)
         write_pins(folder.path, grid.revisions())
     tidy(todo, folder)
-    run_todo(todo, folder, grid, files, options)
+    run_todo(todo, folder, grid, files, options, Refresher(folder, figures, options.focus))
     if is_collected(folder, figures, options.focus):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
@@ -181,8 +182,10 @@ def command_of(options: Namespace) -> str:
     return f"{options.start} {shlex.join(parts)}"
 
 
-def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace) -> None:
-    """Run the cells that are left and print how many failed."""
+def run_todo(
+    todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace, refresher: Refresher
+) -> None:
+    """Run the cells that are left, refresh what people read after each seed, and print how many failed."""
     cells = f"{len(todo.pending)} cells to run, {len(todo.finished)} done or skipped"
     what = f"suite '{grid.suite.name}' ({grid.suite.title}): {cells}"
     if not todo.pending:
@@ -193,7 +196,7 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
     started = time.monotonic()
     outside = tuple(sorted(set(files.values())))  # a tuple, because workers cache what they import by it
     work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models, grid.unlabelled)
-    failed = run_cells(todo, work, backend, options.fail_fast, options.force)
+    failed = run_cells(todo, work, backend, options.fail_fast, options.force, refresher)
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 
 

@@ -17,10 +17,10 @@ def inputs_of(folder: RunFolder) -> str:
     return hash_of([folder.path / "run.json", *sorted(records), *code(), *sorted(outside)])
 
 
-def stamp(folder: RunFolder, figures: Path, focus: str | None, made: Iterable[Path]) -> None:
-    """Note in collected.json which files were made, and a hash of what they were made from."""
+def stamp(folder: RunFolder, figures: Path, focus: str | None, inputs: str, made: Iterable[Path]) -> None:
+    """Note in collected.json which files were made, and the hash (`inputs_of`) of what they were made from."""
     files = sorted(str(path.resolve()) for path in made)
-    entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "focus": focus, "files": files}
+    entry = {"inputs": inputs, "figures": str(figures.resolve()), "focus": focus, "files": files}
     write_json(folder.path / "collected.json", entry)
 
 
