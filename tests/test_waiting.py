@@ -39,7 +39,7 @@ class Noted:
         self.closed += 1
 
 
-def seeds_of(cells, refresh, until=60.0):
+def seeds_of(cells, refresh, until=200.0):
     """`Seeds` of a plan whose next seed is so many seconds away."""
     progress = SimpleNamespace(seconds_until=lambda keys: until, say=None)
     return Seeds(SimpleNamespace(pending=cells), progress, refresh)
@@ -79,7 +79,7 @@ def test_one_that_is_under_way_is_waited_for():
     assert noted.asked == [{1}]
 
 
-@pytest.mark.parametrize(("until", "seconds", "asked"), [(29.0, 0.0, 0), (31.0, 0.0, 1), (31.0, 32.0, 0)])
+@pytest.mark.parametrize(("until", "seconds", "asked"), [(119.0, 0.0, 0), (121.0, 0.0, 1), (121.0, 122.0, 0)])
 def test_what_will_be_overtaken_at_once_is_not_begun(until, seconds, asked):
     noted, cells = Noted(), make_grid(2)
     noted.seconds, seeds = seconds, seeds_of(cells, noted, until)

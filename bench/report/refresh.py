@@ -17,15 +17,12 @@ from bench.store.beside import open_run
 from bench.store.folder import RunFolder
 from bench.store.locks import Locks
 
-#: How far it steps back behind the workers: it gets a quarter of what one of them gets of a core that they share.
-NICE = 5
-
 
 class Refresher:
     """What `bench.run.seeds.Refresh` asks for.
 
-    A process of its own, so that the run can hand out cells meanwhile; one only, and of low priority, so that workers
-    have the cores. What it makes is not stamped as up to date: the end of the run makes everything again.
+    One process of its own, with one thread, so that the run can hand out cells meanwhile and the workers keep most of
+    the cores. What it makes is not stamped as up to date: the end of the run makes everything again.
 
     Args:
         folder: the run folder.
@@ -69,11 +66,13 @@ class Refresher:
 
 
 def refresh(end: Connection, path: Path, unfinished: frozenset[int], figures: Path, focus: str | None) -> None:
-    """Make tables, figures and report in this process, silently and after everything else that wants the cores."""
+    """Make tables, figures and report in this process, silently, while workers have the cores."""
+    import torch
+
     tie_to(end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends this one
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by an exception: files half written are removed
-    os.nice(NICE)
+    torch.set_num_threads(1)  # threads that wait for one another on busy cores take five times the work
     sys.stdout = sys.stderr = open(os.devnull, "w")
     locks = Locks(RunFolder(path))  # held as long as it has a name
     if locks.take("tables"):  # else another run on this folder is making them now

@@ -10,8 +10,8 @@ from bench.run.progress import Progress
 if TYPE_CHECKING:
     from bench.run.todo import Todo
 
-#: Seconds: results that are due sooner than this are waited for.
-SOON = 30.0
+#: Seconds: results that are due sooner than this are waited for. To make them takes half a minute of a core at least.
+SOON = 120.0
 
 
 class Refresh(Protocol):
