@@ -33,12 +33,13 @@ tables: from traces to CSV; a file is named after the table it writes.
     collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
     behind them), risk_cache, published_depth; again (models trained again), auc, bounds, budgets, calibration,
     comparison, confidence, curves, depth, difficulty, effects, exits, failures, focus, headline, health, knobs, layers,
-    oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, stability, transfer, verdicts
+    oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, shares, stability, transfer,
+    undecidable, verdicts
 report: what people read.
     outputs (all of it), refresh (while cells run), html, latex, numbers (rounded), claims (in Markdown), uptodate,
     latency, export (a bundle), card (its README), listing, showing, status (of a run, from its files);
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
-    multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk
+    multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk, undecidable
 speed: the workshop, where the project is measured against others; nobody imports it.
 suites/, recipes.toml, references/: the suites, recipes and published runs that come with the project.
 errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), against (one's own

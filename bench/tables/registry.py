@@ -40,8 +40,12 @@ from bench.tables.reliability import RELIABILITY, reliability_rows
 from bench.tables.reproduction import REPRODUCTION, reproduction_table
 from bench.tables.risk import RISK
 from bench.tables.scores import SCORES, Scores, score_table
+from bench.tables.shares import BY_SEED as SHARES_BY_SEED
+from bench.tables.shares import SHARES, share_rows, share_table
 from bench.tables.stability import STABILITY, stability_table
 from bench.tables.transfer import CHOICES, TRANSFER, transfer_rows, transfer_table
+from bench.tables.undecidable import BY_SEED as UNDECIDABLE_BY_SEED
+from bench.tables.undecidable import UNDECIDED, undecidable_rows, undecidable_table
 from bench.tables.verdicts import VERDICTS, verdict_table
 
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, AGREES, "n", "accumulation"]
@@ -89,6 +93,8 @@ FROM_TRACES = {
     "overthinking": PanelRows(OVERTHINKING, overthinking_rows),
     "oracle": PanelRows(ORACLE, oracle_rows),
     "depth": PanelRows(DEPTH, depth_rows),
+    "undecidable": PanelRows(UNDECIDABLE_BY_SEED, undecidable_rows),
+    "shares": PanelRows(SHARES_BY_SEED, share_rows),
 }
 
 
@@ -210,6 +216,13 @@ TABLES = {
         lambda m: m.rows["oracle"],
         shown=True,
     ),
+    "undecidable": Table(
+        UNDECIDED,
+        "Layers spent on what nobody can answer: mean exit layer of hard examples that can be decided minus that of "
+        "examples that cannot, at the costs of DACT's models.",
+        lambda m: undecidable_table(m.rows["undecidable"]),
+        shown=True,
+    ),
     "difficulty_rank": Table(
         DIFFICULTY_RANK,
         "Do harder examples exit later? Rank correlation of exit layer and known difficulty.",
@@ -259,6 +272,11 @@ TABLES = {
         "(over seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than "
         "the relevant one either way. The verdict follows by a rule fixed beforehand.",
         lambda m: reproduction_table(m.tables),
+    ),
+    "shares": Table(
+        SHARES,
+        "The verdicts on claims 1a, 1b and 9 with undecidable examples counted 0, 1 and 2 times.",
+        lambda m: share_table(m.rows["shares"], m.tables),
     ),
     "failures": Table(
         FAILURES,

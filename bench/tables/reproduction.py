@@ -22,9 +22,12 @@ HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this
 NOT_RUN = "not run"
 #: From fewer tasks than this there is no spread over tasks to speak of: the units are the seeds.
 TASKS = 3
-#: The tables that the verdicts are decided from; the last two only where a run has them.
-SOURCES = ("points", "effects", "health", "plateau")
-OPTIONAL = ("health", "plateau")
+#: A claim about examples that nobody can decide takes so many tasks that have some, and static models that are no surer
+#: of them than this: else they have learnt coins by heart.
+LEAST_TASKS, SUREST = 4, 0.65
+#: The tables that the verdicts are decided from; the last three only where a run has them.
+SOURCES = ("points", "effects", "undecidable", "health", "plateau")
+OPTIONAL = ("undecidable", "health", "plateau")
 
 REPRODUCTION = ["suite", "backbone", "claim", "text", "verdict", "why", "value", "low", "high", "units", "unit_kind"]
 REPRODUCTION += [
@@ -121,11 +124,24 @@ def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> di
             "verdict": OPEN,
             "why": "both methods buy the constant answer, so the difference is 0",
         }
+    if claim.undecidable and (why := not_undecidable(row, tables)):
+        return {"verdict": OPEN, "why": why}
     if claim.layers_read and (blind := blind_exits(claim.methods, tables)):
         return {"verdict": OPEN, "why": f"exits that answer the constant where a probe sees more: {blind}"}
     if claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
         return {"verdict": OPEN, "why": "the area by steps and the area by mixtures disagree"}
     return {"verdict": verdict, "why": ""}
+
+
+def not_undecidable(row: dict, tables: Tables) -> str:
+    """Why a claim about examples that nobody can decide cannot be told; empty where nothing stands against it."""
+    if row["unit_kind"] != "tasks" or row["units"] < LEAST_TASKS:
+        return f"it takes {LEAST_TASKS} tasks with examples that nobody can decide, and models to compare on them"
+    found = tables["undecidable"]
+    top = float(found.loc[(found["method"] == "dact") & (found["task"] == "mean"), "static_top"].iloc[0])
+    if top > SUREST:
+        return f"static models are sure of what nobody can know (mean top probability {top:.2f}): learnt by heart"
+    return ""
 
 
 def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
@@ -141,7 +157,7 @@ def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
 def checked(tables: Tables) -> str:
     """Which of the two checks of a run a verdict could look at."""
     said = {"health": "exit health", "plateau": "plateau"}
-    states = [f"{said[name]} {'checked' if len(tables.get(name, ())) else 'not checked'}" for name in OPTIONAL]
+    states = [f"{what} {'checked' if len(tables.get(name, ())) else 'not checked'}" for name, what in said.items()]
     return ", ".join(states)
 
 

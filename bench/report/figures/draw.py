@@ -26,6 +26,7 @@ from bench.report.figures.multiples import multiples
 from bench.report.figures.page import save
 from bench.report.figures.risk import risk
 from bench.report.figures.setting import WIDTHS, Setting, TooNarrow, drawn_with
+from bench.report.figures.undecidable import undecidable
 from bench.store.csv_files import read_table
 
 
@@ -71,6 +72,13 @@ PLOTS = {
         difficulty,
         ("knobs", "difficulty", "difficulty_rank"),
         "Do harder examples exit later? Near half the layers.",
+    ),
+    "undecidable": Plot(
+        undecidable,
+        ("undecidable",),
+        "Layers spent on what nobody can answer, against hard examples that can be decided, at equal cost.",
+        True,
+        True,
     ),
     "layers": Plot(layers, ("layers",), "What the halting rules see, layer by layer, for three examples.", True),
     "bounds": Plot(bounds, ("bounds",), "DACT's halting bound: the paper's, the exact one, and slack in it.", True),
