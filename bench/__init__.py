@@ -3,11 +3,11 @@
 Each room imports only what stands before it (`tests/test_house.py` reads every import and holds the order):
 
     methods, errors, processes, timing < sources < plan, statistics < store < models < halting < run, tables
-    < report < speed, tiny < conformance, against < app < cli < run_all
+    < report < speed, tiny < conformance, against < app < tune < cli < run_all
 
 sources: where rows and checkpoints come from: a folder, the hub, or generated.
     tasks (GLUE's nine, and one's own), examples (rows of a split), tsv and hub_rows (where rows are read),
-    checkpoints (which one a name means), checkpoint_folder, hub_checkpoints,
+    held_out (of training rows), checkpoints (which one a name means), checkpoint_folder, hub_checkpoints,
     embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, nano, pretrain)
 plan: from a suite file and a command line to cells, each with a key of all that changes its numbers.
     suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell,
@@ -40,6 +40,8 @@ report: what people read.
     latency, export (a bundle), card (its README), listing, showing, status (of a run, from its files);
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
     multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk, undecidable
+tune: the search for recipes, on rows held out of training; a run never tunes.
+    space (which recipes), trials (cells and their score), search.
 speed: the workshop, where the project is measured against others; nobody imports it.
 suites/, recipes.toml, references/: the suites, recipes and published runs that come with the project.
 errors, processes, timing, tiny (a model to try things on), conformance (what a method must do), against (one's own
