@@ -33,8 +33,8 @@ tables: from traces to CSV; a file is named after the table it writes.
     collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
     behind them), risk_cache, published_depth; again (models trained again), auc, bounds, budgets, calibration,
     comparison, confidence, curves, depth, difficulty, effects, exits, failures, focus, headline, health, knobs, layers,
-    oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, shares, stability, transfer,
-    undecidable, verdicts
+    oracle, overthinking, paired, plateau, ranks, references, reliability, reproduction, risk, shares, stability,
+    transfer, undecidable, verdicts
 report: what people read.
     outputs (all of it), refresh (while cells run), html, latex, numbers (rounded), claims (in Markdown), uptodate,
     latency, export (a bundle), card (its README), listing, showing, status (of a run, from its files);

@@ -10,6 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,17 @@ from bench.sources.tsv import left_out
 from bench.store.bundle import MANIFEST
 from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
-from bench.store.folder import RunFolder
+from bench.store.folder import PLATEAU_FOLDER, RunFolder
 from bench.store.locks import exclusive
 from bench.store.revisions import read_pins, write_pins
 from methods.base import Method
 
 if TYPE_CHECKING:
     from bench.models.backbones import Layerwise
+
+
+#: Seeds of the run with twice the steps, paired with the first of the run.
+PLATEAU_SEEDS = 3
 
 
 def run(options: Namespace) -> int:
@@ -83,7 +88,8 @@ def run(options: Namespace) -> int:
         return measure_latency(grid, folder, figures, resolve_devices(options))
     if options.prepare:
         return prepare(grid, folder)
-    return run_grid(grid, files, folder, figures, options, published)
+    act = check_plateau if options.check_plateau else run_grid
+    return act(grid, files, folder, figures, options, published)
 
 
 def find_published(options: Namespace, folder: RunFolder) -> Published | None:
@@ -143,6 +149,26 @@ def run_grid(
     return collect_and_draw(folder, figures, options.focus)
 
 
+def check_plateau(
+    grid: Grid,
+    files: dict[str, str],
+    folder: RunFolder,
+    figures: Path,
+    options: Namespace,
+    published: Published | None,
+) -> int:
+    """Run a grid, and beside it the same with twice the steps and three seeds: plateau.csv tells whom that helps."""
+    if published:
+        raise UserError("--check-plateau: not beside a published run (--against), whose methods are not trained here")
+    if len(grid.seeds) < PLATEAU_SEEDS:
+        raise UserError(f"--check-plateau: expected at least {PLATEAU_SEEDS} seeds, got {len(grid.seeds)}")
+    check_shared(folder.path, folder.shared(), grid.shared())  # before anything is trained beside it
+    twice = replace(grid, suite=grid.suite.longer(2), seeds=grid.seeds[:PLATEAU_SEEDS])
+    beside = RunFolder(folder.path / PLATEAU_FOLDER)
+    status = run_grid(twice, files, beside, figures / PLATEAU_FOLDER, options, None)
+    return max(status, run_grid(grid, files, folder, figures, options, None))
+
+
 def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:
     """Refuse a folder with cells of another run, and say which of its cells no longer count, or may differ.
 
@@ -179,6 +205,7 @@ def command_of(options: Namespace) -> str:
     """The command line that repeats a run, with defaults spelled out: what was asked for, not where or how it ran."""
     given = {name: value for name in options.asked_for if (value := getattr(options, name)) is not None}
     parts = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    parts += ["--check-plateau"] if options.check_plateau else []
     return f"{options.start} {shlex.join(parts)}"
 
 

@@ -94,7 +94,7 @@ def test_a_search_from_start_to_end(tiny_suite, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(search_module, "SEEDS", (1000, 1001))
     folder = tmp_path / "search"
     command = ["--suite", str(tiny_suite), "--tasks", "sst2,rte", "--methods", "deebert", "--trials", "2"]
-    command += ["--limit", "20", "--most-steps", "40", "--results", str(folder), "--jobs", "2"]
+    command += ["--limit", "20", "--most-steps", "40", "--results", str(folder), "--jobs", "1"]
     real = search_module.Search.run
 
     def interrupted(self, trials, seeds, fixed):

@@ -30,6 +30,8 @@ from bench.store.trace import Trace
 if TYPE_CHECKING:
     from bench.plan.cell import Cell
 
+#: Where in a run folder the same run with twice the steps is, a run folder itself.
+PLATEAU_FOLDER = "plateau"
 PARTS = ("cells", "traces", "checkpoints", "environments", "locks")
 
 

@@ -34,10 +34,11 @@ from bench.tables.layers import LAYERS, layer_rows
 from bench.tables.oracle import ORACLE, oracle_rows
 from bench.tables.overthinking import OVERTHINKING, overthinking_rows
 from bench.tables.paired import PAIRED, paired_table
+from bench.tables.plateau import PLATEAU, plateau_table
 from bench.tables.ranks import RANKS, mean_rank_table
 from bench.tables.references import REFERENCES, reference_rows
 from bench.tables.reliability import RELIABILITY, reliability_rows
-from bench.tables.reproduction import REPRODUCTION, reproduction_table
+from bench.tables.reproduction import REPRODUCTION, reproduction_table, twice_of
 from bench.tables.risk import RISK
 from bench.tables.scores import SCORES, Scores, score_table
 from bench.tables.shares import BY_SEED as SHARES_BY_SEED
@@ -107,6 +108,7 @@ class Material:
         scores: the scores of all panels, at all resolutions.
         savings: what the methods of all panels save.
         latency: latency.csv, which is there where times were measured.
+        plateau: the folder of the run with twice the steps, where there is one.
         rivals: the methods to rank and to compare, truncated depth among them.
         focus: the method that focus.csv is about.
         others: the records of cells that have no rows.
@@ -121,6 +123,7 @@ class Material:
     scores: list[Scores]
     savings: list[Savings]
     latency: Path
+    plateau: Path
     rivals: list[str]
     focus: str
     others: list[dict]
@@ -263,6 +266,13 @@ TABLES = {
         lambda m: m.rows["health"],
         shown=True,
     ),
+    "plateau": Table(
+        PLATEAU,
+        "Would a method gain from twice the steps? Mean over tasks with its 90 % Student-t interval "
+        "(run_all.py --check-plateau).",
+        lambda m: plateau_table(m.exact, m.rows["points"], m.plateau),
+        shown=True,
+    ),
     "effects": Table(
         EFFECTS, "What each claim is about, as one number per task and seed.", lambda m: m.rows["effects"]
     ),
@@ -271,7 +281,7 @@ TABLES = {
         "The claims of the DACT-BERT paper beside this run: mean effect with its 95 % Student-t interval over tasks "
         "(over seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than "
         "the relevant one either way. The verdict follows by a rule fixed beforehand.",
-        lambda m: reproduction_table(m.tables),
+        lambda m: reproduction_table(m.tables | twice_of(m.plateau)),
     ),
     "shares": Table(
         SHARES,

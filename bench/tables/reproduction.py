@@ -15,6 +15,7 @@ from bench.statistics.curves import TOLERANCE
 from bench.statistics.intervals import rank_interval, t_interval
 from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table
+from bench.store.folder import PLATEAU_FOLDER
 from bench.tables.claims import Claim, claims
 
 #: The three verdicts, and what stands in their place where a method of the claim is missing.
@@ -38,6 +39,7 @@ REPRODUCTION += [
     "quantity",
     "same_number_as",
     "checked",
+    "at_twice_the_steps",
     "select",
 ]
 
@@ -48,14 +50,14 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
     """reproduction.csv: every claim on every backbone; no rows where DACT, which the claims are about, did not run.
 
     Args:
-        tables: those of `SOURCES`, by name.
+        tables: those of `SOURCES`, by name, and "twice" of `twice_of`.
     """
     rows = []
     for (suite, backbone), points in tables["points"].groupby(["suite", "backbone"], sort=False, observed=True):
         methods = set(points["method"])
         if "dact" not in methods:
             continue
-        here = {name: of_backbone(tables[name], backbone) for name in SOURCES[1:] if name in tables}
+        here = {name: of_backbone(tables[name], backbone) for name in (*SOURCES[1:], "twice") if name in tables}
         found = [row_of(claim, methods, here) for claim in claims()]
         for row, twin in zip(found, twins(here["effects"], [claim.id for claim in claims()]), strict=True):
             rows.append({"suite": suite, "backbone": backbone, **row, "same_number_as": twin})
@@ -74,7 +76,8 @@ def row_of(claim: Claim, methods: set[str], tables: Tables) -> dict[str, object]
         return {**row, "units": 0, "verdict": NOT_RUN, "why": "", "select": f"--methods {','.join(claim.methods)}"}
     effects = tables["effects"][tables["effects"]["claim"] == claim.id]
     row |= estimate(claim, effects)
-    return {**row, **decide(claim, row, effects, tables), "checked": checked(tables)}
+    row |= decide(claim, row, effects, tables)
+    return {**row, "checked": checked(tables), "at_twice_the_steps": at_twice(claim, row["verdict"], tables)}
 
 
 def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
@@ -161,6 +164,20 @@ def checked(tables: Tables) -> str:
     return ", ".join(states)
 
 
+def at_twice(claim: Claim, verdict: str, tables: Tables) -> str:
+    """Whether a verdict is the same where all methods train for twice the steps: else which it is."""
+    found = tables["twice"][tables["twice"]["claim"] == claim.id]["verdict"] if "twice" in tables else []
+    if not len(found):
+        return "not checked"
+    return "the same" if found.iloc[0] == verdict else str(found.iloc[0])
+
+
+def twice_of(folder: Path) -> Tables:
+    """The verdicts of the run with twice the steps, as the table "twice"; nothing where there is no such run."""
+    path = folder / "reproduction.csv"
+    return {"twice": read_table(path)} if path.is_file() else {}
+
+
 def twins(effects: pd.DataFrame, ids: list[str]) -> list[str]:
     """For each claim the first other one whose numbers are all the same: one fact, counted once."""
     numbers = {}
@@ -193,4 +210,5 @@ def read_sources(folder: Path) -> Tables:
         UserError: one is not there that every run has.
     """
     paths = {name: folder / f"{name}.csv" for name in SOURCES}
-    return {name: read_table(path) for name, path in paths.items() if name not in OPTIONAL or path.is_file()}
+    found = {name: read_table(path) for name, path in paths.items() if name not in OPTIONAL or path.is_file()}
+    return found | twice_of(folder / PLATEAU_FOLDER)

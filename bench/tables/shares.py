@@ -22,8 +22,9 @@ from bench.tables.reproduction import REPRODUCTION, SOURCES, Tables, of_backbone
 TIMES = (0, 1, 2)
 #: The claims that are about what budgets buy, and about undecidable examples themselves.
 CLAIMS = ("1a", "1b", "9a", "9b")
+NOT_SHARED = ("same_number_as", "at_twice_the_steps")
 BY_SEED = ["times", *EFFECTS]
-SHARES = ["suite", "backbone", "times", *(name for name in REPRODUCTION[2:] if name != "same_number_as")]
+SHARES = ["suite", "backbone", "times", *(name for name in REPRODUCTION[2:] if name not in NOT_SHARED)]
 
 
 def share_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:

@@ -40,6 +40,7 @@ class Plot:
         caption: what it shows, in one or two sentences.
         per_backbone: whether every backbone has a figure of its own, `NAME-BACKBONE`.
         optional: drawn only where its tables are there, which not every run has.
+        beside: a table more, for the fine print, where it is there; else None is handed over.
     """
 
     draw: Callable[..., Figure | None]
@@ -47,11 +48,15 @@ class Plot:
     caption: str
     per_backbone: bool = False
     optional: bool = False
+    beside: str = ""
 
 
 PLOTS = {
     "figure2": Plot(
-        figure2, ("points", "curves"), "Performance against computation, as the paper's Figure 2 draws it."
+        figure2,
+        ("points", "curves"),
+        "Performance against computation, as the paper's Figure 2 draws it.",
+        beside="plateau",
     ),
     "figure3": Plot(figure3, ("knobs", "exits"), "How many examples use each layer (the paper's Figure 3).", True),
     "methods": Plot(
@@ -169,6 +174,9 @@ def draw_one(
         setting: how.
     """
     tables = [part_of(read_table(Path(results) / f"{table}.csv"), backbone, wanted) for table in PLOTS[name].tables]
+    if beside := PLOTS[name].beside:
+        path = Path(results) / f"{beside}.csv"
+        tables.append(part_of(read_table(path), backbone) if path.is_file() else None)
     stem = f"{name}-{backbone}" if PLOTS[name].per_backbone else name
     with drawn_with(setting):
         try:
