@@ -3,11 +3,11 @@
 Each room imports only what stands before it (`tests/test_house.py` reads every import and holds the order):
 
     methods, errors, processes, timing < sources < plan, statistics < store < models < halting < run, tables
-    < report < speed, tiny < acceptance, conformance, against < app < cli < run_all
+    < report < speed, tiny < acceptance, conformance, against < app < tune < cli < run_all
 
 sources: where rows and checkpoints come from: a folder, the hub, or generated.
     tasks (GLUE's nine, and one's own), examples (rows of a split), tsv, hub_rows and generated (where rows are read),
-    checkpoints (which one a name means), checkpoint_folder, hub_checkpoints,
+    held_out (of training rows), checkpoints (which one a name means), checkpoint_folder, hub_checkpoints,
     embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, batches, nano, pretrain)
 plan: from a suite file and a command line to cells, each with a key of all that changes its numbers.
     suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell,
@@ -27,20 +27,21 @@ halting: the halting rule over a trace and live; saved models that leave the sui
     replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), rounding
     (what fewer bits change), saved
 run: cells on workers.
-    todo, runner, scheduler, slot, worker, work, progress, state (for `status`), estimator and forecast (of time),
-    devices, environment, backends/ (local, dask, dask_worker)
+    todo, runner, scheduler, seeds (when one is complete), slot, worker, work, progress, state (for `status`), estimator
+    and forecast (of time), devices, environment, backends/ (local, dask, dask_worker)
 tables: from traces to CSV; a file is named after the table it writes.
     collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
     behind them), risk_cache, published_depth; again (models trained again), auc, bounds, budgets, calibration,
     comparison, confidence, curves, depth, difficulty, effects, exits, failures, focus, headline, health, knobs, layers,
-    matched, oracle, overthinking, paired, ranks, references, reliability, reproduction, risk, stability, transfer,
-    verdicts
+    matched, oracle, overthinking, paired, plateau, ranks, references, reliability, reproduction, risk, shares,
+    stability, transfer, undecidable, verdicts
 report: what people read.
-    outputs (all of it), html, latex, numbers (rounded), claims (in Markdown), uptodate, latency, export (a
-    bundle), card (its README),
-    listing, showing, status (of a run, from its files);
+    outputs (all of it), refresh (while cells run), html, latex, numbers (rounded), claims (in Markdown), uptodate,
+    latency, export (a bundle), card (its README), listing, showing, status (of a run, from its files);
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
-    multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk
+    multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk, undecidable
+tune: the search for recipes, on rows held out of training; a run never tunes.
+    space (which recipes), trials (cells and their score), search.
 speed: the workshop, where the project is measured against others; nobody imports it.
 suites/, recipes.toml, references/: the suites, recipes and published runs that come with the project.
 errors, processes, timing, tiny (a model to try things on), acceptance (how near the generated suite comes to GLUE),

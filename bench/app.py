@@ -10,6 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from bench.plan.options import resolve_grid
 from bench.plan.shards import resolve_shard
 from bench.plan.suite_file import load_suite
 from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
+from bench.report.refresh import Refresher
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
 from bench.run.devices import check_backend, count_processors, resolve_devices, resolve_workers
@@ -35,13 +37,17 @@ from bench.sources.tsv import left_out
 from bench.store.bundle import MANIFEST
 from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
-from bench.store.folder import RunFolder
+from bench.store.folder import PLATEAU_FOLDER, RunFolder
 from bench.store.locks import exclusive
 from bench.store.revisions import read_pins, write_pins
 from methods.base import Method
 
 if TYPE_CHECKING:
     from bench.models.backbones import Layerwise
+
+
+#: Seeds of the run with twice the steps, paired with the first of the run.
+PLATEAU_SEEDS = 3
 
 
 def run(options: Namespace) -> int:
@@ -82,7 +88,8 @@ def run(options: Namespace) -> int:
         return measure_latency(grid, folder, figures, resolve_devices(options))
     if options.prepare:
         return prepare(grid, folder)
-    return run_grid(grid, files, folder, figures, options, published)
+    act = check_plateau if options.check_plateau else run_grid
+    return act(grid, files, folder, figures, options, published)
 
 
 def find_published(options: Namespace, folder: RunFolder) -> Published | None:
@@ -135,11 +142,31 @@ def run_grid(
         folder.share({**shared, **commands}, reported, sources)
         write_pins(folder.path, grid.revisions())
     tidy(todo, folder)
-    run_todo(todo, folder, grid, files, options)
+    run_todo(todo, folder, grid, files, options, Refresher(folder, figures, options.focus))
     if is_collected(folder, figures, options.focus):
         print(f"tables in {folder.path} and figures in {figures} are up to date")
         return status_of(folder)
     return collect_and_draw(folder, figures, options.focus)
+
+
+def check_plateau(
+    grid: Grid,
+    files: dict[str, str],
+    folder: RunFolder,
+    figures: Path,
+    options: Namespace,
+    published: Published | None,
+) -> int:
+    """Run a grid, and beside it the same with twice the steps and three seeds: plateau.csv tells whom that helps."""
+    if published:
+        raise UserError("--check-plateau: not beside a published run (--against), whose methods are not trained here")
+    if len(grid.seeds) < PLATEAU_SEEDS:
+        raise UserError(f"--check-plateau: expected at least {PLATEAU_SEEDS} seeds, got {len(grid.seeds)}")
+    check_shared(folder.path, folder.shared(), grid.shared())  # before anything is trained beside it
+    twice = replace(grid, suite=grid.suite.longer(2), seeds=grid.seeds[:PLATEAU_SEEDS])
+    beside = RunFolder(folder.path / PLATEAU_FOLDER)
+    status = run_grid(twice, files, beside, figures / PLATEAU_FOLDER, options, None)
+    return max(status, run_grid(grid, files, folder, figures, options, None))
 
 
 def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:
@@ -178,11 +205,14 @@ def command_of(options: Namespace) -> str:
     """The command line that repeats a run, with defaults spelled out: what was asked for, not where or how it ran."""
     given = {name: value for name in options.asked_for if (value := getattr(options, name)) is not None}
     parts = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    parts += ["--check-plateau"] if options.check_plateau else []
     return f"{options.start} {shlex.join(parts)}"
 
 
-def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace) -> None:
-    """Run the cells that are left and print how many failed."""
+def run_todo(
+    todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace, refresher: Refresher
+) -> None:
+    """Run the cells that are left, refresh what people read after each seed, and print how many failed."""
     cells = f"{len(todo.pending)} cells to run, {len(todo.finished)} done or skipped"
     what = f"suite '{grid.suite.name}' ({grid.suite.title}): {cells}"
     if not todo.pending:
@@ -193,7 +223,7 @@ def run_todo(todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], o
     started = time.monotonic()
     outside = tuple(sorted(set(files.values())))  # a tuple, because workers cache what they import by it
     work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models, grid.unlabelled)
-    failed = run_cells(todo, work, backend, options.fail_fast, options.force)
+    failed = run_cells(todo, work, backend, options.fail_fast, options.force, refresher)
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 
 

@@ -35,6 +35,7 @@ VERBS = {
     "collect": ("--collect", "tables and figures from the results that are there"),
     "compare": ("--compare", "RUN_A RUN_B: paired difference of two results folders"),
     "check-method": ("--check-method", "NAME|FILE.py: try a method on a tiny random model"),
+    "check-plateau": ("--check-plateau", "run, and beside it with twice the steps: who would gain?"),
     "latency": ("--measure-latency", "time early exit on the models that --save-models kept"),
     "export": ("--export", "BUNDLE: the results as one small folder to share"),
     "check-bundle": ("--check-bundle", "BUNDLE: is it whole?"),
@@ -44,7 +45,7 @@ OTHERS = {
     "list": ("bench.report.listing", "[KIND]: tasks, methods, suites, backbones and references, a line each"),
     "show": ("bench.report.showing", "METHOD: its citation, rule, knob and variants"),
     "status": ("bench.report.status", "RESULTS [--json]: what is done, running and failed, and when it ends"),
-    "tune": ("bench.tune", "the search for recipes, the same for every method"),
+    "tune": ("bench.tune.__main__", "the search for recipes, the same for every method"),
 }
 
 
@@ -125,6 +126,9 @@ def build_parser(program: str = CHECKOUT) -> argparse.ArgumentParser:
     instead.add_argument("--plan", action="store_true", help="list the cells and train nothing")
     instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and train nothing")
     instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
+    instead.add_argument(
+        "--check-plateau", action="store_true", help="run, and beside it with twice the steps: who would gain?"
+    )
     instead.add_argument(
         "--measure-latency", action="store_true", help="time early exit on the models that --save-models kept"
     )

@@ -9,6 +9,7 @@ from bench.statistics.curves import mean_curve
 from bench.store.files import sealed
 from bench.tables.health import HEALTH
 from bench.tables.registry import TABLES
+from bench.tables.undecidable import UNDECIDED
 
 L, N = 12, 200
 TASKS = ["sst2", "mrpc", "qnli", "rte", "qqp", "mnli"]
@@ -98,6 +99,7 @@ def make_tables(folder, *, suite="embedded", backbones=("bert", "roberta"), task
     make_calibration(points).to_csv(folder / "calibration.csv", index=False)
     make_depth(points).to_csv(folder / "depth.csv", index=False)
     make_headline(points).to_csv(folder / "headline.csv", index=False)
+    make_undecidable(points).to_csv(folder / "undecidable.csv", index=False)
     make_bounds(points).to_csv(folder / "bounds.csv", index=False)
     make_latency(points).to_csv(folder / "latency.csv", index=False)
     return folder
@@ -278,6 +280,17 @@ def make_headline(points):
         for end, by in ends.items() if choice.startswith("promised") else [("", 0)]:
             table[f"{choice}{end}"] = table["mean"] + by
     return table.drop(columns="mean").assign(seeds=points["seed"].nunique())
+
+
+def make_undecidable(points):
+    """undecidable.csv: every method that chooses exits gives up early, a little; of generated data alone."""
+    chosen = points[~points["method"].isin(["static", "distilbert", "truncated"]) & (points["suite"] == "embedded")]
+    keys = ["suite", "task", "split", "backbone", "method"]
+    tasks = chosen.groupby(keys, as_index=False, sort=False).agg(units=("seed", "nunique"))
+    mean = tasks.drop_duplicates(["backbone", "method"]).assign(task="mean", split="", units=tasks["task"].nunique())
+    table = pd.concat([tasks, mean]).reindex(columns=UNDECIDED).assign(difference=0.5)
+    several = table["units"] > 1
+    return table.assign(difference_low=np.where(several, 0.1, np.nan), difference_high=np.where(several, 0.9, np.nan))
 
 
 def make_curves(points):

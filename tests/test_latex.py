@@ -78,7 +78,7 @@ def tables():
         {"claim": claim.id, "text": claim.text, "value": 0.0312, "low": 0.0201, "high": 0.0423, "units": 6}
         for claim in paper_claims.claims()
     ]
-    claims[-1] |= {"value": NAN, "units": 0}
+    claims[[claim["claim"] for claim in claims].index("8")] |= {"value": NAN, "units": 0}
     claims += [{**claims[0], "claim": f"10{letter}", "text": f"ten {letter}"} for letter in "ab"]
     found = pd.DataFrame(claims).assign(suite="embedded", backbone="bert", unit_kind="tasks")
     found["verdict"] = "cannot be told at this size"
@@ -87,16 +87,20 @@ def tables():
     saved = {"promised_0": 0.25, "promised_0_low": 0.2, "promised_0_high": 0.3}
     headline = [{**keys, "method": "my_own", "promised_0": 0.001}]
     headline += [{**keys, **saved, "method": "my_own", "quantity": "layers_saved"}]
+    coins = {**keys, "task": "rte", "method": "my_own", "difference": 0.5}
+    coins |= {"difference_low": -0.25, "difference_high": 1.25}
     tables = {"auc": auc, "budgets": budgets, "paired": paired, "reproduction": found, "headline": headline}
+    tables["undecidable"] = [coins, {**coins, "task": "mean"}]
     tables = {name: pd.DataFrame(rows) for name, rows in tables.items()}
     return tables | {"auc": tables["auc"].assign(resolution="exact")}
 
 
 def test_cells(tables, tmp_path):
     paths = write_latex(tmp_path / "latex", tables)
-    names = [f"{name}-bert.tex" for name in ("auc", "budgets", "paired", "reproduction", "headline")]
+    names = [f"{name}-bert.tex" for name in ("auc", "budgets", "paired", "reproduction", "undecidable", "headline")]
     assert [path.name for path in paths] == names
-    auc, budgets, paired, found, headline = (path.read_text() for path in paths)
+    auc, budgets, paired, found, coins, headline = (path.read_text() for path in paths)
+    assert coins.count("$0.50 [-0.25, 1.25]$") == 2 and "mean over tasks" in coins
     assert "layers saved & $25 \\pm 5$ \\\\" in headline and "tasks & 4 of 6 \\\\" in headline
     assert "a larger area than DeeBERT & $0.031 [0.020, 0.042]$ & 6 tasks & cannot be told at this size" in found
     tenth = found[found.index("\n10 & a ten a & ") :]  # a block of its own, not a line of claim 1

@@ -118,22 +118,21 @@ class Grid:
         return fingerprint(WithUnlabelled(self.source, self.unlabelled), task) if self.unlabelled else "none"
 
     def cells(self, shared: dict) -> list[Cell]:
-        """All cells of the run, each once; a cell that others start from stands before them.
+        """All cells of the run, each once, seed by seed; a cell that others start from stands before them.
 
         Args:
             shared: what `shared` returned.
         """
         trained = [(method, self.variants(method)) for method in trained_methods(self.methods)]
         known = known_methods(self.methods)
+        panels = [TaskCells(self, backbone, task, shared, known) for backbone in self.backbones for task in self.tasks]
         cells: dict[str, Cell] = {}
-        for backbone in self.backbones:
-            for task in self.tasks:
-                of_task = TaskCells(self, backbone, task, shared, known)
-                for seed in self.seeds:
-                    for method, variants in trained:
-                        for variant in variants:
-                            cell = of_task.cell(method, variant, seed)
-                            cells[cell.key] = cell
+        for seed in self.seeds:  # outermost: every figure can be drawn when the first seed is complete
+            for panel in panels:
+                for method, variants in trained:
+                    for variant in variants:
+                        cell = panel.cell(method, variant, seed)
+                        cells[cell.key] = cell
         return list(cells.values())
 
     def variants(self, method: Method) -> list[str]:

@@ -145,6 +145,14 @@ class Suite:
         """What the suite says about how the exits of a family read; empty where it leaves that to the checkpoint."""
         return self.backbones[family].pooling or self.pooling
 
+    def longer(self, times: int) -> Suite:
+        """The suite with so many times the steps in every training."""
+        recipes = {
+            name: replace(recipe, epochs=times * recipe.epochs, schedule_epochs=times * recipe.schedule_epochs)
+            for name, recipe in self.recipes.items()
+        }
+        return replace(self, title=f"{self.title}, {times} times the steps", recipes=recipes)
+
     def with_checkpoints(self, checkpoints: dict[str, dict[str, str]]) -> Suite:
         """The suite with other checkpoints, given by kind (of `KINDS`) and family.
 

@@ -35,11 +35,11 @@ SMALL = "\\scriptsize\\setlength{\\tabcolsep}{2pt}%\n"
 
 
 def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
-    """Write headline-, auc-, budgets-, paired- and reproduction-BACKBONE.tex.
+    """Write headline-, auc-, budgets-, paired-, reproduction- and, of generated data, undecidable-BACKBONE.tex.
 
     Args:
         folder: where; made if absent.
-        tables: headline, auc, budgets, paired and reproduction, as `bench.tables.collect.collect` returns them.
+        tables: headline, auc, budgets, paired, reproduction and undecidable, as `collect` returns them.
 
     Returns:
         The files.
@@ -55,6 +55,9 @@ def write_latex(folder: Path, tables: dict[str, pd.DataFrame]) -> list[Path]:
         texts = {"auc": auc_tex(auc, winners), "budgets": budget_tex(budgets, winners), "paired": paired_tex(paired)}
         if len(found):  # a run without DACT has no claims
             texts["reproduction"] = reproduction_tex(found)
+        unanswerable = tables["undecidable"][tables["undecidable"]["backbone"] == backbone]
+        if len(unanswerable):
+            texts["undecidable"] = undecidable_tex(unanswerable)
         headline = tables["headline"]
         texts["headline"] = headline_tex(headline[(headline["backbone"] == backbone) & (headline["task"] == "mean")])
         for name, text in texts.items():
@@ -184,6 +187,27 @@ def reproduction_tex(found: pd.DataFrame) -> str:
         f"the interval and the smallest effect that matters, by a rule fixed beforehand. {escaped(data_note(found))}"
     )
     return typeset(pd.DataFrame.from_dict(cells, orient="index"), caption, f"tab:claims-{found['backbone'].iloc[0]}")
+
+
+def undecidable_tex(table: pd.DataFrame) -> str:
+    """Layers saved on undecidable examples against hard ones: a row per task and their mean, a column per method.
+
+    Args:
+        table: rows of undecidable.csv of one backbone.
+    """
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in table.itertuples():
+        value = plain(row.difference, row.difference_low, row.difference_high)
+        place = cells.setdefault(("layers", row_title(row)), {})
+        place[name_of(row.method)] = value if value == EMPTY else f"${value}$"
+    caption = (
+        "Layers spent on what nobody can answer: mean exit layer of the hard half of the decidable examples minus that "
+        "of the undecidable ones, at the costs of DACT's models between .25 and .75 of the layers, with the 95 \\% "
+        f"Student-t interval over seeds (mean over tasks: over tasks). {escaped(data_note(table))}"
+    )
+    return typeset(
+        pd.DataFrame.from_dict(cells, orient="index"), caption, f"tab:undecidable-{table['backbone'].iloc[0]}"
+    )
 
 
 def row_title(row: tuple) -> str:

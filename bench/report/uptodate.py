@@ -7,20 +7,21 @@ from pathlib import Path
 
 from bench.store.code_hash import code, hash_of
 from bench.store.files import read_json, write_json
-from bench.store.folder import RunFolder
+from bench.store.folder import PLATEAU_FOLDER, RunFolder
 
 
 def inputs_of(folder: RunFolder) -> str:
-    """A hash of what tables and figures are made from: run.json, all records, and the code that makes them."""
+    """A hash of what tables and figures are made from: run.json, all records, a run with twice the steps, the code."""
     outside = (Path(file) for file in folder.shared()["methods"].values() if file)
     records = (folder.path / "cells").glob("*.json")
-    return hash_of([folder.path / "run.json", *sorted(records), *code(), *sorted(outside)])
+    twice = (folder.path / PLATEAU_FOLDER).glob("*.csv")
+    return hash_of([folder.path / "run.json", *sorted(records), *code(), *sorted(outside), *sorted(twice)])
 
 
-def stamp(folder: RunFolder, figures: Path, focus: str | None, made: Iterable[Path]) -> None:
-    """Note in collected.json which files were made, and a hash of what they were made from."""
+def stamp(folder: RunFolder, figures: Path, focus: str | None, inputs: str, made: Iterable[Path]) -> None:
+    """Note in collected.json which files were made, and the hash (`inputs_of`) of what they were made from."""
     files = sorted(str(path.resolve()) for path in made)
-    entry = {"inputs": inputs_of(folder), "figures": str(figures.resolve()), "focus": focus, "files": files}
+    entry = {"inputs": inputs, "figures": str(figures.resolve()), "focus": focus, "files": files}
     write_json(folder.path / "collected.json", entry)
 
 

@@ -101,7 +101,9 @@ def forecast(
         rate = 2 * speed / REACHED / 1e9
         source = f"from the FLOP count, at {REACHED:g} of the {rate:.0f} GFLOP/s of a matrix product"
     models = [4 * parameters(cell.checkpoint) for cell in cells]
-    kept = sum(models) if save_models else (jobs + 1) * max(models, default=0)
+    # where all seeds start from one model, it is kept until the last seed
+    at_a_time = max(jobs + 1, len(todo.starts)) if grid.suite.seed_scope == "heads" else jobs + 1
+    kept = sum(models) if save_models else at_a_time * max(models, default=0)
     return Forecast(wall, wall * min(jobs, processors), source, sum(map(PerKind(trace_bytes, grid).of, cells)), kept)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Collection
 
 from tqdm import tqdm
 
@@ -71,15 +72,18 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Predicted seconds until the last cell ends; None as long as nothing is known."""
+        if any(self.estimator.predict(cell.spec) is None for cell in self.waiting.values()):
+            return None
+        return self.seconds_until({*self.waiting, *self.running})
+
+    def seconds_until(self, keys: Collection[str]) -> float:
+        """Predicted seconds until some cells have ended, if all jobs work on them; 0 as long as nothing is known."""
         # as if the work left were shared evenly: near the end fewer cells are left than could run
-        now, left = time.monotonic(), 0.0
-        for cell in self.waiting.values():
-            predicted = self.estimator.predict(cell.spec)
-            if predicted is None:
-                return None
-            left += predicted
-        for cell, started in self.running.values():
-            left += max((self.estimator.predict(cell.spec) or 0.0) - (now - started), 0.0)
+        now = time.monotonic()
+        left = sum(self.estimator.predict(cell.spec) or 0.0 for key, cell in self.waiting.items() if key in keys)
+        for key, (cell, started) in self.running.items():
+            if key in keys:
+                left += max((self.estimator.predict(cell.spec) or 0.0) - (now - started), 0.0)
         return left / max(self.jobs, 1)
 
     def refresh(self, elsewhere: int = 0) -> None:

@@ -8,13 +8,21 @@ from bench.run.backends import Backend
 from bench.run.estimator import Estimator
 from bench.run.progress import Progress
 from bench.run.scheduler import Scheduler
+from bench.run.seeds import Refresh, Seeds
 from bench.run.state import State
 from bench.run.todo import Todo, is_open
 from bench.run.work import Work
 from bench.store.locks import Locks
 
 
-def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force: bool = False) -> int:
+def run(
+    todo: Todo,
+    work: Work,
+    backend: Backend,
+    fail_fast: bool = False,
+    force: bool = False,
+    refresh: Refresh | None = None,
+) -> int:
     """Run what is left of a plan, beside other runs on the same folder.
 
     Args:
@@ -23,6 +31,7 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
         backend: what runs the cells.
         fail_fast: stop at the first failure.
         force: as `find_todo` was told.
+        refresh: makes what people read whenever a seed is complete; None: nobody does before the end.
 
     Returns:
         How many cells of the plan have failed.
@@ -34,10 +43,13 @@ def run(todo: Todo, work: Work, backend: Backend, fail_fast: bool = False, force
         if record["status"] == "ok":
             estimator.learn(record["spec"], record["seconds"]["all"])
     progress = Progress(todo.pending, len(todo.finished), backend.capacity(), estimator, State(work.folder))
-    scheduler = Scheduler(todo, work, backend, locks, progress, fail_fast)
+    seeds = Seeds(todo, progress, refresh) if refresh else None
+    scheduler = Scheduler(todo, work, backend, locks, progress, fail_fast, seeds)
     try:
         scheduler.run()
     finally:
+        if refresh:
+            refresh.close()
         backend.close()
         locks.drop_all()
         progress.close()

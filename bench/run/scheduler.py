@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from bench.plan.cell import Cell
 from bench.run.backends import Backend
 from bench.run.progress import Progress
+from bench.run.seeds import Seeds
 from bench.run.slot import CellDied, CellHung, CellRefused
 from bench.run.work import Work
 from bench.store.files import remove
@@ -30,12 +32,20 @@ class Scheduler:
     """
 
     def __init__(
-        self, todo: Todo, work: Work, backend: Backend, locks: Locks, progress: Progress, fail_fast: bool
+        self,
+        todo: Todo,
+        work: Work,
+        backend: Backend,
+        locks: Locks,
+        progress: Progress,
+        fail_fast: bool,
+        seeds: Seeds | None = None,
     ) -> None:
         self.work, self.backend, self.locks = work, backend, locks
-        self.progress, self.fail_fast = progress, fail_fast
+        self.progress, self.fail_fast, self.seeds = progress, fail_fast, seeds
         self.starts, self.models = todo.starts, todo.models
-        self.ready: deque[Cell] = deque()
+        self.place = {cell.key: place for place, cell in enumerate(todo.pending)}
+        self.ready: list[tuple[int, str, Cell]] = []  # a heap, the first of the plan on top
         self.blocked: dict[str, list[Cell]] = {}
         self.elsewhere: list[Cell] = []
         self.looked = 0.0
@@ -47,7 +57,7 @@ class Scheduler:
             if cell.start in self.unsettled:
                 self.blocked.setdefault(cell.start, []).append(cell)
             else:
-                self.ready.append(cell)
+                self.queue(cell)
 
     def run(self) -> None:
         """Work until nothing is left, or until the first failure where that was asked for."""
@@ -60,18 +70,25 @@ class Scheduler:
             elif self.elsewhere or self.ready:  # other runs have the rest, or there are no workers now
                 time.sleep(LOOK_EVERY)
             self.progress.refresh(len(self.elsewhere))
+            if self.seeds:
+                self.seeds.look()
             if self.fail_fast and self.progress.failed:
                 return
+
+    def queue(self, cell: Cell) -> None:
+        """Let a cell start when those before it in the plan have; a model to be trained again goes before all."""
+        heappush(self.ready, (self.place.get(cell.key, -1), cell.key, cell))
 
     def fill(self) -> None:
         """Give the backend as many cells as it can run at a time."""
         if time.monotonic() - self.looked > LOOK_EVERY:
             self.looked = time.monotonic()
             self.progress.jobs = self.backend.capacity()
-            self.ready.extendleft(reversed(self.elsewhere))
+            for cell in self.elsewhere:
+                self.queue(cell)
             self.elsewhere.clear()
         while self.ready and len(self.in_flight) < self.progress.jobs:
-            self.begin(self.ready.popleft())
+            self.begin(heappop(self.ready)[-1])
         if self.suspects and not (self.ready or self.in_flight or self.elsewhere):
             suspect = self.suspects.popleft()
             self.tried_twice.add(suspect.key)
@@ -98,7 +115,7 @@ class Scheduler:
         if cell.start not in self.unsettled:
             self.unsettled.add(cell.start)
             self.progress.reopen(self.models[cell.start])
-            self.ready.appendleft(self.models[cell.start])
+            self.queue(self.models[cell.start])
 
     def conclude(self, future: Future) -> None:
         """Deal with a cell that has ended: take its record, try it again, or record its failure."""
@@ -109,7 +126,7 @@ class Scheduler:
             self.fail(cell, str(error))
         except CellRefused:
             self.put_back(cell)
-            self.ready.appendleft(cell)
+            self.queue(cell)
         except CellDied as error:
             if cell.key in self.tried_twice:
                 self.fail(cell, str(error))
@@ -140,14 +157,14 @@ class Scheduler:
         self.locks.drop(cell.key)
         self.unsettled.discard(cell.key)
         self.progress.finish(cell, record)
-        released = []
+        if self.seeds:
+            self.seeds.finish(cell)
         for waiting in self.blocked.pop(cell.key, []):
             if record["status"] == "ok":
-                released.append(waiting)
+                self.queue(waiting)
             else:
                 self.locks.take(waiting.key)
                 self.fail(waiting, f"the model it starts from failed: {record['reason']}")
-        self.ready.extendleft(reversed(released))
         needed_by = self.starts.get(cell.start)
         if needed_by is not None and record["status"] == "ok":
             needed_by.discard(cell.key)

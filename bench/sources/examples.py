@@ -75,7 +75,7 @@ def load_split(source: Source, task: Task, split: str, limit: int | None = None)
         return examples
     # Seeded by the task and not by the run's seed, or every seed would train on other rows.
     shuffle = np.random.default_rng(zlib.crc32(task.id.encode())).permutation(len(examples))
-    return _take(examples, np.sort(shuffle[:limit]))
+    return take(examples, np.sort(shuffle[:limit]))
 
 
 def fingerprint(source: Source, task: Task) -> str:
@@ -158,7 +158,7 @@ def _score(label: str | float) -> float:
     return value
 
 
-def _take(examples: Examples, rows: np.ndarray) -> Examples:
+def take(examples: Examples, rows: np.ndarray) -> Examples:
     """The given rows [k] of a split."""
     return Examples(
         text_a=[examples.text_a[row] for row in rows],

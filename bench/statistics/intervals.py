@@ -14,11 +14,12 @@ from scipy.special import ndtri, stdtrit
 COVERAGE = 0.95
 
 
-def t_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """95 % Student-t interval of the mean over seeds (Student, "The probable error of a mean", Biometrika 1908).
+def t_interval(values: np.ndarray, coverage: float = COVERAGE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Student-t interval of the mean over seeds (Student, "The probable error of a mean", Biometrika 1908).
 
     Args:
         values: [S, ...], one row per seed.
+        coverage: nominal.
 
     Returns:
         mean, low, high, each [...]; low and high are NaN for one seed, which has no spread.
@@ -27,7 +28,7 @@ def t_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seeds, mean = len(values), values.mean(axis=0)
     if seeds < 2:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    half = stdtrit(seeds - 1, (1 + COVERAGE) / 2) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+    half = stdtrit(seeds - 1, (1 + coverage) / 2) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
     return mean, mean - half, mean + half
 
 

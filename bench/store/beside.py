@@ -117,7 +117,7 @@ class Beside(RunFolder):
     def records(self) -> list[dict]:
         """One's own records and the published ones, ordered by key; of a cell that both have, the published one."""
         records = {record["key"]: record for record in self.own.records()} | self.chosen()
-        return [records[key] for key in sorted(records)]
+        return self.counting(records[key] for key in sorted(records))
 
     def record(self, key: str) -> dict | None:
         """The record of a cell, the published one where there is one."""

@@ -17,7 +17,8 @@ from bench.store.files import writing
 TEXT = frozenset(
     "suite suite_a suite_b task split backbone method method_a method_b variant knob metric cell resolution status "
     "reason quantity unit_kind best winner reference claim text verdict select target against bound example "
-    "focus rival why same_number_as checked risk procedure at scaling examples profile source".split()
+    "focus rival why same_number_as checked at_twice_the_steps risk procedure at scaling examples profile "
+    "source".split()
 )
 
 

@@ -6,7 +6,8 @@ A cell leaves a record (JSON: how it went), traces (one file per split) and, if 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,22 @@ from bench.store.trace import Trace
 if TYPE_CHECKING:
     from bench.plan.cell import Cell
 
+#: Where in a run folder the same run with twice the steps is, a run folder itself.
+PLATEAU_FOLDER = "plateau"
 PARTS = ("cells", "traces", "checkpoints", "environments", "locks")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A results folder (`--results`) and the files in it."""
+    """A results folder (`--results`) and the files in it.
+
+    Attributes:
+        path: of the folder.
+        without: seeds that are being run; their records are as if they were not there.
+    """
 
     path: Path
+    without: frozenset[int] = field(default=frozenset(), kw_only=True)
 
     def create(self) -> None:
         """Make the folder and its parts, and clean up after runs that were killed.
@@ -91,8 +100,14 @@ class RunFolder:
         write_text(self.record_path(record["key"]), sealed(record))
 
     def records(self) -> list[dict]:
-        """All undamaged records, ordered by key."""
-        return [record for key in sorted(self.recorded()) if (record := self.record(key)) is not None]
+        """All undamaged records, ordered by key, but for those of seeds that are left out."""
+        return self.counting(record for key in sorted(self.recorded()) if (record := self.record(key)) is not None)
+
+    def counting(self, records: Iterable[dict]) -> list[dict]:
+        """Those of some records that are not of seeds that are left out."""
+        return (
+            [record for record in records if record["spec"]["seed"] not in self.without] if self.without else [*records]
+        )
 
     def recorded(self) -> set[str]:
         """The keys of all cells that have a record, damaged or not; empty where there is no folder yet."""

@@ -15,6 +15,7 @@ from bench.tables.contrasts import Compared, Effects
 
 # the smallest effects that matter: in the metric, as a rank correlation, in x, in layers, as a share, in nats
 METRIC, RANK, COST, LAYER, SHARE, NATS = 0.02, 0.5, 0.02, 1.0, 0.1, 0.05
+HALF_A_LAYER = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Claim:
         by_size: whether it is about the rank correlation of the effect with the rows of training, over tasks.
         mixed: the same number by the area that does not reward having many points, which a verdict needs, too.
         layers_read: whether a blind exit of either method would explain the effect: the verdict looks at exit health.
+        undecidable: whether it is about examples that nobody can decide: it takes four tasks that have such examples,
+            and static models that have not learnt their labels by heart.
     """
 
     id: str
@@ -44,6 +47,7 @@ class Claim:
     by_size: bool = False
     mixed: Callable[[Compared], Effects] | None = None
     layers_read: bool = False
+    undecidable: bool = False
 
 
 def claims_against(rival: str, name: str, letters: str) -> list[Claim]:
@@ -165,6 +169,26 @@ def claims() -> list[Claim]:
             effects=effects.in_exit_entropy,
             relevant=NATS,
             methods=pair,
+        ),
+        Claim(
+            id="9a",
+            text="stops early on what no layer can answer",
+            quantity="mean exit layer, hard decidable examples - undecidable ones, dact",
+            effects=partial(effects.in_giving_up, against=False),
+            relevant=HALF_A_LAYER,
+            methods=pair,
+            layers_read=True,
+            undecidable=True,
+        ),
+        Claim(
+            id="9b",
+            text="and more so than DeeBERT at equal cost",
+            quantity="the same difference, dact - deebert",
+            effects=partial(effects.in_giving_up, against=True),
+            relevant=HALF_A_LAYER,
+            methods=pair,
+            layers_read=True,
+            undecidable=True,
         ),
     ]
     return sorted(found, key=lambda claim: number_and_letter(claim.id))

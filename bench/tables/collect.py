@@ -20,7 +20,7 @@ from bench.sources.tasks import task_of
 from bench.store.beside import Beside
 from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
-from bench.store.folder import RunFolder
+from bench.store.folder import PLATEAU_FOLDER, RunFolder
 from bench.tables.again import AGAIN, again_table
 from bench.tables.contrasts import Compared
 from bench.tables.curves import CURVES, curve_table
@@ -68,6 +68,7 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
         scores=[panel for panels in scores for panel in panels],
         savings=savings,
         latency=folder.path / "latency.csv",
+        plateau=folder.path / PLATEAU_FOLDER,
         rivals=rivals,
         focus=about,
         others=others,

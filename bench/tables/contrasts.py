@@ -7,7 +7,7 @@ its own pair of methods, so that no other method's file moves it. Seeds without 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,10 @@ import numpy as np
 from bench.halting.sweep import Sweep, mean_layer_fraction
 from bench.statistics.areas import auc_common
 from bench.statistics.curves import interpolate, nearest_in_x
+from bench.tables.columns import PANEL
 from bench.tables.confidence import decided_share, exit_entropy
-from bench.tables.scores import NARROWEST, QUANTITIES, MethodSeed, Scores, group_runs
+from bench.tables.scores import NARROWEST, QUANTITIES, MethodSeed, PanelRuns, Scores, by_cost, group_runs
+from bench.tables.undecidable import Groups, inside, layers_near
 
 #: "Saving little computation": a common range that ends below this share of the layers says nothing about it.
 HIGH = 0.75
@@ -31,15 +33,29 @@ class Compared:
     Attributes:
         scores: their scores at resolution "exact".
         sweeps: the sweeps of each run.
+        weights: how much each example [n] counts; None: all the same.
     """
 
     scores: Scores
     sweeps: dict[MethodSeed, list[Sweep]]
+    weights: np.ndarray | None = None
 
     @classmethod
     def of(cls, scores: Scores, sweeps: list[Sweep]) -> Compared:
         """From what a panel was replayed to."""
         return cls(scores, group_runs(sweeps))
+
+    @classmethod
+    def under(cls, sweeps: Sequence[Sweep], weights: np.ndarray) -> Compared:
+        """Some runs of a panel at their exact settings, each example [n] counting by its weight; without resamples."""
+        by_run, first = group_runs(sweeps), sweeps[0]
+        values, bought, curves, _ = PanelRuns(by_run, "exact").scores(weights[None])
+        lines = [by_cost(x[0], y[0]) for x, y in curves]
+        keys = {name: first.keys[name] for name in ("suite", *PANEL)}
+        keys |= {"metric": first.task.metric, "resolution": "exact"}
+        nowhere = np.full(len(by_run), np.nan)
+        scores = Scores(keys, list(by_run), values[0], {}, np.nan, np.nan, nowhere, lines, {}, bought[:, :, 0])
+        return cls(scores, by_run, weights)
 
     def seeds(self, *methods: str) -> list[int]:
         """The seeds that all of some methods have."""
@@ -161,6 +177,24 @@ def in_exit_entropy(panel: Compared) -> Effects:
             layers = rival.exact().layers
             curves[seed] = mean_layer_fraction(layers, rival.panel_layers), exit_entropy(rival, layers)
         yield seed, float(exit_entropy(one, one.layers)[0] - interpolate(np.array([x]), *curves[seed])[0])
+
+
+def in_giving_up(panel: Compared, against: bool) -> Effects:
+    """Layers that DACT spends on hard decidable examples more than on undecidable ones, by seed and tau.
+
+    Of the models whose cost lies `INSIDE` and for which DeeBERT, same seed, has an exact setting within half a layer.
+
+    Args:
+        panel: the runs.
+        against: whether to subtract the same of DeeBERT at that setting.
+    """
+    for seed in panel.seeds("dact", "deebert"):
+        groups = Groups.of(panel.sweeps["dact", seed][0].trace.difficulty)
+        for one in panel.sweeps["dact", seed] if groups else ():
+            for x in inside([one], panel.weights):
+                near = layers_near(panel.sweeps["deebert", seed], x, panel.weights)
+                if near is not None:
+                    yield seed, groups.means(one.layers[0])[-1] - (groups.means(near)[-1] if against else 0.0)
 
 
 def dact_inside(panel: Compared) -> Iterator[tuple[int, Sweep, float]]:

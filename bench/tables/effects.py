@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -15,13 +15,18 @@ EFFECTS = ["suite", "task", "split", "backbone", "claim", "seed"]
 EFFECTS += ["effect", "effect_mixed", "train_rows", "both_constant"]
 
 
-def effect_rows(panel: Compared) -> Iterator[Rows]:
-    """effects.csv: every claim whose methods ran in a panel, by seed; MNLI counts once, by its matched split."""
+def effect_rows(panel: Compared, only: Collection[str] = ()) -> Iterator[Rows]:
+    """effects.csv: every claim whose methods ran in a panel, by seed; MNLI counts once, by its matched split.
+
+    Args:
+        panel: the runs.
+        only: ids of claims; none: all.
+    """
     keys = {name: panel.scores.keys[name] for name in ("suite", "task", "split", "backbone")}
     if keys["split"] == "validation_mismatched":
         return
     for claim in claims():
-        if not set(claim.methods) <= set(panel.scores.methods):
+        if not set(claim.methods) <= set(panel.scores.methods) or (only and claim.id not in only):
             continue
         mixed = by_seed(claim.mixed(panel)) if claim.mixed else {}
         (first, *_) = panel.sweeps[next(run for run in panel.sweeps if run[0] == claim.methods[0])]

@@ -35,14 +35,19 @@ from bench.tables.matched import MATCHED, matched_rows
 from bench.tables.oracle import ORACLE, oracle_rows
 from bench.tables.overthinking import OVERTHINKING, overthinking_rows
 from bench.tables.paired import PAIRED, paired_table
+from bench.tables.plateau import PLATEAU, plateau_table
 from bench.tables.ranks import RANKS, mean_rank_table
 from bench.tables.references import REFERENCES, reference_rows
 from bench.tables.reliability import RELIABILITY, reliability_rows
-from bench.tables.reproduction import REPRODUCTION, reproduction_table
+from bench.tables.reproduction import REPRODUCTION, reproduction_table, twice_of
 from bench.tables.risk import RISK
 from bench.tables.scores import SCORES, Scores, score_table
+from bench.tables.shares import BY_SEED as SHARES_BY_SEED
+from bench.tables.shares import SHARES, share_rows, share_table
 from bench.tables.stability import STABILITY, stability_table
 from bench.tables.transfer import CHOICES, TRANSFER, transfer_rows, transfer_table
+from bench.tables.undecidable import BY_SEED as UNDECIDABLE_BY_SEED
+from bench.tables.undecidable import UNDECIDED, undecidable_rows, undecidable_table
 from bench.tables.verdicts import VERDICTS, verdict_table
 
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, AGREES, "n", "accumulation"]
@@ -91,6 +96,8 @@ FROM_TRACES = {
     "overthinking": PanelRows(OVERTHINKING, overthinking_rows),
     "oracle": PanelRows(ORACLE, oracle_rows),
     "depth": PanelRows(DEPTH, depth_rows),
+    "undecidable": PanelRows(UNDECIDABLE_BY_SEED, undecidable_rows),
+    "shares": PanelRows(SHARES_BY_SEED, share_rows),
 }
 
 
@@ -103,6 +110,7 @@ class Material:
         scores: the scores of all panels, at all resolutions.
         savings: what the methods of all panels save.
         latency: latency.csv, which is there where times were measured.
+        plateau: the folder of the run with twice the steps, where there is one.
         rivals: the methods to rank and to compare, truncated depth among them.
         focus: the method that focus.csv is about.
         others: the records of cells that have no rows.
@@ -117,6 +125,7 @@ class Material:
     scores: list[Scores]
     savings: list[Savings]
     latency: Path
+    plateau: Path
     rivals: list[str]
     focus: str
     others: list[dict]
@@ -212,6 +221,13 @@ TABLES = {
         lambda m: m.rows["oracle"],
         shown=True,
     ),
+    "undecidable": Table(
+        UNDECIDED,
+        "Layers spent on what nobody can answer: mean exit layer of hard examples that can be decided minus that of "
+        "examples that cannot, at the costs of DACT's models.",
+        lambda m: undecidable_table(m.rows["undecidable"]),
+        shown=True,
+    ),
     "difficulty_rank": Table(
         DIFFICULTY_RANK,
         "Do harder examples exit later? Rank correlation of exit layer and known difficulty.",
@@ -253,6 +269,13 @@ TABLES = {
         lambda m: m.rows["health"],
         shown=True,
     ),
+    "plateau": Table(
+        PLATEAU,
+        "Would a method gain from twice the steps? Mean over tasks with its 90 % Student-t interval "
+        "(run_all.py --check-plateau).",
+        lambda m: plateau_table(m.exact, m.rows["points"], m.plateau),
+        shown=True,
+    ),
     "effects": Table(
         EFFECTS, "What each claim is about, as one number per task and seed.", lambda m: m.rows["effects"]
     ),
@@ -261,7 +284,12 @@ TABLES = {
         "The claims of the DACT-BERT paper beside this run: mean effect with its 95 % Student-t interval over tasks "
         "(over seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than "
         "the relevant one either way. The verdict follows by a rule fixed beforehand.",
-        lambda m: reproduction_table(m.tables),
+        lambda m: reproduction_table(m.tables | twice_of(m.plateau)),
+    ),
+    "shares": Table(
+        SHARES,
+        "The verdicts on claims 1a, 1b and 9 with undecidable examples counted 0, 1 and 2 times.",
+        lambda m: share_table(m.rows["shares"], m.tables),
     ),
     "failures": Table(
         FAILURES,

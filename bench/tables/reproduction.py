@@ -15,6 +15,7 @@ from bench.statistics.curves import TOLERANCE
 from bench.statistics.intervals import rank_interval, t_interval
 from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table
+from bench.store.folder import PLATEAU_FOLDER
 from bench.tables.claims import Claim, claims
 
 #: The three verdicts, and what stands in their place where a method of the claim is missing.
@@ -22,9 +23,12 @@ HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this
 NOT_RUN = "not run"
 #: From fewer tasks than this there is no spread over tasks to speak of: the units are the seeds.
 TASKS = 3
-#: The tables that the verdicts are decided from; the last two only where a run has them.
-SOURCES = ("points", "effects", "health", "plateau")
-OPTIONAL = ("health", "plateau")
+#: A claim about examples that nobody can decide takes so many tasks that have some, and static models that are no surer
+#: of them than this: else they have learnt coins by heart.
+LEAST_TASKS, SUREST = 4, 0.65
+#: The tables that the verdicts are decided from; the last three only where a run has them.
+SOURCES = ("points", "effects", "undecidable", "health", "plateau")
+OPTIONAL = ("undecidable", "health", "plateau")
 
 REPRODUCTION = ["suite", "backbone", "claim", "text", "verdict", "why", "value", "low", "high", "units", "unit_kind"]
 REPRODUCTION += [
@@ -35,6 +39,7 @@ REPRODUCTION += [
     "quantity",
     "same_number_as",
     "checked",
+    "at_twice_the_steps",
     "select",
 ]
 
@@ -45,14 +50,14 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
     """reproduction.csv: every claim on every backbone; no rows where DACT, which the claims are about, did not run.
 
     Args:
-        tables: those of `SOURCES`, by name.
+        tables: those of `SOURCES`, by name, and "twice" of `twice_of`.
     """
     rows = []
     for (suite, backbone), points in tables["points"].groupby(["suite", "backbone"], sort=False, observed=True):
         methods = set(points["method"])
         if "dact" not in methods:
             continue
-        here = {name: of_backbone(tables[name], backbone) for name in SOURCES[1:] if name in tables}
+        here = {name: of_backbone(tables[name], backbone) for name in (*SOURCES[1:], "twice") if name in tables}
         found = [row_of(claim, methods, here) for claim in claims()]
         for row, twin in zip(found, twins(here["effects"], [claim.id for claim in claims()]), strict=True):
             rows.append({"suite": suite, "backbone": backbone, **row, "same_number_as": twin})
@@ -71,7 +76,8 @@ def row_of(claim: Claim, methods: set[str], tables: Tables) -> dict[str, object]
         return {**row, "units": 0, "verdict": NOT_RUN, "why": "", "select": f"--methods {','.join(claim.methods)}"}
     effects = tables["effects"][tables["effects"]["claim"] == claim.id]
     row |= estimate(claim, effects)
-    return {**row, **decide(claim, row, effects, tables), "checked": checked(tables)}
+    row |= decide(claim, row, effects, tables)
+    return {**row, "checked": checked(tables), "at_twice_the_steps": at_twice(claim, row["verdict"], tables)}
 
 
 def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
@@ -121,11 +127,24 @@ def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> di
             "verdict": OPEN,
             "why": "both methods buy the constant answer, so the difference is 0",
         }
+    if claim.undecidable and (why := not_undecidable(row, tables)):
+        return {"verdict": OPEN, "why": why}
     if claim.layers_read and (blind := blind_exits(claim.methods, tables)):
         return {"verdict": OPEN, "why": f"exits that answer the constant where a probe sees more: {blind}"}
     if claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
         return {"verdict": OPEN, "why": "the area by steps and the area by mixtures disagree"}
     return {"verdict": verdict, "why": ""}
+
+
+def not_undecidable(row: dict, tables: Tables) -> str:
+    """Why a claim about examples that nobody can decide cannot be told; empty where nothing stands against it."""
+    if row["unit_kind"] != "tasks" or row["units"] < LEAST_TASKS:
+        return f"it takes {LEAST_TASKS} tasks with examples that nobody can decide, and models to compare on them"
+    found = tables["undecidable"]
+    top = float(found.loc[(found["method"] == "dact") & (found["task"] == "mean"), "static_top"].iloc[0])
+    if top > SUREST:
+        return f"static models are sure of what nobody can know (mean top probability {top:.2f}): learnt by heart"
+    return ""
 
 
 def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
@@ -141,8 +160,22 @@ def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
 def checked(tables: Tables) -> str:
     """Which of the two checks of a run a verdict could look at."""
     said = {"health": "exit health", "plateau": "plateau"}
-    states = [f"{said[name]} {'checked' if len(tables.get(name, ())) else 'not checked'}" for name in OPTIONAL]
+    states = [f"{what} {'checked' if len(tables.get(name, ())) else 'not checked'}" for name, what in said.items()]
     return ", ".join(states)
+
+
+def at_twice(claim: Claim, verdict: str, tables: Tables) -> str:
+    """Whether a verdict is the same where all methods train for twice the steps: else which it is."""
+    found = tables["twice"][tables["twice"]["claim"] == claim.id]["verdict"] if "twice" in tables else []
+    if not len(found):
+        return "not checked"
+    return "the same" if found.iloc[0] == verdict else str(found.iloc[0])
+
+
+def twice_of(folder: Path) -> Tables:
+    """The verdicts of the run with twice the steps, as the table "twice"; nothing where there is no such run."""
+    path = folder / "reproduction.csv"
+    return {"twice": read_table(path)} if path.is_file() else {}
 
 
 def twins(effects: pd.DataFrame, ids: list[str]) -> list[str]:
@@ -177,4 +210,5 @@ def read_sources(folder: Path) -> Tables:
         UserError: one is not there that every run has.
     """
     paths = {name: folder / f"{name}.csv" for name in SOURCES}
-    return {name: read_table(path) for name, path in paths.items() if name not in OPTIONAL or path.is_file()}
+    found = {name: read_table(path) for name, path in paths.items() if name not in OPTIONAL or path.is_file()}
+    return found | twice_of(folder / PLATEAU_FOLDER)

@@ -26,6 +26,7 @@ from bench.report.figures.multiples import multiples
 from bench.report.figures.page import save
 from bench.report.figures.risk import risk
 from bench.report.figures.setting import WIDTHS, Setting, TooNarrow, drawn_with
+from bench.report.figures.undecidable import undecidable
 from bench.store.csv_files import read_table
 
 
@@ -39,6 +40,7 @@ class Plot:
         caption: what it shows, in one or two sentences.
         per_backbone: whether every backbone has a figure of its own, `NAME-BACKBONE`.
         optional: drawn only where its tables are there, which not every run has.
+        beside: a table more, for the fine print, where it is there; else None is handed over.
     """
 
     draw: Callable[..., Figure | None]
@@ -46,11 +48,15 @@ class Plot:
     caption: str
     per_backbone: bool = False
     optional: bool = False
+    beside: str = ""
 
 
 PLOTS = {
     "figure2": Plot(
-        figure2, ("points", "curves", "health"), "Performance against computation, as the paper's Figure 2 draws it."
+        figure2,
+        ("points", "curves", "health"),
+        "Performance against computation, as the paper's Figure 2 draws it.",
+        beside="plateau",
     ),
     "figure3": Plot(figure3, ("matched",), "How many examples use each layer (the paper's Figure 3).", True),
     "methods": Plot(
@@ -71,6 +77,13 @@ PLOTS = {
         difficulty,
         ("knobs", "difficulty", "difficulty_rank"),
         "Do harder examples exit later? Near half the layers.",
+    ),
+    "undecidable": Plot(
+        undecidable,
+        ("undecidable",),
+        "Layers spent on what nobody can answer, against hard examples that can be decided, at equal cost.",
+        True,
+        True,
     ),
     "layers": Plot(layers, ("layers",), "What the halting rules see, layer by layer, for three examples.", True),
     "bounds": Plot(bounds, ("bounds",), "DACT's halting bound: the paper's, the exact one, and slack in it.", True),
@@ -161,6 +174,9 @@ def draw_one(
         setting: how.
     """
     tables = [part_of(read_table(Path(results) / f"{table}.csv"), backbone, wanted) for table in PLOTS[name].tables]
+    if beside := PLOTS[name].beside:
+        path = Path(results) / f"{beside}.csv"
+        tables.append(part_of(read_table(path), backbone) if path.is_file() else None)
     stem = f"{name}-{backbone}" if PLOTS[name].per_backbone else name
     with drawn_with(setting):
         try:

@@ -8,23 +8,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group_curves, plot_points
-from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, metric, title
+from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, family, metric, name_of, title
 from bench.report.figures.page import annotate, band_note, blocks, data_note, interval_note, layer_axis, seeds_of
 from bench.statistics.intervals import t_interval
 from bench.tables.columns import PANEL, static_seed
+from bench.tables.plateau import starved
 
 MOST = 5  # methods that one panel can hold
 #: The difference to full depth is drawn from here up: what is lost beyond it can be seen in Figure 2.
 LOWEST = -0.15
 
 
-def figure2(points: pd.DataFrame, curves: pd.DataFrame, health: pd.DataFrame) -> Figure | None:
+def figure2(
+    points: pd.DataFrame, curves: pd.DataFrame, health: pd.DataFrame, plateau: pd.DataFrame | None = None
+) -> Figure | None:
     """The paper's Figure 2: a block of panels per backbone, a panel per task and split, a key in each block.
 
     Args:
         points: points.csv.
         curves: curves.csv.
         health: health.csv, which may have no rows.
+        plateau: plateau.csv, where there is one.
 
     Returns:
         The figure; None without a method that chooses exits.
@@ -57,7 +61,7 @@ def figure2(points: pd.DataFrame, curves: pd.DataFrame, health: pd.DataFrame) ->
         "which a decision changes, where every seed has a value; dotted where nothing was measured: between trained "
     )
     note += f"models, and across more than a quarter of the axis; {band_note(points[points['method'].isin(drawn)])} "
-    annotate(figure, note + health_note(health, drawn) + left_out + data_note(points))
+    annotate(figure, note + health_note(health, drawn) + left_out + starved_note(plateau) + data_note(points))
     return figure
 
 
@@ -80,6 +84,15 @@ def health_note(health: pd.DataFrame, drawn: dict[str, Look]) -> str:
 def count(rows: pd.DataFrame) -> int:
     """How many panels some rows are about."""
     return len(rows[PANEL].drop_duplicates())
+
+
+def starved_note(plateau: pd.DataFrame | None) -> str:
+    """The sentence of the fine print that names the methods which would gain from twice the steps."""
+    named = [
+        f"{name_of(row.method)} on {family(row.backbone)} (+{100 * row.gain:.1f} points)"
+        for row in starved(plateau).itertuples()
+    ]
+    return f"Starved, would gain from twice the steps: {', '.join(named)}. " if named else ""
 
 
 def difference(points: pd.DataFrame) -> Figure | None:
