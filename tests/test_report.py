@@ -1,5 +1,6 @@
 """report.html: what it says as text, and that it works in a real browser."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -68,6 +69,31 @@ def test_it_says_what_was_run_and_how_to_repeat_it(report):
     assert "1 ok, 1 failed, 0 skipped" in text and "1.5 minutes" in text
     assert "python run_all.py --suite embedded --tasks all --seeds 3" in text and "a processor" in text
     assert "DeeBERT: Dynamic Early Exiting for Accelerating BERT Inference" in text  # the methods' own docstrings
+
+
+def test_it_has_the_order_of_its_reader(report):
+    text = report.read_text()
+    order = ["headline", "curves", "claims", "figures", "tables", "run", "failures", "repeat", "cite", "files"]
+    assert re.findall(r'<section id="(\w+)"', text) == order
+    assert text.index("The data are generated") < text.index('<section id="headline"')
+    assert text.index('<figure id="figure2"') < text.index('<section id="claims"') < text.index('<figure id="auc-bert"')
+    recipes = text[text.index("<summary>Recipes: ") : text.index('<section id="failures"')]
+    assert recipes.index("learning rate") < recipes.index("</details>")  # folded away
+
+
+def test_published_numbers_are_marked(report):
+    folder = report.parent
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(run | {"published": {"pabee": "bundle <x>"}}))
+    try:
+        text = write_report(RunFolder(folder), discover(), []).read_text()
+    finally:
+        (folder / "run.json").write_text(json.dumps(run))
+    assert "† is published, not trained in this run:</strong> pabee (bundle &lt;x&gt;)" in text
+    text = text[: text.index('<section id="failures"')]
+    assert "<td>pabee †</td>" in text and "<td>pabee</td>" not in text and "<td>dact</td>" in text
+    drawn = draw_all(folder, folder / "figures")
+    assert "†" not in write_report(RunFolder(folder), discover(), drawn).read_text()  # as it was, for the other tests
 
 
 def test_it_says_what_reproduces(report, tmp_path):

@@ -9,19 +9,20 @@ import inspect
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.report.figures import PLOTS
-from bench.report.figures.looks import family
+from bench.report.figures.looks import GENERATED, family
 from bench.report.latex import CHOICE_TITLES
 from bench.sources.tasks import TASKS
 from bench.store.csv_files import read_fields
 from bench.store.files import write_text
 from bench.store.folder import RunFolder
+from bench.tables.again import SAYS as AGAIN_SAYS
 from bench.tables.columns import ENDS
 from bench.tables.failures import LEFT_OUT
 from bench.tables.registry import TABLES
@@ -29,6 +30,12 @@ from methods.base import Method
 
 #: The tables that say what was run and what was left out.
 FACTS = ("points.csv", "failures.csv")
+#: The figure that stands before all others.
+FIRST = "figure2"
+#: Behind the name of a method that was not trained in this run.
+MARK = " †"
+#: Columns that hold the name of a method.
+NAMING = ("method", "method_a", "method_b", "focus", "rival", "best", "winner")
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Grid:
             return ""
         values = {name: [row[at] for row in self.rows] for at, name in enumerate(self.header)}
         choosing = [name for name in ("task", "backbone", "method") if len(set(values.get(name, ()))) > 1]
-        return " ".join(values[name][0] for name in choosing) or self.rows[0][0]
+        return " ".join(values[name][0] for name in choosing).replace(MARK, "") or self.rows[0][0]
 
 
 def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Path]) -> Path:
@@ -86,13 +93,17 @@ def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Pa
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    drawings = [drawing(path, folder.path) for path in figures if path.suffix == ".svg"]
     text = environment.get_template("template.html.jinja").render(
         run=run,
         facts=facts(run, folder.records(), *(read_fields(folder.path / name)[1] for name in FACTS)),
-        drawings=[drawing(path, folder.path) for path in figures if path.suffix == ".svg"],
-        tables=[grid(folder.path, name) for name, table in TABLES.items() if table.shown],
+        generated=run["suite"].startswith(GENERATED),
+        published=by_source(run.get("published", {})),
+        first=next((one for one in drawings if one.name == FIRST), None),
+        drawings=[one for one in drawings if one.name != FIRST],
+        tables=[marked(table, run) for table in shown_tables(folder.path)],
         failures=grid(folder.path, "failures"),
-        headline=headline_of(folder.path),
+        headline=marked(headline_of(folder.path), run),
         claims=claims_of(folder.path),
         citations={name: paragraphs(methods[name]) for name in methods if name in run["methods"]},
         environments=folder.environments(),
@@ -105,6 +116,34 @@ def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Pa
     path = folder.path / "report.html"
     write_text(path, text)
     return path
+
+
+def shown_tables(folder: Path) -> list[Grid]:
+    """The tables that the page shows, in the order of its reader; that of models trained again where there is one."""
+    names = [name for name, table in TABLES.items() if table.shown]
+    again = [Grid("again", AGAIN_SAYS, *read_rows(folder, "again"))] if (folder / "again.csv").is_file() else []
+    return [grid(folder, name) for name in names] + again
+
+
+def by_source(published: dict[str, str]) -> dict[str, list[str]]:
+    """The methods that were not trained in a run, by where they come from."""
+    found: dict[str, list[str]] = {}
+    for name, source in published.items():
+        found.setdefault(source, []).append(name)
+    return found
+
+
+def marked(table: Grid | None, run: dict) -> Grid | None:
+    """A table with a mark behind the names of the methods that were not trained in the run."""
+    published = run.get("published", {})
+    if table is None or not published:
+        return table
+    places = {at for at, name in enumerate(table.header) if name in NAMING}
+    rows = [
+        [f"{text}{MARK}" if at in places and text in published else text for at, text in enumerate(row)]
+        for row in table.rows
+    ]
+    return replace(table, rows=rows)
 
 
 def facts(run: dict, records: list[dict], points: list[dict], failures: list[dict]) -> dict[str, str]:
@@ -203,10 +242,15 @@ def claims_of(folder: Path) -> Grid | None:
 
 
 def grid(folder: Path, name: str) -> Grid:
-    """A table of a run folder; without the suite, which is the same everywhere, and the long keys of cells."""
+    """A table of a run folder, with what one learns from it."""
+    return Grid(name, TABLES[name].says, *read_rows(folder, name))
+
+
+def read_rows(folder: Path, name: str) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table; without the suite, which is the same everywhere, and the long keys of cells."""
     columns, rows = read_fields(folder / f"{name}.csv")
     header = [column for column in columns if column not in ("suite", "cell")]
-    return Grid(name, TABLES[name].says, header, [[short(row[column]) for column in header] for row in rows])
+    return header, [[short(row[column]) for column in header] for row in rows]
 
 
 def short(text: str) -> str:

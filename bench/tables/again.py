@@ -13,6 +13,7 @@ from bench.sources.tasks import task_of
 from bench.store.beside import Beside
 
 AGAIN = ["suite", "task", "split", "backbone", "method", "seed", "metric", "published", "again", "difference"]
+SAYS = "Models that are published and were trained again to start from: at full depth, beside the published ones."
 #: Above this difference of the main metric at full depth a model is another one.
 SAME = 1e-3
 UNPAIRED = "unpaired seeds"
