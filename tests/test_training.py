@@ -323,6 +323,23 @@ def test_a_schedule_may_end_before_the_training(make_model, data):
     assert changed(whole, fit(make_model(METHODS["static"]), "static", data, Recipe(epochs=4, **how)))
 
 
+def test_heads_may_have_a_rate_of_their_own(make_model, data):
+    before = state(make_model(METHODS["pabee"]))
+
+    def largest_moves(rate, head_rate):
+        recipe = Recipe(epochs=1, batch_size=8, learning_rate=rate, head_learning_rate=head_rate)
+        after = fit(make_model(METHODS["pabee"]), "pabee", data, recipe)
+        moves = {name: (after[name] - before[name]).abs().max().item() for name in before}
+        heads = {name for name in moves if name.startswith("exits.")}
+        return max(moves[name] for name in moves.keys() - heads), max(moves[name] for name in heads)
+
+    backbone, heads = largest_moves(1e-3, 1e-6)
+    assert backbone > 1e-3 and 0 < heads < 1e-5
+    backbone, heads = largest_moves(1e-6, 1e-3)
+    assert heads > 1e-3 and 0 < backbone < 1e-5
+    assert largest_moves(1e-3, 1e-3) == pytest.approx(largest_moves(1e-3, 0.0), rel=1e-3)
+
+
 def test_the_learning_rate_is_that_of_the_library():
     from transformers import get_linear_schedule_with_warmup
 
@@ -336,7 +353,8 @@ def test_the_learning_rate_is_that_of_the_library():
 
 
 def test_what_is_usual_in_a_recipe_stands_in_no_key():
-    assert not {"accumulation", "warmup", "schedule_epochs"} & set(RECIPE.spec())
+    assert not {"accumulation", "warmup", "schedule_epochs", "head_learning_rate"} & set(RECIPE.spec())
+    assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, head_learning_rate=0.1).spec()["head_learning_rate"] == 0.1
     assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, warmup=0.1).spec()["warmup"] == 0.1
     assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, accumulation=2).spec()["accumulation"] == 2
     assert Recipe(epochs=1, learning_rate=1.0, batch_size=4, schedule_epochs=1).spec()["schedule_epochs"] == 1

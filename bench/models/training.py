@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.models.model import EarlyExitModel, autocast, derive_seed
 from bench.models.tokens import Encoded, shuffled_batches, sorted_batches
@@ -67,10 +67,9 @@ def train(
     torch.manual_seed(derive_seed("dropout", *seed_parts))
     rng = np.random.default_rng(derive_seed("order", *seed_parts))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    vector = as_one_vector(parameters)
-    optimizer = torch.optim.AdamW(
-        [vector], lr=recipe.learning_rate, weight_decay=recipe.weight_decay, eps=1e-8, fused=True
-    )
+    groups = parameter_groups(model, parameters, recipe)
+    vectors = [group["params"][0] for group in groups]
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, eps=1e-8, fused=True)
     data, held_out = hold_out(data, method.held_out(variant))
     per_epoch = math.ceil(len(data) / recipe.batch_size)
     steps, scheduled = recipe.epochs * per_epoch, (recipe.schedule_epochs or recipe.epochs) * per_epoch
@@ -92,7 +91,7 @@ def train(
             # a part counts by its rows, so that the gradients add up to those of the batch's mean loss
             scaler.scale(loss * (len(part) / len(rows))).backward()
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_([vector], recipe.clip)
+        torch.nn.utils.clip_grad_norm_(vectors, recipe.clip)
         scaler.step(optimizer)
         scaler.update()
         schedule.step()
@@ -103,6 +102,18 @@ def train(
         logits, labels = logits_and_labels(model, held_out, device, precision, recipe.accumulation)
         method.calibrate(list(model.exits.values()), logits, labels)
     return recipe.epochs * len(data)
+
+
+def parameter_groups(model: EarlyExitModel, parameters: list[nn.Parameter], recipe: Recipe) -> list[dict]:
+    """What the optimiser steps on: one vector of all trained parameters or, where exits have their own rate, two."""
+    if not recipe.head_learning_rate:
+        return [{"params": [as_one_vector(parameters)], "lr": recipe.learning_rate}]
+    heads = {id(parameter) for parameter in model.exits.parameters()}
+    parts = [
+        (recipe.learning_rate, [each for each in parameters if id(each) not in heads]),
+        (recipe.head_learning_rate, [each for each in parameters if id(each) in heads]),
+    ]
+    return [{"params": [as_one_vector(some)], "lr": rate} for rate, some in parts if some]
 
 
 def learning_rate(steps: int, warmup: int) -> Callable[[int], float]:

@@ -29,7 +29,8 @@ class Recipe:
 
     `accumulation` is the number of parts that a batch is computed in, one after the other, to save memory; `warmup`
     the share of the steps over which the learning rate rises, before it falls; `schedule_epochs` the number of epochs
-    that the learning rate falls over, after which it stays 0 (0: the epochs of the training, which is sane).
+    that the learning rate falls over, after which it stays 0 (0: the epochs of the training, which is sane);
+    `head_learning_rate` the rate of all exits, where they have one of their own (0: the same as the backbone).
     """
 
     epochs: int
@@ -40,12 +41,13 @@ class Recipe:
     accumulation: int = 1
     warmup: float = 0.0
     schedule_epochs: int = 0
+    head_learning_rate: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "batch_size", "clip", "accumulation"):
             if not 0 < getattr(self, name) <= LARGEST:
                 raise UserError(f"{name} must be positive, got {cut(getattr(self, name))}")
-        for name in ("weight_decay", "schedule_epochs"):
+        for name in ("weight_decay", "schedule_epochs", "head_learning_rate"):
             if not 0 <= getattr(self, name) <= LARGEST:
                 raise UserError(f"{name} must not be negative, got {cut(getattr(self, name))}")
         if not 0 <= self.warmup < 1:
@@ -57,7 +59,7 @@ class Recipe:
         Without what most recipes leave out, where it has its default, so that cells trained before there were these
         options keep their keys.
         """
-        usual = (("accumulation", 1), ("warmup", 0), ("schedule_epochs", 0))
+        usual = (("accumulation", 1), ("warmup", 0), ("schedule_epochs", 0), ("head_learning_rate", 0))
         return {name: value for name, value in asdict(self).items() if (name, value) not in usual}
 
 
