@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.against import Published, adopt
+from bench.errors import UserError
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.methods import known_methods, resolve_methods, trained_methods

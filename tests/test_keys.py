@@ -104,7 +104,7 @@ CHOOSING = {"tasks": "rte,sst2", "methods": "dact,fastbert", "seeds": "2", "seed
 #: Options that say where and how cells run: none may stand in a key.
 ELSEWHERE = {"results", "figures", "device", "jobs", "backend", "address", "shard", "cell_timeout", "retry"}
 ELSEWHERE |= {"fail_fast", "save_models", "force", "plan", "prepare", "collect", "measure_latency", "check_method"}
-ELSEWHERE |= {"compare", "focus", "against", "export", "logits", "check_bundle"}
+ELSEWHERE |= {"compare", "focus", "against", "export", "logits", "check_bundle", "check_plateau"}
 
 
 def test_every_option_is_on_one_list():
