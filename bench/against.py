@@ -7,6 +7,7 @@ which cells are left to train, and which methods the tables show.
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.methods import known_methods
 from bench.store.beside import checksum, find_published
-from bench.store.bundle import Bundle
+from bench.store.bundle import MANIFEST, Bundle
 from bench.store.consistency import difference
 from bench.store.folder import RunFolder
 from methods import discover
@@ -35,9 +36,17 @@ class Published:
     run: RunFolder
 
     @classmethod
-    def find(cls, text: str) -> Published:
-        """The published run that `--against` names; see `find_published`."""
-        return cls(*find_published(text))
+    def of_command(cls, options: Namespace, folder: RunFolder) -> Published | None:
+        """The published run of `--against`, or else the one that the results folder stands beside already.
+
+        Raises:
+            UserError: there is no such run; or the results folder is a bundle, into which nothing is written.
+        """
+        if (folder.path / MANIFEST).is_file():
+            where = f"'{folder.path}' is a bundle"
+            raise UserError(f"{where}: --against {folder.path} reads it, --results names another folder")
+        name = options.against or folder.shared().get("against")
+        return cls(*find_published(name)) if name and not options.export else None
 
     @property
     def source(self) -> str:

@@ -34,7 +34,6 @@ from bench.run.work import Work
 from bench.sources import embedded
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.tsv import left_out
-from bench.store.bundle import MANIFEST
 from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
 from bench.store.files import make_writable
 from bench.store.folder import PLATEAU_FOLDER, RunFolder
@@ -69,7 +68,7 @@ def run(options: Namespace) -> int:
     figures = Path(options.figures or Path("figures") / name)
     if options.compare:
         return compare_and_draw(options.compare, folder, figures)
-    published = find_published(options, folder)
+    published = Published.of_command(options, folder)
     if options.export:
         from bench.report.export import export
 
@@ -90,20 +89,6 @@ def run(options: Namespace) -> int:
         return prepare(grid, folder)
     act = check_plateau if options.check_plateau else run_grid
     return act(grid, files, folder, figures, options, published)
-
-
-def find_published(options: Namespace, folder: RunFolder) -> Published | None:
-    """The published run that a command's results stand beside: that of `--against`, or the one they have stood beside.
-
-    Raises:
-        UserError: there is no such run; or the results folder is a bundle, into which nothing is written.
-    """
-    if (folder.path / MANIFEST).is_file():
-        raise UserError(
-            f"'{folder.path}' is a bundle: --against {folder.path} reads it, --results names another folder"
-        )
-    name = options.against or folder.shared().get("against")
-    return Published.find(name) if name and not options.export else None
 
 
 def run_grid(

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from tqdm import tqdm
 
-#: Fewest calls that are worth another process, which takes some seconds to start.
+#: Fewest quick calls that are worth another process, which takes some seconds to start.
 CALLS_PER_PROCESS = 6
 
 
@@ -39,16 +39,17 @@ def _wait_and_end(end: Connection) -> None:
     os._exit(1)  # from a thread, `sys.exit` would end only the thread
 
 
-def call_all(function: Callable, arguments: Iterable[tuple], what: str) -> list:
+def call_all(function: Callable, arguments: Iterable[tuple], what: str, per_process: int = CALLS_PER_PROCESS) -> list:
     """Call a function once for each tuple of arguments, on several processes; results in the order of the arguments.
 
     Args:
         function: one that a worker process can import.
         arguments: one tuple per call.
         what: is made by the calls; a terminal shows how many of them are done.
+        per_process: fewest of them that are worth another process.
     """
     todo = list(arguments)
-    workers = max(1, min(cpu_count(), len(todo) // CALLS_PER_PROCESS))
+    workers = max(1, min(cpu_count(), len(todo) // per_process))
     with parallel_config(backend="loky", initializer=tie_to, initargs=(lifeline().end,)):
         results = Parallel(workers, return_as="generator")(delayed(function)(*each) for each in todo)
         style = {"bar_format": "{desc}: {n_fmt}/{total_fmt}, {elapsed}", "leave": False, "disable": None}

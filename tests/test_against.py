@@ -141,6 +141,12 @@ def test_published_methods_of_the_project_need_no_training(run, published, capsy
 def test_a_published_method_from_outside_needs_its_file(run, own, published, tmp_path, capsys):
     bundle = tmp_path / "mine"
     assert main(["--export", str(bundle), "--results", str(own), "--logits", "float32"]) == 0
+    assert {record["spec"]["method"] for record in open_run(bundle).records()} == {
+        "static",
+        "deebert",
+        "pabee",
+        "margin",
+    }
     what = ["--tasks", "sst2", "--seeds", "2", "--limit", "40", "--against", str(bundle)]
     status, without = run(*what)
     assert status == 0 and "margin" not in set(read_table(without / "points.csv")["method"])
@@ -151,7 +157,7 @@ def test_a_published_method_from_outside_needs_its_file(run, own, published, tmp
     )
     status, shown = run(*what, "--methods", str(bundle / "methods" / "outside_method.py"))
     assert status == 0 and "0 cells to run" in capsys.readouterr().out
-    assert "margin" in set(read_table(shown / "points.csv")["method"])
+    pd.testing.assert_frame_equal(read_table(shown / "points.csv"), read_table(own / "points.csv"), check_exact=True)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +182,25 @@ def test_what_must_be_equal_is_named(run, published, capsys, tmp_path, arguments
     said = capsys.readouterr().err.strip().splitlines()
     assert status == 2 and len(said) == 1 and line in said[0], said
     assert not results.exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"engine": 0}, "by another version of the program (engine 0, this one has 1), whose numbers differ"),
+        ({"data": {"sst2": "d" * 64}}, "with other data for 'sst2' (dddddddddddd.., not "),
+        ({"checkpoints": {"bert": "c" * 64}}, "with other checkpoints for 'bert' (cccccccccccc.., not "),
+    ],
+)
+def test_other_inputs_of_a_published_run_are_named(run, published, capsys, tmp_path, entry, line):
+    copy = tmp_path / "copy"
+    shutil.copytree(published / "results", copy)
+    shared = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(shared | entry))
+    capsys.readouterr()
+    assert run("--methods", str(OWN), "--against", str(copy), *WHAT)[0] == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and line in said[0] and len(said[0]) <= 300, said
 
 
 def test_a_method_of_a_published_name_is_refused(run, published, capsys, tmp_path):

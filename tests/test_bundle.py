@@ -17,7 +17,7 @@ from invented import make_folder
 
 from bench import load_results
 from bench.halting.rounding import Changes, changes
-from bench.report.uptodate import stamp
+from bench.report.uptodate import inputs_of, stamp
 from bench.store.bundle import Bundle
 from bench.store.csv_files import read_table
 from bench.store.files import sealed, unsealed
@@ -33,7 +33,7 @@ METHODS = ("static", "dact", "deebert", "pabee")
 def make_tables(folder):
     """Tables without figures, which take longer."""
     collect(folder, methods_of(folder))
-    stamp(folder, folder.path / "figures", None, [])
+    stamp(folder, folder.path / "figures", None, inputs_of(folder), [])
 
 
 @pytest.fixture(scope="module")

@@ -103,18 +103,8 @@ CHANGED = {
 CHOOSING = {"tasks": "rte,sst2", "methods": "dact,fastbert", "seeds": "2", "seed_list": "0,5"}
 #: Options that say where and how cells run: none may stand in a key.
 ELSEWHERE = {"results", "figures", "device", "jobs", "backend", "address", "shard", "cell_timeout", "retry"}
-ELSEWHERE |= {
-    "fail_fast",
-    "save_models",
-    "force",
-    "plan",
-    "prepare",
-    "collect",
-    "check_plateau",
-    "measure_latency",
-    "check_method",
-}
-ELSEWHERE |= {"compare", "focus", "against", "export", "logits", "check_bundle"}
+ELSEWHERE |= {"fail_fast", "save_models", "force", "plan", "prepare", "collect", "measure_latency", "check_method"}
+ELSEWHERE |= {"compare", "focus", "against", "export", "logits", "check_bundle", "check_plateau"}
 
 
 def test_every_option_is_on_one_list():
@@ -157,7 +147,7 @@ SUITE = {
     "tasks": None,  # tests/test_own_tasks.py
 }
 RECIPE = {"epochs": 2, "learning_rate": 2e-3, "batch_size": 10, "weight_decay": 0.1, "clip": 0.5, "accumulation": 2}
-RECIPE |= {"warmup": 0.1, "schedule_epochs": 2, "head_learning_rate": 1e-3}
+RECIPE |= {"warmup": 0.1, "schedule_epochs": 2}
 
 
 def test_every_field_of_a_suite_is_listed():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.report.card import data_card
 from bench.report.uptodate import is_current
 from bench.run.environment import installed
 from bench.sources.tasks import task_of
+from bench.store.beside import open_run
 from bench.store.bundle_check import check_bundle
 from bench.store.bundle_writing import write_bundle
 from bench.store.csv_files import read_table
@@ -47,33 +49,39 @@ def export(folder: RunFolder, target: Path, precision: str) -> int:
         raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
     if not is_current(folder):
         raise UserError(f"the tables in '{folder.path}' are not up to date: --collect first")
-    known = methods_of(folder)
-    counting, others = finished(folder, records_of(folder), known)
-    changed = Changes() if precision == "float32" else all_changes(folder, counting, precision)
+    run = open_run(folder.path)  # with the published run that it may stand beside: a bundle is whole by itself
+    counting, others = finished(run, records_of(run), methods_of(run))
     shared = [*counting, *(record for record in others if record["status"] != LEFT_OUT)]
+    exact = precision == "float32"
     about = {
         "program": installed("early-exit-bench"),
         "engine": ENGINE_VERSION,
         "suite": folder.shared()["suite"],
         "logits": precision,
-        "changed": changed.words() if precision != "float32" else "nothing",
+        "changed": "nothing" if exact else all_changes(run, counting, precision).words(),
     }
-    tables = tables_of(folder)
+    with new_folder(target) as place:
+        tables, classes = tables_of(folder), {each["spec"]["task"]: task_of(each["spec"]).num_labels for each in shared}
+        card = data_card(about, run, shared, tables)
+        write_bundle(place, run, shared, arrow_tables(tables), about, card, classes)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    print(f"{len(shared)} cells in {target}, {size / 1e6:.1f} MB; logits as {precision}: {about['changed']}")
+    return 0
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder beside the one that is wanted, which takes its place when the block has ended well."""
     parent = target.resolve().parent
     make_writable(parent, "bundle's")
     place = Path(tempfile.mkdtemp(dir=parent, prefix=f".{target.name}."))
     try:
-        classes = {record["spec"]["task"]: task_of(record["spec"]).num_labels for record in shared}
-        card = data_card(about, folder, shared, tables)
-        write_bundle(place, folder, shared, arrow_tables(tables), about, card, classes)
+        yield place
         place.chmod(0o755)  # temporary folders are made for their owner only
         place.rename(target)
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
-    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    print(f"{len(shared)} cells in {target}, {size / 1e6:.1f} MB; logits as {precision}: {about['changed']}")
-    return 0
 
 
 def check_target(target: Path) -> None:

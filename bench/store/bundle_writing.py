@@ -52,7 +52,8 @@ def write_bundle(
     for name, table in tables.items():
         files[f"tables/{name}.parquet"] = write_parquet(path / f"tables/{name}.parquet", table)
     files[CELLS] = write_parquet(path / CELLS, cell_table(records, files))
-    write_json(path / RUN, {**shared, "methods": methods})
+    about_run = {name: value for name, value in shared.items() if not name.startswith("against")}  # all is in here
+    write_json(path / RUN, {**about_run, "methods": methods})
     write_json(path / ENVIRONMENTS, {name: folder.environment(name) for name in environments_of(records)})
     write_text(path / CARD, card)
     files |= {name: sha256_of(path / name) for name in (RUN, ENVIRONMENTS, CARD)}

@@ -38,6 +38,9 @@ from methods.base import Method
 BY_PANEL = {name: rows.columns for name, rows in FROM_TRACES.items() if name != "exact"}
 BY_PANEL |= {"curves": CURVES, "effects": EFFECTS, "risk": RISK}
 
+#: From so many models on, two panels are worth a process.
+MANY = 100
+
 
 def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = None) -> dict[str, pd.DataFrame]:
     """Write every table of a run folder from its records and traces.
@@ -61,7 +64,9 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
     published = shared.get("published", {})
     own = [name for name in shared["methods"] if name not in published]
     about = focused(focus, rivals, [name for name in own if shared["methods"][name]])
-    done = call_all(panel, panels(folder, counting), "tables, by panel")
+    # a panel of many models takes longer than a process needs to start
+    how = {"per_process": 2} if len(counting) >= MANY else {}
+    done = call_all(panel, panels(folder, counting), "tables, by panel", **how)
     tables, scores, savings = ([each[part] for each in done] for part in range(3))
     material = Material(
         rows=stacked(tables),
