@@ -7,7 +7,8 @@ Each room imports only what stands before it (`tests/test_house.py` reads every 
 
 sources: where rows and checkpoints come from: a folder, the hub, or generated.
     tasks (GLUE's nine, and one's own), examples (rows of a split), tsv, hub_rows and generated (where rows are read),
-    held_out (of training rows), checkpoints (which one a name means), checkpoint_folder, hub_checkpoints,
+    held_out (of training rows), checkpoints (which one a name means), checkpoint_folder, hub_checkpoints, known_sizes
+    (of what is not here),
     embedded/ (the generated suite: language, puzzles, pairs, tasks, stream, batches, nano, pretrain)
 plan: from a suite file and a command line to cells, each with a key of all that changes its numbers.
     suite, suite_file (TOML), own_tasks, options (of the command line), methods (which, which variants), grid, cell,
@@ -27,8 +28,9 @@ halting: the halting rule over a trace and live; saved models that leave the sui
     replay, live, agreement (of the two), sweep (all points of one trace), candidates (exact settings), rounding
     (what fewer bits change), saved
 run: cells on workers.
-    todo, runner, scheduler, seeds (when one is complete), slot, worker, work, progress, state (for `status`), estimator
-    and forecast (of time), devices, environment, backends/ (local, dask, dask_worker)
+    todo, runner, scheduler, seeds (when one is complete), slot, worker, work, progress, state (for `status`),
+    estimator, workload and forecast (of time), gpus (known by name), devices, environment,
+    backends/ (local, dask, dask_worker)
 tables: from traces to CSV; a file is named after the table it writes.
     collect, registry (all tables), columns (shared), scores, summaries, claims (what they say), contrasts (the numbers
     behind them), risk_cache, published_depth; again (models trained again), auc, bounds, budgets, calibration,
@@ -37,7 +39,8 @@ tables: from traces to CSV; a file is named after the table it writes.
     stability, transfer, undecidable, verdicts
 report: what people read.
     outputs (all of it), refresh (while cells run), html, latex, numbers (rounded), claims (in Markdown), uptodate,
-    latency, export (a bundle), card (its README), listing, showing, status (of a run, from its files);
+    latency, export (a bundle), card (its README), planned (what a plan says), listing, showing, status (of a run,
+    from its files);
     figures/: draw (all figures), page, looks (colours and labels), setting (width, panels), figure2, figure3,
     multiples, curves, auc, bounds, calibration, comparison, depth, difficulty, latency, layers, risk, undecidable
 tune: the search for recipes, on rows held out of training; a run never tunes.

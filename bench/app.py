@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from bench.against import Published, adopt
 from bench.errors import UserError
-from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.methods import known_methods, resolve_methods, trained_methods
 from bench.plan.options import resolve_grid
@@ -26,7 +25,7 @@ from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
 from bench.report.refresh import Refresher
 from bench.report.uptodate import is_collected
 from bench.run.backends import open_backend
-from bench.run.devices import check_backend, count_processors, resolve_devices, resolve_workers
+from bench.run.devices import check_backend, check_device, resolve_devices
 from bench.run.environment import other_versions
 from bench.run.runner import run as run_cells
 from bench.run.todo import Todo, find_todo, tidy
@@ -34,7 +33,7 @@ from bench.run.work import Work
 from bench.sources import embedded
 from bench.sources.checkpoints import Checkpoint
 from bench.sources.tsv import left_out
-from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines
+from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines, recalled
 from bench.store.files import make_writable
 from bench.store.folder import PLATEAU_FOLDER, RunFolder
 from bench.store.locks import exclusive
@@ -63,6 +62,7 @@ def run(options: Namespace) -> int:
         from bench.report.export import report_bundle
 
         return report_bundle(Path(options.check_bundle))
+    check_device(options)
     name = "compare" if options.compare else load_suite(options.suite).name
     folder = RunFolder(Path(options.results or Path("results") / name))
     figures = Path(options.figures or Path("figures") / name)
@@ -80,7 +80,9 @@ def run(options: Namespace) -> int:
     # From here on the data and checkpoints must be there; collecting, above, does without them.
     if published and options.methods is None:
         options.methods = ",".join(published.project_methods())
-    grid, files = resolve_grid(options, read_pins(folder.path))
+    # a plan goes by published sizes, except where rows are compared with those of another run, or added to
+    offline = options.plan and not published and not options.unlabelled
+    grid, files = resolve_grid(options, read_pins(folder.path), offline)
     if options.measure_latency:
         from bench.report.latency import measure_latency
 
@@ -102,7 +104,8 @@ def run_grid(
     """Run the cells that are not finished yet and collect the results; with --plan, only list the cells."""
     check_backend(options)
     shard = resolve_shard(options.shard)
-    shared, known = grid.shared(), folder.shared()
+    known = folder.shared()
+    shared = recalled(known, grid.shared())
     for line in left_out():
         print(line, file=sys.stderr)
     cells, methods, sources = grid.cells(shared), {}, {}
@@ -113,6 +116,8 @@ def run_grid(
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
     check_loadable(todo, grid.suite.max_length, download=not options.plan)
     if options.plan:
+        from bench.report.planned import print_plan
+
         return print_plan(cells, todo, grid, folder, options)
     # Nothing has been written yet, so that a command that is refused up to here leaves no folder behind.
     folder.create()
@@ -147,7 +152,8 @@ def check_plateau(
         raise UserError("--check-plateau: not beside a published run (--against), whose methods are not trained here")
     if len(grid.seeds) < PLATEAU_SEEDS:
         raise UserError(f"--check-plateau: expected at least {PLATEAU_SEEDS} seeds, got {len(grid.seeds)}")
-    check_shared(folder.path, folder.shared(), grid.shared())  # before anything is trained beside it
+    known = folder.shared()
+    check_shared(folder.path, known, recalled(known, grid.shared()))  # before anything is trained beside it
     twice = replace(grid, suite=grid.suite.longer(2), seeds=grid.seeds[:PLATEAU_SEEDS])
     beside = RunFolder(folder.path / PLATEAU_FOLDER)
     status = run_grid(twice, files, beside, figures / PLATEAU_FOLDER, options, None)
@@ -165,25 +171,6 @@ def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) 
     check_records(folder.path, current, merged(folder.shared(), shared))
     for line in [*outdated_lines(records, methods), *other_versions(folder.environments())]:
         print(line, file=sys.stderr)
-
-
-def print_plan(cells: list[Cell], todo: Todo, grid: Grid, folder: RunFolder, options: Namespace) -> int:
-    """Print every cell with its state and, for local runs, a forecast of the time and space that is left to spend."""
-    from bench.run.forecast import forecast
-
-    to_run = {cell.key for cell in todo.pending}
-    for cell in cells:
-        state = f"skipped: {cell.skip}" if cell.skip else "to run" if cell.key in to_run else "done"
-        print(f"{cell.key[:12]}  {cell.label:50}  {state}")
-    replayed = [f"{method.name} (from {method.trained_by})" for method in grid.methods.values() if method.trained_by]
-    if replayed:
-        print(f"replayed, not trained: {', '.join(replayed)}")
-    if todo.pending and options.backend == "local":
-        jobs, device = resolve_workers(options)
-        where = (device, jobs, count_processors(device))
-        print(*forecast(grid, todo, folder, *where, options.save_models).lines(device, jobs), sep="\n")
-    print(f"{len(cells)} cells, {len(todo.pending)} to run, {len(todo.finished)} done or skipped")
-    return 0
 
 
 def command_of(options: Namespace) -> str:
@@ -259,18 +246,11 @@ def print_pooling(checkpoint: Checkpoint, backbone: Layerwise, pooling: str | No
         print(f"{where}: {ways}, the library's head for '{backbone.config.model_type}' reads '{head}'")
 
 
-def wanted_inputs(grid: Grid) -> list[str]:
-    """What a run reads, in words: its tasks, with the hub's data set where they are from there, and checkpoints."""
-    origin = getattr(grid.source, "repo", f"{grid.suite.source} data")
-    return [
-        f"{origin} ({', '.join(task.id for task in grid.tasks)})",
-        f"checkpoints {', '.join(dict.fromkeys(grid.paths().values()))}",
-    ]
-
-
 def prepare(grid: Grid, folder: RunFolder) -> int:
     """Download data and checkpoints for runs without network, note their commits in the results folder, print both."""
-    print(f"fetches what is not on this machine yet: {'; '.join(wanted_inputs(grid))}", flush=True)
+    from bench.report.planned import fetch_lines
+
+    print(*fetch_lines(grid), sep="\n", flush=True)
     shared = grid.shared()  # reads every row, which downloads the data
     check_shared(folder.path, folder.shared(), shared)
     check_checkpoints([(each, None) for each in grid.checkpoints().values()], grid.suite.max_length)

@@ -11,6 +11,7 @@ import os
 import sys
 
 from bench.errors import check_choice, command
+from bench.run.gpus import GPUS
 
 CHECKOUT, INSTALLED = "run_all.py", "early-exit-bench"
 EXAMPLES = """\
@@ -104,7 +105,9 @@ def build_parser(program: str = CHECKOUT) -> argparse.ArgumentParser:
     what.add_argument(
         "--against", metavar="NAME|PATH", help="a published run (reference, bundle, results) that yours stands beside"
     )
-    what.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    what.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda", *GPUS), help="a GPU's name: for --plan alone"
+    )
     parser.set_defaults(asked_for=tuple(vars(parser.parse_args([]))), start=start_of(program))  # all options so far
     where = parser.add_argument_group("where and how")
     where.add_argument("--results", metavar="DIR", help="default: results/SUITE; with --compare: results/compare")

@@ -253,13 +253,15 @@ def test_the_plan_lists_the_cells_and_runs_nothing(run, tmp_path, capsys):
     )
     lines = capsys.readouterr().out.splitlines()
     # static, distilbert, pabee, deebert and five tau, two seeds; the others replay their traces
-    assert lines[-4].startswith("replayed, not trained: dact-exact (from dact)")
-    assert len(lines) == 2 * 9 + 4 and lines[-1] == "18 cells, 18 to run, 0 done or skipped"
+    assert lines[-6].startswith("replayed, not trained: dact-exact (from dact)")
+    assert lines[-5] == "nothing to fetch: data and checkpoints are on this machine"
+    assert len(lines) == 2 * 9 + 6 and lines[-1] == "18 cells, 18 to run, 0 done or skipped"
     assert re.fullmatch(
         r"about \d+\.\d\d core-hours: [\d:]+ with \d+ at a time, until \d{4}-\d\d-\d\d \d\d:\d\d if started now "
         r"\(from the FLOP count, at 0\.4 of the \d+ GFLOP/s of a matrix product\)",
-        lines[-3],
+        lines[-4],
     )
+    assert re.match(r"about 0:\d\d of one core for tables and figures", lines[-3])
     assert re.fullmatch(r"about \d+ MB of traces and \d+ MB of models on disk", lines[-2])
     assert not (tmp_path / "r").exists()
 

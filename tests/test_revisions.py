@@ -122,8 +122,9 @@ def test_mixed_revisions_are_refused(tmp_path):
 def test_prepare_pins(hub, suite, tmp_path, capsys):
     assert main([*suite, "--results", str(tmp_path / "run"), "--prepare"]) == 0
     assert read_pins(tmp_path / "run") == {REPO: OLD}
-    first, *_, last = capsys.readouterr().out.splitlines()
-    assert first == f"fetches what is not on this machine yet: embedded data (rte); checkpoints {REPO}, distilbert-nano"
+    first, second, *_, last = capsys.readouterr().out.splitlines()
+    assert first == f"to fetch, checkpoints: {REPO} (size unknown)"
+    assert second == "about 0 MB to download, 0 MB on disk, and what is of unknown size"
     assert last == f"pinned {REPO} at {OLD}"
 
 

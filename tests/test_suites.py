@@ -12,7 +12,7 @@ from bench.plan.cell import row_limit
 from bench.plan.grid import Grid
 from bench.plan.suite import Limits, Recipe, Suite
 from bench.plan.suite_file import load_suite
-from bench.run.forecast import tokens_of
+from bench.run.workload import tokens_of
 from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.store.consistency import check_shared, foreign_key

@@ -13,6 +13,7 @@ from bench.plan.suite import KINDS, Suite
 from bench.sources.checkpoints import Checkpoint, find_checkpoint, lost_segments
 from bench.sources.examples import Source, fingerprint
 from bench.sources.hub_rows import data_commit
+from bench.sources.known_sizes import UNKNOWN, find_known, known_task
 from bench.sources.tasks import Task
 from bench.sources.tsv import WithUnlabelled
 from methods.base import Method
@@ -37,6 +38,7 @@ class Grid:
         limit: at most this many rows of every split, beside the limits of the suite.
         pins: commits of hub repositories that the results folder keeps to, by name.
         unlabelled: the folder with rows without labels.
+        offline: whether inputs of published size that are not on this machine stay there: a plan does without them.
     """
 
     suite: Suite
@@ -48,10 +50,12 @@ class Grid:
     limit: int | None = None
     pins: dict[str, str] = field(default_factory=dict)
     unlabelled: Path | None = None
+    offline: bool = False
 
     def checkpoint(self, name: str) -> Checkpoint:
         """A checkpoint by the suite's name for it, at the commit that `pins` or else the hub says."""
-        return find_checkpoint(name, self.pins).pinned()
+        found = find_checkpoint(name, self.pins)
+        return (find_known(found) if self.offline else None) or found.pinned()
 
     def pooling(self, family: str, checkpoint: Checkpoint) -> str:
         """What stands in a cell's spec about how its exits read; empty: as the family's own classification head does.
@@ -107,11 +111,15 @@ class Grid:
             "engine": ENGINE_VERSION,
             "recipes": {name: recipe.spec() for name, recipe in suite.recipes.items()},
             "variants": {method.name: self.variants(method) for method in trained_methods(self.methods)},
-            "data": {task.id: fingerprint(self.source, task) for task in self.tasks},
+            "data": {task.id: self.fingerprint(task) for task in self.tasks},
             "unlabelled": {task.id: self.unlabelled_fingerprint(task) for task in self.tasks},
             "checkpoints": {name: checkpoint.fingerprint() for name, checkpoint in self.checkpoints().items()},
             "segments": {name: MENDED for name, checkpoint in self.checkpoints().items() if lost_segments(checkpoint)},
         }
+
+    def fingerprint(self, task: Task) -> str:
+        """The hash of a task's rows; `UNKNOWN` where a plan does without them."""
+        return UNKNOWN if self.offline and known_task(self.source, task) else fingerprint(self.source, task)
 
     def unlabelled_fingerprint(self, task: Task) -> str:
         """The hash of a task's rows with the unlabelled ones behind them; "none" where the run has no such rows."""

@@ -20,12 +20,13 @@ from methods import discover
 from methods.base import Method
 
 
-def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[str, str]]:
+def resolve_grid(options: Namespace, pins: dict[str, str], offline: bool = False) -> tuple[Grid, dict[str, str]]:
     """What a command line asks for, and the files of methods from outside the project, by the methods' names.
 
     Args:
         options: the command line.
         pins: commits of hub repositories that the results folder has fixed.
+        offline: see `Grid`.
 
     Raises:
         UserError: an unknown name or a value out of range.
@@ -45,6 +46,7 @@ def resolve_grid(options: Namespace, pins: dict[str, str]) -> tuple[Grid, dict[s
         limit=options.limit,
         pins=pins,
         unlabelled=resolve_unlabelled(options.unlabelled, methods),
+        offline=offline,
     )
     return grid, files
 

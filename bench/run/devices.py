@@ -11,11 +11,13 @@ import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from bench.errors import UserError, cut
+from bench.run.gpus import GPUS
 
 #: No machine or cluster runs more cells at a time: a larger --jobs is a slip.
 MOST_JOBS = 10_000
@@ -94,14 +96,54 @@ def check_backend(options: Namespace) -> None:
         raise UserError("--address: only --backend dask has a scheduler")
 
 
+def check_device(options: Namespace) -> None:
+    """Refuse a GPU by its name where something is to be computed on it.
+
+    Raises:
+        UserError: naming the devices that a run takes.
+    """
+    if options.device in GPUS and not options.plan:
+        raise UserError(f"--device {options.device}: only --plan takes a GPU by name; expected auto, cpu or cuda")
+
+
 def resolve_devices(options: Namespace) -> list[str]:
     """The devices that `--measure-latency` measures on: the one named, or for `auto` all that this machine has."""
     _, device = resolve_workers(options)
     return ["cpu", "cuda"] if options.device == "auto" and device == "cuda" else [device]
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What a plan is made for: this machine, or one with GPUs that are named.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        jobs: cells at a time.
+        processors: GPUs or cores that they share.
+        gpu: the name in `GPUS` of GPUs that are not looked for here; empty: this machine's own processors.
+    """
+
+    device: str
+    jobs: int
+    processors: int
+    gpu: str = ""
+
+
+def resolve_machine(options: Namespace) -> Machine:
+    """The machine that `--plan` is about: this one, or `--jobs` GPUs of the name that `--device` gives."""
+    if options.device in GPUS:
+        count = options.jobs or 1
+        return Machine("cuda", count, count, options.device)
+    jobs, device = resolve_workers(options)
+    return Machine(device, jobs, count_processors(device))
+
+
 def resolve_workers(options: Namespace) -> tuple[int, str]:
-    """Number of worker processes on this machine and the device they compute on."""
+    """Number of worker processes on this machine and the device they compute on.
+
+    Raises:
+        UserError: no such device is here.
+    """
     import torch
 
     if options.device == "cuda" and not torch.cuda.is_available():

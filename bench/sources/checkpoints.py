@@ -81,11 +81,16 @@ class Checkpoint:
 
     def reads_first(self) -> bool:
         """Whether it is of a family that is read by its first token unless something says otherwise."""
-        try:
-            config = json.loads((self.config_folder() / "config.json").read_text(encoding="utf8"))
-        except (OSError, ValueError):
-            return False  # refused when it is loaded
+        config = self.config()
         return config.get("model_type") in READ_FIRST and not config.get("is_decoder")
+
+    def config(self) -> dict:
+        """Its config.json, without downloading the weights; empty where that is broken: it is refused when loaded.
+
+        Raises:
+            UserError: it cannot be had.
+        """
+        return read_object(self.config_folder() / "config.json")
 
     def file(self, name: str) -> Path | None:
         """One of its small files on this machine, without downloading the weights; None where it has none such.
@@ -131,7 +136,7 @@ def lost_segments(checkpoint: Checkpoint) -> bool:
 
     Its config and its tokenizer's say so, without the weights.
     """
-    config = read_object(checkpoint.config_folder() / "config.json")
+    config = checkpoint.config()
     if config.get("model_type") not in ("bert", "albert", "electra") or config.get("type_vocab_size") in (0, 1):
         return False
     about = checkpoint.file("tokenizer_config.json")

@@ -73,6 +73,13 @@ def hub_file(repo: str, commit: str, name: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
+def has_config(repo: str, revision: str | None) -> bool:
+    """Whether the hub's cache has the config.json of a repository, so that asking for it needs no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repo, "config.json", revision=revision), str)
+
+
 def is_cached(repo: str, commit: str | None) -> bool:
     """Whether the hub's cache has weights of a repository at a commit."""
     from huggingface_hub import try_to_load_from_cache

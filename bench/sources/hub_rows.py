@@ -23,6 +23,15 @@ class Hub:
     repo: str = "nyu-mll/glue"
     revision: str | None = None
 
+    def is_at_hand(self, task: Task) -> bool:
+        """Whether the rows of a task are on this machine, so that reading them downloads nothing."""
+        from datasets import config
+
+        if Path(self.repo).expanduser().is_dir():
+            return True
+        cached = Path(config.HF_DATASETS_CACHE) / self.repo.replace("/", "___") / task.id
+        return any(cached.glob(f"*/{self.revision if is_commit(self.revision) else '*'}/dataset_info.json"))
+
     def read(self, task: Task, split: str) -> Examples:
         """Download, or read from the cache, every row of a split.
 

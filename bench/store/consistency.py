@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError, cut
+from bench.sources.known_sizes import UNKNOWN
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -36,6 +37,13 @@ def merged(known: dict, shared: dict) -> dict:
     """The content of a run.json with what another command's cells share entered into it."""
     growing = {key: {**known.get(key, {}), **shared[key]} for key in GROWING if key in shared}
     return {**known, **shared, **growing}
+
+
+def recalled(known: dict, shared: dict) -> dict:
+    """What a plan's cells share, with a run.json's fingerprints of the data that are not on this machine."""
+    said = known.get("data", {})
+    data = {task: said.get(task, UNKNOWN) if value == UNKNOWN else value for task, value in shared["data"].items()}
+    return {**shared, "data": data}
 
 
 def difference(known: dict, shared: dict) -> str:
