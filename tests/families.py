@@ -16,9 +16,9 @@ from bench.halting.agreement import disagreements
 from bench.halting.replay import replay
 from bench.models.backbones import Layerwise
 from bench.models.costs import backbone_macs, counting, example_macs
+from bench.models.layer_calls import inputs_of, state_of
 from bench.models.loading import without_pooler
 from bench.models.model import EarlyExitModel, build_model
-from bench.models.structure import inputs_of, state_of
 from bench.models.tokens import Encoded
 from bench.models.tracing import trace_model
 from bench.plan.methods import full_variant, rule_spec

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, ViTConfig, ViTModel
 
 from bench.errors import UserError
+from bench.models.layer_calls import tensors
 from bench.models.loading import load_encoder, load_tokenizer
-from bench.models.structure import tensors
 from bench.models.tokens import encode
 from bench.sources.checkpoint_folder import check_folder
 from bench.sources.checkpoints import Checkpoint, find_checkpoint

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.statistics import significance as P
-from bench.statistics.intervals import t_interval
-from bench.tables.scores import resamples
+from bench.statistics.intervals import percentile_interval, resamples, t_interval
 
 N = 277  # RTE's validation set, the smallest of the paper
 SEEDS = (3, 5, 10)
@@ -56,7 +55,7 @@ def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(values):
 
 def test_the_percentile_interval_leaves_half_of_the_rest_on_each_side():
     draws = np.arange(1001.0)  # the q quantile is 1000 q
-    assert P.percentile_interval(draws) == pytest.approx((25, 975))
+    assert percentile_interval(draws) == pytest.approx((25, 975))
 
 
 def test_bootstrap_test_by_hand():
@@ -99,7 +98,7 @@ def test_bootstrap_over_examples_covers_and_holds_its_level():
     contributions = np.mean(right[0], axis=0) - np.mean(right[1], axis=0)  # [n, simulations]
     (weights,) = resamples(N, 1000, seed=0, block=1000)
     draws = weights @ contributions / N
-    low, high = P.percentile_interval(draws)
+    low, high = percentile_interval(draws)
     assert 0.93 <= ((low <= 0) & (high >= 0)).mean() <= 0.97
     assert 0.03 <= (P.bootstrap_test(draws) < 0.05).mean() <= 0.07
 
@@ -108,5 +107,5 @@ def test_a_percentile_bootstrap_over_three_seeds_would_not_cover():
     """Why intervals over seeds are t-intervals."""
     values = measured(np.random.default_rng(0), 3, 4000)
     drawn = values[np.random.default_rng(1).integers(3, size=(500, 3))].mean(axis=1)  # [D, simulations]
-    low, high = P.percentile_interval(drawn)
+    low, high = percentile_interval(drawn)
     assert ((low <= 0.66) & (high >= 0.66)).mean() < 0.8

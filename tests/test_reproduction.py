@@ -398,9 +398,9 @@ def test_a_folder_without_tables_is_refused(tmp_path, capsys):
     assert main([]) == 2 and "expected at least one folder" in capsys.readouterr().err
 
 
-def test_the_readme_shows_what_its_command_prints():
+def test_the_documented_table_is_what_its_command_prints():
     root = Path(__file__).parents[1]
-    text = (root / "README.md").read_text()
+    text = (root / "docs" / "reproduction.md").read_text()
     command, table = re.search(
         r"<!-- python -m bench.report.claims (.*?) -->\n(.*?)\n<!-- end -->", text, re.S
     ).groups()

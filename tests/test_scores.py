@@ -11,9 +11,10 @@ from bench.halting.sweep import point_rows, sweep
 from bench.sources.tasks import TASKS
 from bench.statistics.areas import spend
 from bench.statistics.curves import gap_mask, interpolate
+from bench.statistics.intervals import resamples
 from bench.statistics.metrics import evaluate_predictions, weighted_metric
 from bench.store.trace import Trace
-from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, WIDEST, Settings, group_means, panel_scores, resamples
+from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, WIDEST, Settings, group_means, panel_scores
 from methods import discover
 
 METHODS = discover()

@@ -17,17 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.models.layer_calls import Batch, Call, Path, record_calls, state_of
 from bench.models.layers import PARTS, FunctionalLayer, embeddings_of, padding_mask
 from bench.models.pooling import POOLINGS, check_pooling, default_pooling
-from bench.models.structure import (
-    Batch,
-    Call,
-    Path,
-    Structure,
-    inspect_encoder,
-    record_calls,
-    state_of,
-)
+from bench.models.structure import Structure, inspect_encoder
 
 NO_NORM = nn.Identity()
 #: What configs call the dropout of hidden states.

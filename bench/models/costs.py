@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.models.structure import answering
+from bench.models.layer_calls import answering
 from methods.base import ExitSpec
 from methods.blocks import PoolerExit
 

@@ -13,9 +13,9 @@ import torch
 from transformers import GPT2Config, ModernBertConfig, MPNetConfig, PreTrainedConfig
 
 from bench.models.backbones import Batch, Layerwise
+from bench.models.layer_calls import inputs_of
 from bench.models.loading import empty_encoder
 from bench.models.model import build_model
-from bench.models.structure import inputs_of
 from bench.speed.leaving import saved_time
 from bench.speed.table import Row, Settings
 from bench.timing import in_turn, ratio

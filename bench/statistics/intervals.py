@@ -1,11 +1,13 @@
-"""95 % confidence intervals of a mean over seeds and of a rank correlation.
+"""95 % confidence intervals: of a mean over seeds, of a rank correlation, and by resampling examples.
 
-Shapes: S seeds; `...` stands for any further axes, such as the points of a curve.
+Shapes: S seeds; D resamples of n examples; `...` stands for any further axes, such as the points of a curve.
 
 Intervals over seeds are conditional on the validation set: they say how a new seed would move the number, not new data.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -52,3 +54,27 @@ def rank_interval(rho: float, units: int) -> tuple[float, float]:
     z = np.arctanh(np.clip(rho, -most, most))
     half = ndtri((1 + COVERAGE) / 2) * np.sqrt((1 + rho**2 / 2) / (units - 3))
     return float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % percentile bootstrap interval (B. Efron, "Bootstrap methods: another look at the jackknife", 1979).
+
+    Args:
+        draws: [D, ...].
+
+    Returns:
+        low, high, each [...].
+    """
+    tail = (1 - COVERAGE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def resamples(n: int, draws: int, seed: int, block: int) -> Iterator[np.ndarray]:
+    """Weights of bootstrap resamples, float32 [block, n] at a time; what is drawn does not depend on the block."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, draws, block):
+        count = min(draws - start, block)
+        # examples of resample i are counted from i n on, so that one call counts those of all
+        examples = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+        yield np.bincount(examples.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)

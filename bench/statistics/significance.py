@@ -1,4 +1,4 @@
-"""Tests of paired differences: p-values, bootstrap intervals, Holm's correction, minimal detectable differences.
+"""Tests of paired differences: p-values, by t-test or bootstrap, Holm's correction, minimal detectable differences.
 
 Shapes: U units (seeds within a task, task means across tasks), D bootstrap draws, P comparisons of one family.
 """
@@ -87,20 +87,6 @@ def seeds_needed(differences: np.ndarray, relevant: float) -> float:
 def _shifts() -> np.ndarray:
     """The mean in standard errors that tests of 2 .. MOST_UNITS units find with the wanted power."""
     return nctdtrinc(_UNITS - 1, 1 - POWER, stdtrit(_UNITS - 1, (1 + COVERAGE) / 2))
-
-
-def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % percentile bootstrap interval (B. Efron, "Bootstrap methods: another look at the jackknife", 1979).
-
-    Args:
-        draws: [D, ...].
-
-    Returns:
-        low, high, each [...].
-    """
-    tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-    return low, high
 
 
 def bootstrap_test(draws: np.ndarray) -> np.ndarray:

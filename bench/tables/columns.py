@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
-from bench.statistics.intervals import t_interval
-from bench.statistics.significance import percentile_interval
+from bench.statistics.intervals import percentile_interval, t_interval
 
 #: The methods that the paper draws and compares; the x-range of `auc_common` is the one that their curves share.
 PAPER_METHODS = ("dact", "deebert", "pabee")

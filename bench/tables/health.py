@@ -15,10 +15,11 @@ import torch
 
 from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
-from bench.statistics.significance import bootstrap_test, holm, percentile_interval
+from bench.statistics.intervals import percentile_interval, resamples
+from bench.statistics.significance import bootstrap_test, holm
 from bench.tables.columns import PANEL
 from bench.tables.confidence import DACTS
-from bench.tables.scores import examples_seed, resamples
+from bench.tables.scores import examples_seed
 from methods.base import RuleSpec
 from methods.blocks import prediction
 from methods.dact import DactRule

@@ -14,7 +14,7 @@ Shapes: D resamples, n examples, K settings of one run, F counts, R runs of a pa
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ import pandas as pd
 from bench.halting.sweep import Sweep
 from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
 from bench.statistics.curves import gap_mask, interpolate
+from bench.statistics.intervals import resamples
 from bench.statistics.metrics import metric_of_counts, weighted_counts
 from bench.statistics.mixing import spend_exactly
 from bench.tables.columns import METHOD, PAPER_METHODS
@@ -295,13 +296,3 @@ def group_runs(sweeps: Sequence[Sweep]) -> dict[MethodSeed, list[Sweep]]:
 def examples_seed(sweep: Sweep) -> int:
     """The seed of what is random about the examples of a panel: one for all methods, seeds and backbones."""
     return zlib.crc32(f"{sweep.keys['task']}/{sweep.keys['split']}".encode())
-
-
-def resamples(n: int, draws: int, seed: int, block: int) -> Iterator[np.ndarray]:
-    """Weights of bootstrap resamples, float32 [block, n] at a time; what is drawn does not depend on the block."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, draws, block):
-        count = min(draws - start, block)
-        # examples of resample i are counted from i n on, so that one call counts those of all
-        examples = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
-        yield np.bincount(examples.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)
