@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bench.errors import UserError
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe
@@ -64,14 +65,9 @@ class Search:
 
     def search_together(self, methods: Sequence[Method]) -> None:
         """The same phases for some methods, so that workers always have cells of all of them."""
-        fixed = {recipe_key(trial.method): trial.recipe for trial in self.chosen.values()}
-        fixed = {"stage1": fixed["stage1"]} if "stage1" in fixed else {}
+        fixed = {"stage1": self.chosen["static"].recipe} if self.chosen else {}
         for method in methods:
-            own = self.grid.suite.recipe_of(method, self.grid.backbones[0])
-            drawn = draw(own, self.count, self.most_allowed(method), self.rows, method.name)
-            self.trials[method.name] = []
-            for recipe in drawn:
-                self.add(method, recipe, "suite" if recipe == own else "drawn")
+            self.draw(method)
         names = [method.name for method in methods]
         self.run([trial for name in names for trial in self.trials[name]], SEEDS[:1], fixed)
         best = [sorted(self.trials[name], key=lambda trial: -trial.score)[:BEST] for name in names]
@@ -79,9 +75,24 @@ class Search:
         for _ in range(WIDER):
             further = [trial for method in methods for trial in self.wider(method)]
             self.run(further, SEEDS, fixed)
-        for name in names:
-            self.chosen[name] = winner(self.trials[name])
+        self.chosen |= {name: best for name in names if not (best := winner(self.trials[name])).reason}
         self.write()
+        if "static" in names and "static" not in self.chosen:
+            raise UserError(f"every trial of stage 1 has failed: {winner(self.trials['static']).reason}")
+
+    def draw(self, method: Method) -> None:
+        """The first trials of a method.
+
+        Raises:
+            UserError: the limit of the steps leaves none.
+        """
+        own, most = self.grid.suite.recipe_of(method, self.grid.backbones[0]), self.most_allowed(method)
+        self.trials[method.name] = []
+        for recipe in draw(own, self.count, most, self.rows, method.name):
+            self.add(method, recipe, "suite" if recipe == own else "drawn")
+        if not self.trials[method.name]:
+            takes = f"the suite's own takes {steps_of(own, self.rows)} steps"
+            raise UserError(f"--most-steps {self.most_steps}: no recipe of '{method.name}' is so short, {takes}")
 
     def most_allowed(self, method: Method) -> int:
         """The steps that a method may take: twice as many where it has no stage 1 before it."""
