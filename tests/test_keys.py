@@ -147,7 +147,7 @@ SUITE = {
     "tasks": None,  # tests/test_own_tasks.py
 }
 RECIPE = {"epochs": 2, "learning_rate": 2e-3, "batch_size": 10, "weight_decay": 0.1, "clip": 0.5, "accumulation": 2}
-RECIPE |= {"warmup": 0.1, "schedule_epochs": 2}
+RECIPE |= {"warmup": 0.1, "schedule_epochs": 2, "head_learning_rate": 1e-3}
 
 
 def test_every_field_of_a_suite_is_listed():
