@@ -249,7 +249,7 @@ def test_figures_2_and_3_draw_ones_own_method_and_name_what_they_leave_out(small
     assert ".5 of the layers" in said and "aa" in said and "DACT" not in said and "τ" not in said
     many = pd.concat([points[points["method"] == "pabee"].assign(method=f"m{i}") for i in range(6)] + [points])
     said = words(figures.PLOTS["figure2"].draw(many, make_curves(many), NO_HEALTH))
-    assert "PABEE" in said and "Not drawn here: m1, m2, m3, m4, m5." in said  # aa, bb, cc, m0 and the paper's
+    assert "PABEE" in said and "Not drawn here: m1; m2; m3; m4; m5." in said  # aa, bb, cc, m0 and the paper's
 
 
 def test_colours_are_those_that_are_free_and_the_same_in_every_figure_of_a_run():

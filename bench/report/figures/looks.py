@@ -140,7 +140,7 @@ def drawn_methods(methods: Iterable[str], most: int) -> tuple[dict[str, Look], s
     own = outside(ran)[: most - len(paper)]
     others = [name for name in LABELS if name in ran and not any(name.startswith(f"{drawn}-") for drawn in paper)]
     drawn = looks(list(dict.fromkeys([*own, *paper, *others]))[:most])
-    rest = ", ".join(look.label for look in looks(ran - set(drawn)).values())
+    rest = "; ".join(look.label for look in looks(ran - set(drawn)).values())  # labels have commas of their own
     return drawn, f"Not drawn here: {rest}. " if rest else ""
 
 
