@@ -110,7 +110,7 @@ def objective(method: Method, records: Sequence[dict], folder: RunFolder, suite:
         suite: name of the suite.
     """
     split = next(iter(records[0]["traces"]))
-    sweeps = [sweep(method, one, split, suite, folder.trace_path(one["key"], split)) for one in records]
+    sweeps = [sweep(method, one, split, suite, folder.trace(one["key"], split)) for one in records]
     panel = Compared.under(sweeps, np.ones(len(sweeps[0].trace.labels), np.float32))
     seed = records[0]["spec"]["seed"]
     if len(sweeps) == 1 and len(sweeps[0].knob_values) == 1:

@@ -31,15 +31,16 @@ def undecidable(table: pd.DataFrame) -> Figure | None:
     if not len(table):
         return None
     tasks = [rows for _, _, rows in panels(table[table["task"] != "mean"])]
-    columns = [*tasks, table[table["task"] == "mean"]] if len(tasks) > 1 else tasks
+    mean = table[table["task"] == "mean"]  # not there where only some panels are wanted
+    columns = [*tasks, mean] if len(tasks) > 1 and len(mean) else tasks
     check_room(len(columns), LEAST)
     look = looks(table["method"])
     figure = Figure(figsize=(fitted_width(0.9 * len(columns) + 0.9), 0.14 * len(look) + 1.3), layout="constrained")
     axes = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for ax, rows in zip(axes, columns, strict=True):
         _draw_methods(ax, rows.set_index("method"), list(look))
-        mean = rows["task"].iloc[0] == "mean"
-        ax.set_title("mean\nover\ntasks" if mean else title(rows.iloc[0]).replace(", ", ",\n"))
+        is_mean = rows["task"].iloc[0] == "mean"
+        ax.set_title("mean\nover\ntasks" if is_mean else title(rows.iloc[0]).replace(", ", ",\n"))
     axes[0].set_yticks(range(len(look)), [each.label for each in look.values()])
     axes[0].invert_yaxis()
     handles = [Line2D([], [], color="black", label="95 % over seeds; over tasks in their mean (Student-t)", **SEEDS)]
