@@ -5,20 +5,17 @@ Whatever a user can have got wrong is found before training starts.
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.against import Published, adopt
 from bench.errors import UserError
 from bench.plan.grid import Grid
 from bench.plan.methods import known_methods, resolve_methods, trained_methods
-from bench.plan.options import resolve_grid
+from bench.plan.options import command_of, resolve_grid
 from bench.plan.shards import resolve_shard
 from bench.plan.suite_file import load_suite
 from bench.report.outputs import collect_and_draw, compare_and_draw, status_of
@@ -31,7 +28,6 @@ from bench.run.runner import run as run_cells
 from bench.run.todo import Todo, find_todo, tidy
 from bench.run.work import Work
 from bench.sources import embedded
-from bench.sources.checkpoints import Checkpoint
 from bench.sources.tsv import left_out
 from bench.store.consistency import check_records, check_shared, merged, outdated, outdated_lines, recalled
 from bench.store.files import make_writable
@@ -39,10 +35,6 @@ from bench.store.folder import PLATEAU_FOLDER, RunFolder
 from bench.store.locks import exclusive
 from bench.store.revisions import read_pins, write_pins
 from methods.base import Method
-
-if TYPE_CHECKING:
-    from bench.models.backbones import Layerwise
-
 
 #: Seeds of the run with twice the steps, paired with the first of the run.
 PLATEAU_SEEDS = 3
@@ -173,14 +165,6 @@ def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) 
         print(line, file=sys.stderr)
 
 
-def command_of(options: Namespace) -> str:
-    """The command line that repeats a run, with defaults spelled out: what was asked for, not where or how it ran."""
-    given = {name: value for name in options.asked_for if (value := getattr(options, name)) is not None}
-    parts = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    parts += ["--check-plateau"] if options.check_plateau else []
-    return f"{options.start} {shlex.join(parts)}"
-
-
 def run_todo(
     todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace, refresher: Refresher
 ) -> None:
@@ -212,38 +196,9 @@ def check_loadable(todo: Todo, max_length: int, download: bool) -> None:
         own = {str(embedded.checkpoint(name)) for name in embedded.CHECKPOINTS}
         checkpoints = [each for each in checkpoints if each[0].path not in own and each[0].is_at_hand()]
     if checkpoints:  # else the library is not imported that would load them
+        from bench.models.loading import check_checkpoints
+
         check_checkpoints(checkpoints, max_length)
-
-
-def check_checkpoints(checkpoints: Iterable[tuple[Checkpoint, str | None]], max_length: int) -> None:
-    """Refuse checkpoints whose weights or tokens are not what they say, or that do not fit a suite's inputs.
-
-    Args:
-        checkpoints: each with what a suite, or a sentence model, says about its pooling.
-        max_length: of the suite.
-    """
-    from bench.models.loading import check_length, load_encoder, load_tokenizer
-
-    for checkpoint, pooling in checkpoints:
-        backbone = load_encoder(checkpoint)
-        load_tokenizer(checkpoint, backbone.pooling)
-        check_length(checkpoint, backbone, max_length)
-        print_pooling(checkpoint, backbone, pooling)
-
-
-def print_pooling(checkpoint: Checkpoint, backbone: Layerwise, pooling: str | None) -> None:
-    """Say in a line what exits read, where suite, sentence model and the family's own head do not agree on it.
-
-    Raises:
-        UserError: a pooling that makes no sense.
-    """
-    said, head = checkpoint.said_pooling(), backbone.pooling
-    if pooling:
-        backbone.read_by(pooling)
-    if (said or head) != head or backbone.pooling != head:
-        where = f"exits on '{checkpoint.path}' read '{backbone.pooling}'"
-        ways = f"its sentence model '{said}'" if said else "it says nothing itself"
-        print(f"{where}: {ways}, the library's head for '{backbone.config.model_type}' reads '{head}'")
 
 
 def prepare(grid: Grid, folder: RunFolder) -> int:
@@ -253,6 +208,8 @@ def prepare(grid: Grid, folder: RunFolder) -> int:
     print(*fetch_lines(grid), sep="\n", flush=True)
     shared = grid.shared()  # reads every row, which downloads the data
     check_shared(folder.path, folder.shared(), shared)
+    from bench.models.loading import check_checkpoints  # heavy: what is fetched is on the screen by now
+
     check_checkpoints([(each, None) for each in grid.checkpoints().values()], grid.suite.max_length)
     folder.create()
     with exclusive(folder, "run.json"):

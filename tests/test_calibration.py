@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from test_references import make_sweep
 
-from bench.halting.sweep import concat_rows
 from bench.statistics import calibration
 from bench.tables.calibration import CALIBRATION, MEASURES, calibration_rows
+from bench.tables.columns import concat_rows
 from bench.tables.reliability import RELIABILITY, reliability_rows
 from methods import discover
 

@@ -281,7 +281,7 @@ def test_heavy_imports_wait_until_they_are_needed(imported, heavy):
 
 
 def test_the_command_that_repeats_a_run_says_what_to_run_and_not_where_or_how():
-    from bench.app import command_of
+    from bench.plan.options import command_of
 
     what = ["--tasks", "sst2,rte", "--seed-list", "1,2", "--glue-dir", "my data", "--precision", "bfloat16"]
     how = ["--results", "r", "--jobs", "2", "--shard", "1/2", "--retry", "none", "--save-models", "--force", "--plan"]

@@ -11,9 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.models.backbones import Layerwise
-from bench.models.costs import backbone_macs, example_macs, mac_fraction, model_macs, training_bytes
+from bench.models.costs import backbone_macs, example_macs, mac_fraction, model_macs
 from bench.models.loading import without_pooler
-from bench.models.memory import is_out_of_memory
+from bench.models.memory import is_out_of_memory, training_bytes
 from bench.plan.grid import Grid
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
+from bench.plan.options import resolve_tasks
 from bench.sources.examples import fingerprint, load_split
 from bench.sources.generated import Embedded
 from bench.sources.hub_rows import Hub, data_commit
-from bench.sources.tasks import PAPER_TASKS, TASKS, resolve_tasks
+from bench.sources.tasks import PAPER_TASKS, TASKS
 from bench.sources.tsv import TsvFolder, WithUnlabelled
 
 FULL_GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"

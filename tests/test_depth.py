@@ -8,8 +8,8 @@ from synthetic import make_tables
 from test_figures import draw, words
 from test_references import BY_LAYER, DEPTHS, everybody, make_sweep
 
-from bench.halting.sweep import concat_rows
 from bench.statistics.depth import gain_shares, profile_gap
+from bench.tables.columns import concat_rows
 from bench.tables.depth import DEPTH, depth_rows
 from bench.tables.published_depth import FINE_TUNED, FROZEN, published, published_at
 

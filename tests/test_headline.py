@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from test_references import make_sweep
 
-from bench.halting.sweep import concat_rows
 from bench.statistics.areas import halves
 from bench.statistics.oracle import earliest_right, oracle_curve, share_parts
 from bench.statistics.overthinking import overthinking, recovered
 from bench.tables import oracle as oracle_table
 from bench.tables import overthinking as overthinking_table
+from bench.tables.columns import concat_rows
 from bench.tables.headline import HEADLINE, full_depth, headline_table, panel_savings, savings
 from bench.tables.risk import RISK
 from methods import discover

@@ -6,7 +6,7 @@ import numpy as np
 from test_references import make_sweep
 
 from bench.halting.candidates import Candidates
-from bench.halting.sweep import concat_rows
+from bench.tables.columns import concat_rows
 from bench.tables.matched import MATCHED, matched_rows
 
 

@@ -10,9 +10,10 @@ from families import tiny
 
 from bench import EarlyExitClassifier
 from bench.errors import UserError
+from bench.plan.options import resolve_tasks
 from bench.plan.suite_file import load_suite
 from bench.sources.examples import fingerprint, load_split
-from bench.sources.tasks import TASKS, own_task, resolve_tasks, task_of
+from bench.sources.tasks import TASKS, own_task, task_of
 from bench.sources.tsv import TsvFolder
 from run_all import main
 

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.halting.sweep import Sweep, concat_rows
+from bench.halting.sweep import Sweep
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
+from bench.tables.columns import concat_rows
 from bench.tables.references import REFERENCES, dealt, oracle, reference_rows
 from bench.tables.verdicts import VERDICTS, verdict_table
 from methods import discover

@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 from test_references import make_sweep
 
-from bench.halting.sweep import concat_rows
 from bench.statistics import risk
 from bench.statistics.paths import ModelPath, threshold_path
 from bench.store.folder import RunFolder
 from bench.tables import risk_cache
+from bench.tables.columns import concat_rows
 from bench.tables.risk import RISK, risk_rows
 from methods import discover
 

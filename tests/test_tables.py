@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.halting.sweep import Sweep, concat_rows, point_rows
+from bench.halting.sweep import Sweep, point_rows
 from bench.sources.examples import NOISY, UNDECIDABLE
 from bench.sources.tasks import TASKS
 from bench.store.trace import Trace
@@ -15,6 +15,7 @@ from bench.tables import bounds, confidence, difficulty, layers, paired, transfe
 from bench.tables.auc import auc_table
 from bench.tables.budgets import budget_table
 from bench.tables.collect import concatenated
+from bench.tables.columns import concat_rows
 from bench.tables.curves import curve_table
 from bench.tables.exits import exit_rows
 from bench.tables.ranks import mean_rank_table

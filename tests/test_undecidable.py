@@ -8,11 +8,11 @@ import pytest
 from test_references import make_sweep
 from test_reproduction import make_tables, rows_of
 
-from bench.halting.sweep import concat_rows
 from bench.report.figures.setting import Setting, drawn_with
 from bench.report.figures.undecidable import undecidable as draw
 from bench.report.latex import undecidable_tex
 from bench.tables import contrasts
+from bench.tables.columns import concat_rows
 from bench.tables.contrasts import Compared
 from bench.tables.reproduction import FAILS, HOLDS, OPEN
 from bench.tables.shares import BY_SEED as SHARES_BY_SEED

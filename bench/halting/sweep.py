@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from bench.halting.candidates import Candidates, exact_candidates
 from bench.halting.replay import Replay, exact_curve, replay
@@ -190,18 +189,3 @@ def settings_on_offer(sweep: Sweep) -> dict[str, object]:
         ],
         "constant": {"label": label, "value": float(evaluate_predictions(task, labels, always)[task.metric][0])},
     }
-
-
-def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
-    """One table of many parts, with the given columns even where there is no part."""
-    sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
-    return pd.DataFrame({column: concat_column([part[column] for part in parts], sizes) for column in columns})
-
-
-def concat_column(values: list, sizes: list[int]) -> pd.Series:
-    """One column of `concat_rows`: scalars repeated; texts as categories, which take a byte or two a row."""
-    if any(isinstance(value, np.ndarray) for value in values):
-        return pd.Series(np.concatenate([np.broadcast_to(*pair) for pair in zip(values, sizes, strict=True)]))
-    if any(isinstance(value, str) for value in values):
-        return pd.Series(pd.Categorical(values).repeat(sizes))
-    return pd.Series(np.repeat(np.array(values), sizes))

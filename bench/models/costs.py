@@ -1,4 +1,4 @@
-"""What a model costs: multiply-adds of an example that leaves at a layer, and an estimate of training's memory.
+"""What a model costs: multiply-adds of an example that leaves at a layer, with every exit up to there.
 
 Shape symbols: K knob values, n examples, T tokens, L layers, H width, I width of the feed-forward part, C classes.
 
@@ -169,23 +169,3 @@ def static_macs(macs: dict, lengths: np.ndarray) -> np.ndarray:
     depth = panel["layers"] if "token" in panel else len(panel["layers"])
     static = {**panel, "exits": [[0, 0, 0]] * (depth - 1) + [panel["head"]]}
     return example_macs(static, np.full(len(lengths), depth), lengths)
-
-
-def training_bytes(backbone: Layerwise, is_trained: bool, rows: int, length: int, precision: str) -> int:
-    """An estimate of the bytes that training a model takes, for the error when they were not there.
-
-    Weights in float32; if trained, gradients and AdamW's two moments beside them and, for every token and layer,
-    8 H + 2 I activations that the backward pass needs (of a frozen backbone: those of one layer).
-
-    Args:
-        backbone: the encoder.
-        is_trained: whether its weights are.
-        rows: examples computed at once.
-        length: T.
-        precision: of the activations.
-    """
-    config = backbone.config
-    weights = sum(parameter.numel() for parameter in backbone.parameters()) * 4
-    width = torch.finfo(getattr(torch, precision)).bits // 8
-    layer = rows * length * (8 * backbone.hidden_size + 2 * feed_forward_size(config)) * width
-    return 4 * weights + backbone.num_layers * layer if is_trained else weights + layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
@@ -156,3 +157,32 @@ def check_length(checkpoint: Checkpoint, backbone: Layerwise, max_length: int) -
     if max_length < taken + 2:
         room = f"a pair has {taken} tokens besides its texts"
         raise UserError(f"{where}: {room}, the suite's max_length {max_length} leaves no room for both")
+
+
+def check_checkpoints(checkpoints: Iterable[tuple[Checkpoint, str | None]], max_length: int) -> None:
+    """Refuse checkpoints whose weights or tokens are not what they say, or that do not fit a suite's inputs.
+
+    Args:
+        checkpoints: each with what a suite, or a sentence model, says about its pooling.
+        max_length: of the suite.
+    """
+    for checkpoint, pooling in checkpoints:
+        backbone = load_encoder(checkpoint)
+        load_tokenizer(checkpoint, backbone.pooling)
+        check_length(checkpoint, backbone, max_length)
+        print_pooling(checkpoint, backbone, pooling)
+
+
+def print_pooling(checkpoint: Checkpoint, backbone: Layerwise, pooling: str | None) -> None:
+    """Say in a line what exits read, where suite, sentence model and the family's own head do not agree on it.
+
+    Raises:
+        UserError: a pooling that makes no sense.
+    """
+    said, head = checkpoint.said_pooling(), backbone.pooling
+    if pooling:
+        backbone.read_by(pooling)
+    if (said or head) != head or backbone.pooling != head:
+        where = f"exits on '{checkpoint.path}' read '{backbone.pooling}'"
+        ways = f"its sentence model '{said}'" if said else "it says nothing itself"
+        print(f"{where}: {ways}, the library's head for '{backbone.config.model_type}' reads '{head}'")

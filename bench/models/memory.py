@@ -1,4 +1,4 @@
-"""Running out of memory: told from other errors, cleaned up after, and reported with what would have been needed."""
+"""Running out of memory: told from other errors, cleaned up after, and reported with an estimate of what was needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import torch
 
 from bench.errors import UserError
+from bench.models.backbones import Layerwise
+from bench.models.costs import feed_forward_size
 
 GIB = 2**30
 #: The CPU's allocator, the CUDA driver and cuBLAS raise plain RuntimeErrors, which only their texts tell apart; cuBLAS
@@ -66,3 +68,24 @@ def reset_peak_memory(device: str) -> None:
     """Forget the GPU memory used so far, so that `peak_gpu_memory_mb` is that of the next cell alone."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
+
+
+def training_bytes(backbone: Layerwise, is_trained: bool, rows: int, length: int, precision: str) -> int:
+    """An estimate of the bytes that training a model takes, for the error when they were not there.
+
+    Weights in float32; if trained, gradients and AdamW's two moments beside them and, for every token and layer,
+    8 H + 2 I activations that the backward pass needs (of a frozen backbone: those of one layer); H is the width of a
+    state, I that of the feed-forward part.
+
+    Args:
+        backbone: the encoder.
+        is_trained: whether its weights are.
+        rows: examples computed at once.
+        length: T.
+        precision: of the activations.
+    """
+    config = backbone.config
+    weights = sum(parameter.numel() for parameter in backbone.parameters()) * 4
+    width = torch.finfo(getattr(torch, precision)).bits // 8
+    layer = rows * length * (8 * backbone.hidden_size + 2 * feed_forward_size(config)) * width
+    return 4 * weights + backbone.num_layers * layer if is_trained else weights + layer

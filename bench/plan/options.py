@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bench.plan.suite_file import load_suite, with_recipe
 from bench.sources.examples import Source
 from bench.sources.generated import Embedded
 from bench.sources.hub_rows import Hub
-from bench.sources.tasks import resolve_tasks
+from bench.sources.tasks import PAPER_TASKS, TASKS, Task
 from bench.sources.tsv import TsvFolder
 from methods import discover
 from methods.base import Method
@@ -156,3 +157,28 @@ def resolve_unlabelled(folder: str | None, methods: dict[str, Method]) -> Path |
     if not Path(folder).is_dir():
         raise UserError(f"--unlabelled: '{folder}' is not a folder")
     return Path(folder)
+
+
+def command_of(options: Namespace) -> str:
+    """The command line that repeats a run, with defaults spelled out: what was asked for, not where or how it ran."""
+    given = {name: value for name in options.asked_for if (value := getattr(options, name)) is not None}
+    parts = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    parts += ["--check-plateau"] if options.check_plateau else []
+    return f"{options.start} {shlex.join(parts)}"
+
+
+def resolve_tasks(names: str, own: dict[str, Task] | None = None) -> list[Task]:
+    """The tasks that `--tasks` names, each once, in the order given.
+
+    Args:
+        names: ids separated by commas; `all` stands for the paper's six.
+        own: tasks of a suite besides GLUE's.
+
+    Raises:
+        UserError: a name is not a task.
+    """
+    known, wanted = {**TASKS, **(own or {})}, []
+    for name in names.split(","):
+        check_choice("task", name.strip(), ("all", *known))
+        wanted += PAPER_TASKS if name.strip() == "all" else [name.strip()]
+    return [known[name] for name in dict.fromkeys(wanted)]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from bench.run.backends import Backend
 from bench.run.estimator import Estimator
 from bench.run.progress import Progress
 from bench.run.scheduler import Scheduler
 from bench.run.seeds import Refresh, Seeds
 from bench.run.state import State
-from bench.run.todo import Todo, is_open
+from bench.run.todo import Todo, clear_unfinished
 from bench.run.work import Work
 from bench.store.locks import Locks
 
@@ -55,20 +53,3 @@ def run(
         progress.close()
     work.folder.refresh()
     return progress.failed
-
-
-def clear_unfinished(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
-    """Before a run: delete the records of its unfinished cells, so that any record seen later is another run's result.
-
-    What another run works on, or has finished by now, is left alone. Damaged files are kept, in a folder where nothing
-    reads them.
-    """
-    folder = work.folder
-    for cell in todo.pending:
-        if locks.take(cell.key):
-            for path in folder.damaged_of(cell.key):
-                moved = folder.set_aside(path)
-                print(f"not as it was written, set aside as {moved}: {cell.label}", file=sys.stderr)
-            if force or is_open(cell, folder, True, work.save_models):
-                folder.remove_record(cell.key)
-            locks.drop(cell.key)

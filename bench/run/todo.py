@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.plan.cell import Cell
+from bench.run.work import Work
 from bench.store.files import remove
 from bench.store.folder import RunFolder, record_of
+from bench.store.locks import Locks
 
 
 @dataclass
@@ -76,3 +79,20 @@ def tidy(todo: Todo, folder: RunFolder) -> None:
                 folder.write_record(record)
         if cell.start and cell.start not in todo.starts:
             remove(folder.checkpoint_path(cell.start))
+
+
+def clear_unfinished(todo: Todo, work: Work, locks: Locks, force: bool) -> None:
+    """Before a run: delete the records of its unfinished cells, so that any record seen later is another run's result.
+
+    What another run works on, or has finished by now, is left alone. Damaged files are kept, in a folder where nothing
+    reads them.
+    """
+    folder = work.folder
+    for cell in todo.pending:
+        if locks.take(cell.key):
+            for path in folder.damaged_of(cell.key):
+                moved = folder.set_aside(path)
+                print(f"not as it was written, set aside as {moved}: {cell.label}", file=sys.stderr)
+            if force or is_open(cell, folder, True, work.save_models):
+                folder.remove_record(cell.key)
+            locks.drop(cell.key)

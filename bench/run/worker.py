@@ -18,7 +18,7 @@ from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
 from bench.halting.sweep import point_rows, settings_on_offer, sweep
 from bench.models.card import describe
-from bench.models.costs import model_macs, training_bytes
+from bench.models.costs import model_macs
 from bench.models.eval_results import board
 from bench.models.loading import (
     encoded,
@@ -33,6 +33,7 @@ from bench.models.memory import (
     peak_gpu_memory_mb,
     release_memory,
     reset_peak_memory,
+    training_bytes,
 )
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.probing import Probes, can_be_probed

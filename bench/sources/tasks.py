@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.errors import check_choice
-
 #: Splits of a task -> their TSV files.
 ONE_SPLIT = {"train": "train.tsv", "validation": "dev.tsv"}
 TWO_SPLITS = {
@@ -150,20 +148,3 @@ def own_task(name: str, table: dict) -> Task:
 def task_of(spec: dict) -> Task:
     """The task of a cell, or of a saved model, by what its spec says: one of GLUE's, or a suite's own."""
     return own_task(spec["task"], spec["own_task"]) if "own_task" in spec else TASKS[spec["task"]]
-
-
-def resolve_tasks(names: str, own: dict[str, Task] | None = None) -> list[Task]:
-    """The tasks that `--tasks` names, each once, in the order given.
-
-    Args:
-        names: ids separated by commas; `all` stands for the paper's six.
-        own: tasks of a suite besides GLUE's.
-
-    Raises:
-        UserError: a name is not a task.
-    """
-    known, wanted = {**TASKS, **(own or {})}, []
-    for name in names.split(","):
-        check_choice("task", name.strip(), ("all", *known))
-        wanted += PAPER_TASKS if name.strip() == "all" else [name.strip()]
-    return [known[name] for name in dict.fromkeys(wanted)]

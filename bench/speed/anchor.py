@@ -33,10 +33,11 @@ from transformers import (
 )
 
 from bench.errors import UserError
+from bench.plan.options import resolve_tasks
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.examples import Examples, load_split
-from bench.sources.tasks import Task, resolve_tasks
+from bench.sources.tasks import Task
 from bench.sources.tsv import TsvFolder
 from bench.statistics.metrics import evaluate_predictions
 from bench.store.csv_files import read_table

@@ -8,10 +8,10 @@ from bench.models.costs import estimated_macs
 from bench.models.loading import load_config
 from bench.plan.cell import Cell
 from bench.plan.grid import Grid
-from bench.plan.options import resolve_backbones
+from bench.plan.options import resolve_backbones, resolve_tasks
 from bench.plan.suite_file import load_suite
 from bench.sources.generated import Embedded
-from bench.sources.tasks import TASKS, resolve_tasks
+from bench.sources.tasks import TASKS
 from bench.store.folder import RunFolder, record_of
 from bench.store.trace import Trace
 from methods import DEFAULT, discover

@@ -16,8 +16,7 @@ from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics import calibration
 from bench.statistics.areas import halves
-from bench.tables.columns import CURVE, T_ENDS, seed_columns
-from bench.tables.scores import examples_seed
+from bench.tables.columns import CURVE, T_ENDS, examples_seed, seed_columns
 
 #: Redrawn labels for the ECE of a perfect exit.
 NULL_DRAWS = 50

@@ -13,7 +13,7 @@ from itertools import groupby
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from bench.halting.sweep import Sweep, concat_rows, sweep
+from bench.halting.sweep import Sweep, sweep
 from bench.plan.methods import methods_with_files
 from bench.processes import call_all
 from bench.sources.tasks import task_of
@@ -22,6 +22,7 @@ from bench.store.consistency import check_records, outdated
 from bench.store.csv_files import write_table
 from bench.store.folder import PLATEAU_FOLDER, RunFolder
 from bench.tables.again import AGAIN, again_table
+from bench.tables.columns import concat_rows
 from bench.tables.contrasts import Compared
 from bench.tables.curves import CURVES, curve_table
 from bench.tables.effects import EFFECTS, effect_rows

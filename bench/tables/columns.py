@@ -1,14 +1,20 @@
-"""What several tables share: the columns that name a row, the columns of intervals, the methods of the paper."""
+"""What several tables share: columns that name a row, columns of intervals, rows put together, a panel's seed."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
 from bench.statistics.intervals import percentile_interval, t_interval
+from bench.statistics.metrics import evaluate_predictions
+
+if TYPE_CHECKING:
+    from bench.halting.sweep import Rows, Sweep
 
 #: The methods that the paper draws and compares; the x-range of `auc_common` is the one that their curves share.
 PAPER_METHODS = ("dact", "deebert", "pabee")
@@ -74,3 +80,28 @@ def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
     own = set(seeds["static"])
     starting = {each for method in ("dact", "deebert") if method in seeds for each in seeds[method]}
     return next(iter(own)) if len(own) == 1 and starting - own else seed
+
+
+def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
+    """One table of many parts, with the given columns even where there is no part."""
+    sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
+    return pd.DataFrame({column: concat_column([part[column] for part in parts], sizes) for column in columns})
+
+
+def concat_column(values: list, sizes: list[int]) -> pd.Series:
+    """One column of `concat_rows`: scalars repeated; texts as categories, which take a byte or two a row."""
+    if any(isinstance(value, np.ndarray) for value in values):
+        return pd.Series(np.concatenate([np.broadcast_to(*pair) for pair in zip(values, sizes, strict=True)]))
+    if any(isinstance(value, str) for value in values):
+        return pd.Series(pd.Categorical(values).repeat(sizes))
+    return pd.Series(np.repeat(np.array(values), sizes))
+
+
+def examples_seed(sweep: Sweep) -> int:
+    """The seed of what is random about the examples of a panel: one for all methods, seeds and backbones."""
+    return zlib.crc32(f"{sweep.keys['task']}/{sweep.keys['split']}".encode())
+
+
+def task_metric(sweep: Sweep, predictions: np.ndarray) -> np.ndarray:
+    """The task's main metric [K] of predictions [K, n]."""
+    return evaluate_predictions(sweep.task, sweep.trace.labels, predictions)[sweep.task.metric]

@@ -5,11 +5,17 @@ A panel is one (task, split, backbone); a run is one seed's curve: all points of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from bench.statistics.curves import Points, mean_curve, merge_equal_x
 from bench.tables.columns import GRID, PANEL
+
+if TYPE_CHECKING:
+    from bench.halting.sweep import Rows, Sweep
 
 #: A curve is dotted between neighbouring points that are further apart than this share of the axis.
 GAP = 0.25
@@ -52,3 +58,9 @@ def runs_of(points: pd.DataFrame) -> dict[int, Points]:
         seed: merge_equal_x(rows["layer_fraction"].to_numpy(), rows["value"].to_numpy())
         for seed, rows in points.groupby("seed")
     }
+
+
+def exact_rows(sweep: Sweep) -> Iterator[Rows]:
+    """The points of all distinct thresholds of one sweep, where it has such: too many to leave the panel's process."""
+    if sweep.curve is not None:
+        yield {**sweep.keys, **sweep.curve}

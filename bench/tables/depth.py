@@ -12,9 +12,8 @@ import numpy as np
 
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.depth import gain_shares
-from bench.tables.columns import PANEL, seed_columns
+from bench.tables.columns import PANEL, seed_columns, task_metric
 from bench.tables.published_depth import FINE_TUNED, FROZEN, published_at
-from bench.tables.references import task_metric
 
 DEPTH = ["suite", *PANEL, "profile", "layer", "layer_fraction", "metric"]
 DEPTH += ["value", "value_low", "value_high", "constant", "share", "published", "seeds"]

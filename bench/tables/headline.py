@@ -23,8 +23,8 @@ from bench.models.costs import example_macs, static_macs
 from bench.statistics.areas import best_within, halves
 from bench.statistics.intervals import resamples
 from bench.store.csv_files import read_table
-from bench.tables.columns import CURVE, ENDS, PANEL, boot_columns, interval_columns, static_seed
-from bench.tables.scores import BLOCK, MethodSeed, Settings, examples_seed, group_runs
+from bench.tables.columns import CURVE, ENDS, PANEL, boot_columns, examples_seed, interval_columns, static_seed
+from bench.tables.scores import BLOCK, MethodSeed, Settings, group_runs
 
 PROMISES = (0.0, 0.01, 0.02)
 #: The tolerances of risk.csv whose certified choice stands beside the promises of 1 and 2 points.

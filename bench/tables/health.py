@@ -17,9 +17,9 @@ from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.intervals import percentile_interval, resamples
 from bench.statistics.significance import bootstrap_test, holm
-from bench.tables.columns import PANEL
+from bench.tables.columns import PANEL, examples_seed
 from bench.tables.confidence import DACTS
-from bench.tables.scores import examples_seed
+from bench.tables.exits import exits_at_most
 from methods.base import RuleSpec
 from methods.blocks import prediction
 from methods.dact import DactRule
@@ -96,9 +96,3 @@ def answers_of(one: Sweep) -> np.ndarray:
     if one.keys["method"] in DACTS:
         return replay(DactRule(RuleSpec(*one.trace.logits.shape[1:])), one.trace).predictions
     return prediction(torch.from_numpy(one.trace.logits)).numpy()
-
-
-def exits_at_most(one: Sweep) -> np.ndarray:
-    """The largest share of examples that leave at each layer, over all settings [L]."""
-    layers = one.exact().layers
-    return np.stack([(layers == layer).mean(axis=1).max() for layer in range(1, one.trace.logits.shape[1] + 1)])

@@ -15,8 +15,8 @@ import numpy as np
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.intervals import percentile_interval, resamples
 from bench.statistics.oracle import share_parts
-from bench.tables.columns import CURVE, ENDS, METHOD, boot_columns, interval_columns
-from bench.tables.scores import BLOCK, examples_seed, group_runs
+from bench.tables.columns import CURVE, ENDS, METHOD, boot_columns, examples_seed, interval_columns
+from bench.tables.scores import BLOCK, group_runs
 
 #: Where the oracle may gain less than this, a share of it means nothing.
 SMALLEST_GAIN = 0.02

@@ -18,8 +18,7 @@ import numpy as np
 
 from bench.halting.sweep import KEYS, Rows, Sweep
 from bench.statistics.curves import TOLERANCE, interpolate
-from bench.statistics.metrics import evaluate_predictions
-from bench.tables.scores import examples_seed
+from bench.tables.columns import examples_seed, task_metric
 
 #: How often exits are dealt at random.
 DEALS = 200
@@ -60,11 +59,6 @@ def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 def pick(rows: Rows, which: np.ndarray) -> Rows:
     """Those of K rows that `which`, bool [K], names."""
     return {name: value[which] if isinstance(value, np.ndarray) else value for name, value in rows.items()}
-
-
-def task_metric(sweep: Sweep, predictions: np.ndarray) -> np.ndarray:
-    """The task's main metric [K] of predictions [K, n]."""
-    return evaluate_predictions(sweep.task, sweep.trace.labels, predictions)[sweep.task.metric]
 
 
 def dealt(sweep: Sweep, deals: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from bench.tables.budgets import BUDGET, budget_table
 from bench.tables.calibration import CALIBRATION, calibration_rows
 from bench.tables.columns import PANEL
 from bench.tables.confidence import CONFIDENCE, confidence_rows
-from bench.tables.curves import CURVES
+from bench.tables.curves import CURVES, exact_rows
 from bench.tables.depth import DEPTH, depth_rows
 from bench.tables.difficulty import BY_SEED, DIFFICULTY, DIFFICULTY_RANK, difficulty_rows, rank_rows, rank_table
 from bench.tables.effects import EFFECTS
@@ -70,12 +70,6 @@ class PanelRows:
 def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> Callable[[Sequence[Sweep]], Iterator[Rows]]:
     """Rows of a panel that are those of its sweeps, one after the other."""
     return lambda sweeps: (part for sweep in sweeps for part in rows(sweep))
-
-
-def exact_rows(sweep: Sweep) -> Iterator[Rows]:
-    """The points of all distinct thresholds of one sweep, where it has such: too many to leave the panel's process."""
-    if sweep.curve is not None:
-        yield {**sweep.keys, **sweep.curve}
 
 
 FROM_TRACES = {

@@ -31,8 +31,8 @@ from bench.statistics.risk import (
     rows_needed,
     shared,
 )
-from bench.tables.columns import MODEL, static_seed
-from bench.tables.scores import examples_seed, group_runs
+from bench.tables.columns import MODEL, examples_seed, static_seed
+from bench.tables.scores import group_runs
 
 SPLITS = 100
 TOLERANCES = (0.01, 0.02, 0.05)

@@ -13,7 +13,6 @@ Shapes: D resamples, n examples, K settings of one run, F counts, R runs of a pa
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ from bench.statistics.curves import gap_mask, interpolate
 from bench.statistics.intervals import resamples
 from bench.statistics.metrics import metric_of_counts, weighted_counts
 from bench.statistics.mixing import spend_exactly
-from bench.tables.columns import METHOD, PAPER_METHODS
+from bench.tables.columns import METHOD, PAPER_METHODS, examples_seed
 
 #: A common x-range narrower than this says too little about curves: `auc_common` is left empty.
 NARROWEST = 0.1
@@ -291,8 +290,3 @@ def group_runs(sweeps: Sequence[Sweep]) -> dict[MethodSeed, list[Sweep]]:
     for one in sweeps:
         runs.setdefault((one.keys["method"], one.keys["seed"]), []).append(one)
     return runs
-
-
-def examples_seed(sweep: Sweep) -> int:
-    """The seed of what is random about the examples of a panel: one for all methods, seeds and backbones."""
-    return zlib.crc32(f"{sweep.keys['task']}/{sweep.keys['split']}".encode())
