@@ -6,11 +6,11 @@ Each room imports only what stands before it (`tests/test_house.py` reads every 
     < report < speed, tiny < acceptance, conformance, against < app < tune < cli < run_all
 
 sources: where rows and checkpoints come from: a folder, the hub, or generated.
-    tasks           GLUE's nine tasks: columns, labels, splits, metrics
+    tasks           GLUE's nine tasks, and the value that a task is: columns, labels, splits, metrics
     examples        load a split, whatever its source; difficulty codes
     tsv, hub_rows, generated, held_out
                     the sources: GLUE's own files, the hub, the embedded suite, training rows held out
-    checkpoints     which pre-trained encoder a name means, and its fingerprint
+    checkpoints     which pre-trained encoder a name means, its fingerprint, what its files say unloaded
     checkpoint_folder, hub_checkpoints
                     one that is a folder (refused, hashed), one on the hub (its commit, its files)
     known_sizes     published sizes of data and checkpoints that are not on this machine
@@ -20,15 +20,16 @@ plan: from a suite file and a command line to cells, each with a key of all that
     suite           a suite as values: recipes, limits, backbones
     suite_file      a suite read from TOML, every key checked; the names of suites
     own_tasks       tasks that a suite file adds to GLUE's
-    options         the options of a command line, resolved and refused: tasks, backbones, seeds
+    options         the options of a command line, resolved and refused: tasks, backbones, seeds; the words that
+                    repeat a run
     methods         methods by name or file, their variants, what must be trained for them
-    grid, cell      all cells of a run; one cell, its key and its seeds
+    grid, cell      all cells of a run; one cell, its key and how many rows it reads
     shards          one of N parts of a plan
 statistics: arrays in, arrays out; no file and no method's name.
     intervals       t-intervals over seeds; bootstrap resamples of examples and percentile intervals
     significance    p-values, Holm, minimal detectable differences, seeds needed
     curves          points joined, averaged over seeds, matched in cost
-    areas, mixing   areas and budgets by steps; budgets spent exactly by mixtures; the halves of a validation set
+    areas, mixing   areas, budgets by steps, the halves of a validation set; budgets spent exactly by mixtures
     metrics         GLUE's metrics of many predictions at once (confusion counts)
     glue_metric     GLUE's metrics of one prediction, by the `evaluate` library
     risk, paths     how often a setting may fail, tested; every threshold from full depth to the cheapest
@@ -49,7 +50,7 @@ store: the run folder and its files, whole or not at all.
                     a run as one small folder to share: read, written, checked; its traces as rows of a table
     beside          one's own results beside published ones
 models: a backbone with exits: loaded, checked, trained, traced; what it costs.
-    loading         encoders, configurations, tokenizers and tokenised splits, once per worker
+    loading         encoders, configurations, tokenizers, tokenised splits: checked, and kept by a worker
     token_check, weight_check
                     whether tokenizer and weights of a checkpoint are what it says
     structure       where the layers of a library model are
@@ -57,13 +58,13 @@ models: a backbone with exits: loaded, checked, trained, traced; what it costs.
     backbones       one layer-by-layer view of every model; made shorter, made fresh
     layers          encoder layers as plain tensor functions
     pooling         which state of a layer an exit reads
-    model           a backbone with exits, built or started from stage 1; seeds of its generators
+    model           a backbone with exits, built or started from stage 1; seeds of random generators
     tokens          batches of token ids, grouped by length
     training        the training loop: losses, features kept of a frozen backbone, teachers
     vector          all trained parameters as one vector
     tracing         a trace made from a trained model
     probing         probes fitted at tracing
-    costs, memory   multiply-adds of an example; out of memory, told and cleaned up
+    costs, memory   multiply-adds of an example; memory: estimated, out of it, told and cleaned up
     card, eval_results
                     what a saved model says of itself: early_exit.json, model card; to leaderboards
 halting: the halting rule over a trace and live; saved models that leave the suite.
@@ -92,7 +93,7 @@ run: cells on workers.
 tables: from traces to CSV; a file is named after the table it writes.
     collect         every table of a folder, panel by panel
     registry        all tables: columns, caption, how made
-    columns         what several tables share
+    columns         what several tables share: intervals as columns, rows put together, the main metric, one seed
     scores          scores.csv; the settings of a run under weights of its examples
     summaries       quantities over seeds and tasks, for auc and budgets
     claims          the paper's claims as numbers; contrasts: what each is about, by task and seed; effects: its table
@@ -115,7 +116,7 @@ report: what people read.
     outputs, refresh, uptodate
                     everything written; while cells run; only where something changed
     html, latex, claims, numbers
-                    report.html; tables for a paper; the claims in Markdown; numbers for print
+                    report.html; tables for a paper; the claims in Markdown; digits, p-values and counts for print
     export, card    a bundle and what it changes; its data card
     planned, listing, showing, status
                     what `--plan`, `list`, `show` and `status` print
@@ -127,8 +128,8 @@ tune: the search for recipes, on rows held out of training; a run never tunes.
     space, trials, search
                     which recipes; a trial's cells and score; the search itself (`python -m bench.tune`)
 speed: the workshop, where the project is measured against others; nobody imports it.
-    table           rows with goals, settings; released: the released procedure; finished: invented results folders;
-                    real: models for real data
+    table           rows with goals, settings; `__main__`: all of it in one table; released: the released procedure;
+                    finished: invented results folders; real: models for real data
     sweeping, leaving, ramps, grid, planning, collecting, starting, scheduling, trainer, step, anchor, families
                     one measurement each: all points from one pass; live exit; ramps on kept features; grid against a
                     naive one; `--plan`; `--collect`; nothing to do; processes and Dask; the library's Trainer; one
@@ -136,8 +137,8 @@ speed: the workshop, where the project is measured against others; nobody import
 suites/, recipes.toml, references/: the suites, recipes and published runs that come with the project.
 errors, processes, timing, tiny, acceptance, conformance, against, app, cli: one file each.
                     messages of one line; calls on all cores; times in turn; a random model; how near the generated
-                    suite comes to GLUE; what a method must do; one's own method beside a published run; what commands
-                    do; the command line
+                    suite comes to GLUE; what a method must do (`--check-method`); one's own method beside a published
+                    run; what commands do, and check before they do it; the command line
 
 `run` and `tables` never import each other: they meet in `store`, because rows come from files.
 

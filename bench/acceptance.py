@@ -53,7 +53,7 @@ class Measured:
 
 
 def measured(task: Task, trace: Trace) -> Measured:
-    """What a trace of exits at every layer of a task says."""
+    """For the acceptance, from a trace of exits at every layer: shares of the gain, the metric, and how sure it is."""
     scores = evaluate_predictions(task, trace.labels, trace.logits.argmax(axis=2).T)[task.metric]
     guesses = np.repeat(np.arange(task.num_labels)[:, None], len(trace.labels), axis=1)
     constant = evaluate_predictions(task, trace.labels, guesses)[task.metric].max()
@@ -65,7 +65,7 @@ def measured(task: Task, trace: Trace) -> Measured:
 
 
 def exits_of(checkpoint: Checkpoint, family: str, task: Task, source: Embedded, seed: int = 0) -> Trace:
-    """The trace of DeeBERT's exits on a static model, both trained as the embedded suite says.
+    """For the acceptance: the trace of DeeBERT's exits on a static model, both trained as the embedded suite says.
 
     Args:
         checkpoint: what is fine-tuned.
@@ -85,7 +85,7 @@ def exits_of(checkpoint: Checkpoint, family: str, task: Task, source: Embedded, 
 
 
 def beside_published(found: dict[str, Measured]) -> pd.DataFrame:
-    """A row for each task: its shares at `LAYERS`, and how far it is from BERT-base."""
+    """A row for each generated task: its shares at `LAYERS`, and how far it is from BERT-base on GLUE."""
     rows, at = {}, [layer - 1 for layer in LAYERS]
     for name, one in found.items():
         real = published(name, TASKS[name].validation_splits[0], FROZEN)[1]
@@ -114,7 +114,7 @@ def misses(table: pd.DataFrame) -> list[str]:
 
 
 def coins(table: pd.DataFrame) -> str:
-    """In words whether claim 9 can be told: how sure the fine-tuned encoder is where nobody can decide."""
+    """Whether the generated suite can tell claim 9, in words: how sure the encoder is where nobody can decide."""
     sure, most = table["certain"].mean(), table["certain"].idxmax()
     told = "claim 9 can be told" if sure <= MOST_CERTAIN else "coins learnt by heart, claim 9 cannot be told"
     highest = f"highest {table['certain'].max():.3f} on {most}"
@@ -122,7 +122,7 @@ def coins(table: pd.DataFrame) -> str:
 
 
 def accept(arguments: list[str]) -> int:
-    """Measure and print; the exit status is 1 where something is missed."""
+    """Measure how near the generated suite comes to GLUE and print it; exit status 1 where something is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.acceptance", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=9172, help="of the generator; the suite has 1")
     parser.add_argument("--rows", type=int, default=2000, help="validation rows of each task")

@@ -153,7 +153,7 @@ def check_plateau(
 
 
 def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:
-    """Refuse a folder with cells of another run, and say which of its cells no longer count, or may differ.
+    """Before a command runs: refuse a folder with another run's cells, say which no longer count, or may differ.
 
     Raises:
         UserError: see `check_records`.
@@ -168,7 +168,7 @@ def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) 
 def run_todo(
     todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace, refresher: Refresher
 ) -> None:
-    """Run the cells that are left, refresh what people read after each seed, and print how many failed."""
+    """A command's run: the cells that are left, what people read refreshed after each seed, how many failed."""
     cells = f"{len(todo.pending)} cells to run, {len(todo.finished)} done or skipped"
     what = f"suite '{grid.suite.name}' ({grid.suite.title}): {cells}"
     if not todo.pending:
@@ -184,7 +184,7 @@ def run_todo(
 
 
 def check_loadable(todo: Todo, max_length: int, download: bool) -> None:
-    """Load every checkpoint and tokenizer that training will need, so that a bad one is refused before it starts.
+    """Before a command runs: load every checkpoint and tokenizer that it will train, so that a bad one is refused.
 
     Args:
         todo: what is left of the plan.

@@ -235,29 +235,29 @@ CHECKS: dict[str, Callable[[Method], None]] = {
 
 
 def label_counts(method: Method) -> list[int]:
-    """The numbers of labels (1: regression) that a method does not refuse."""
+    """The numbers of labels (1: regression) that a method is checked with: those that it does not refuse."""
     return [count for count in LABEL_COUNTS if method.skip(count) is None]
 
 
 def trained_method(method: Method) -> Method:
-    """The method that trains a method's models: itself, or the one whose models it replays."""
+    """In a check of a method: the one that trains its models, itself or the one whose models it replays."""
     return discover()[method.trained_by] if method.trained_by else method
 
 
 def asked(method: Method, num_layers: int, num_labels: int) -> RuleSpec:
-    """What the rule and the knob are asked with on a tiny model, which is the first variant of its method."""
+    """What a check asks rule and knob with on a tiny model, which is the first variant of its method."""
     return rule_spec(method, num_layers, num_labels, trained_method(method).variants[0])
 
 
 def tiny_outputs(method: Method, num_labels: int) -> ExitOutputs:
-    """What the exits of a tiny model say about the tiny data, float64 [n, L, C], as halting rules get it."""
+    """What the exits of a tiny model say in a check of a method, float64 [n, L, C], as halting rules get it."""
     with torch.inference_mode():
         model = tiny_model(trained_method(method), num_labels).eval()
         return model(tiny_data(num_labels).batch(np.arange(ROWS))).double()
 
 
 def tiny_replay(method: Method, num_labels: int) -> Replay:
-    """A method's rule over the tiny data."""
+    """A method's rule over the tiny data that methods are checked on."""
     outputs, data = tiny_outputs(method, num_labels), tiny_data(num_labels)
     halting = None if outputs.halting is None else outputs.halting.float().numpy()
     trace = Trace(outputs.logits.float().numpy(), data.labels, np.arange(ROWS), data.lengths, halting)
@@ -265,7 +265,7 @@ def tiny_replay(method: Method, num_labels: int) -> Replay:
 
 
 def rule_steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: bool = False) -> Iterator[tuple]:
-    """What a rule returns at layers 1..L; with `leave`, the last example leaves after every layer."""
+    """In a check of a rule: what it returns at layers 1..L; with `leave`, the last example leaves after every layer."""
     n, num_layers, _ = outputs.logits.shape
     rule = method.halting_rule(asked(method, num_layers, num_labels))
     state = rule.start(n, num_labels)

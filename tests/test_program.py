@@ -18,6 +18,7 @@ from setuptools import Distribution
 import bench.app
 import methods
 from bench.cli import INSTALLED, OTHERS, VERBS, main
+from bench.plan.options import command_of
 from bench.run.state import State, running
 from bench.sources.tasks import TASKS
 from bench.store.folder import RunFolder
@@ -68,7 +69,7 @@ def test_every_word_is_in_the_help(capsys):
 
 
 def test_a_command_that_repeats_a_run_is_the_programs_own(parsed):
-    assert bench.app.command_of(SimpleNamespace(**parsed("run", "--tasks", "rte"))).startswith(
+    assert command_of(SimpleNamespace(**parsed("run", "--tasks", "rte"))).startswith(
         "early-exit-bench run --suite embedded --tasks rte"
     )
 

@@ -32,7 +32,7 @@ def disagreements(result: Replay, knob: Knob, value: float, live: Decisions) -> 
 
 
 def may_differ(result: Replay, knob: Knob, value: float) -> np.ndarray:
-    """Which examples [n] are so close to a tie that rounding may decide them.
+    """Which examples [n] live exit and replay may decide differently: so close to a tie that rounding decides.
 
     Those with a score within 1e-4 of the threshold; where layer L answers with the exit of the highest score, also
     those that come to it with the two highest within 1e-4; where scores are counts of equal predictions, those with two

@@ -37,7 +37,7 @@ class Candidates:
 def exact_candidates(
     result: Replay, knob: Knob, rows: np.ndarray | slice = slice(None), most: int = MOST
 ) -> Candidates:
-    """The settings at which a decision of some examples changes, at most so many; full depth is the first.
+    """The settings of a knob to choose from: full depth first, then where some decision changes, at most so many.
 
     Args:
         result: the rule's view of the whole trace.
@@ -54,7 +54,7 @@ def exact_candidates(
 
 
 def exact_settings(result: Replay) -> tuple[np.ndarray, np.ndarray]:
-    """Every threshold at which some decision changes [K], infinity first, and the sum of layers used there [K]."""
+    """Every setting one may choose: thresholds where a decision changes [K], infinity first, and sums of layers [K]."""
     scores, _, depth = result.places()
     path = threshold_path(scores)
     last = path.ends - 1  # of ties: they move together
@@ -64,7 +64,7 @@ def exact_settings(result: Replay) -> tuple[np.ndarray, np.ndarray]:
 
 
 def on_lattice(costs: np.ndarray, most: int) -> np.ndarray:
-    """Positions of at most so many of falling costs [K]: for each of evenly spaced costs the dearest not above it."""
+    """Which settings to keep, at most so many, by falling costs [K]: for evenly spaced costs the dearest not above."""
     if len(costs) <= most:
         return np.arange(len(costs))
     lattice = np.linspace(costs[-1], costs[0], most)

@@ -109,7 +109,7 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
 
 
 def check_finite(rule: HaltingRule, scores: Tensor) -> None:
-    """Refuse scores [n, L] that are NaN, which would reach no knob without a word, or infinite.
+    """In replay: refuse a rule's scores [n, L] that are NaN, which reach no knob without a word, or infinite.
 
     Raises:
         UserError: naming the rule and the first such layer.
@@ -136,7 +136,7 @@ class ExactCurve:
 
 
 def exact_curve(result: Replay, labels: np.ndarray, num_labels: int) -> ExactCurve:
-    """The whole curve of a rule on a trace, at every threshold at which a decision changes, by one sort.
+    """Replay of a rule at every threshold at which a decision changes, by one sort: its whole curve on a trace.
 
     An example halts at the first layer whose score reaches the threshold. Lowering the threshold moves one example
     after the other to an earlier exit (`threshold_path`); sums over the moves give every point.

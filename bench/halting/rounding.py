@@ -48,7 +48,7 @@ class Changes:
 
 
 def changes(method: Method, record: dict, trace: Trace, precision: str) -> Changes:
-    """What rounding changes for one method on one trace.
+    """What two bytes a number change for one method on one trace.
 
     Args:
         method: whose rule and knob.
@@ -69,7 +69,7 @@ def changes(method: Method, record: dict, trace: Trace, precision: str) -> Chang
 
 
 def decided(method: Method, record: dict, task: Task, trace: Trace) -> tuple[np.ndarray, np.ndarray]:
-    """Where every example halts at each setting of the grid and what it answers: layers [K, n], predictions [K, n]."""
+    """Decisions on a trace, rounded or not: where each example halts at each grid setting, its answer, two [K, n]."""
     asked = rule_spec(method, trace.logits.shape[1], task.num_labels, record["spec"]["variant"])
     knob = method.knob(asked)
     return replay(method.halting_rule(asked), trace).decide(knob, knob.values)

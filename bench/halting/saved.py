@@ -223,7 +223,7 @@ def trained_method(method: Method, about: dict) -> Method:
 
 
 def check_knob_value(knob: Knob, value: object) -> None:
-    """Refuse a setting that is no finite number: it would halt nobody, or everybody, without a word.
+    """Refuse a setting for a saved model that is no finite number: it would halt nobody, or all, without a word.
 
     Raises:
         UserError: the line names the values of the grid.

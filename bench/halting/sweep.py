@@ -98,7 +98,7 @@ class Sweep:
 
 
 def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:
-    """Mean share of the panel's layers that examples use which halt at `layers` [.., n]: [..]."""
+    """The x of operating points: mean share of the panel's layers of examples that halt at `layers` [.., n]: [..]."""
     return layers.mean(axis=-1) / panel_layers
 
 
@@ -148,7 +148,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, trace: Trace) ->
 
 
 def exact_points(task: Task, trace: Trace, result: Replay, some: Candidates, panel_layers: int) -> Rows:
-    """The exact curve: cost and main metric wherever a decision changes; of a regression at `some` thresholds."""
+    """A sweep's exact curve: cost and main metric where a decision changes; of a regression at `some` thresholds."""
     if task.regression:
         value = evaluate_predictions(task, trace.labels, some.predictions)[task.metric]
         return {"layer_fraction": some.layers.mean(axis=1) / panel_layers, "value": value}

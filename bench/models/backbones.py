@@ -249,7 +249,7 @@ class Layerwise(nn.Module):
 
 
 def shorten(config: object, depth: int) -> None:
-    """Let a config say a smaller number of layers, in everything that it says layer by layer, too."""
+    """Make a backbone shorter in its config: fewer layers, in everything that it says layer by layer, too."""
     num_layers = config.num_hidden_layers
     for name, value in vars(config).items():
         if isinstance(value, list) and len(value) == num_layers:

@@ -16,7 +16,7 @@ KEYS += ("exact", "constant")
 
 
 def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Method, base: str) -> dict:
-    """What early_exit.json says about the model of a cell.
+    """What a saved model says of itself in early_exit.json, made from its cell.
 
     Args:
         record: the cell's record.
@@ -51,7 +51,7 @@ def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Met
 
 
 def check_description(about: object) -> None:
-    """Refuse what is not the content of early_exit.json.
+    """Refuse an early_exit.json that does not say what a saved model says of itself.
 
     Raises:
         ValueError: a key is missing, or means nothing here.

@@ -36,7 +36,7 @@ LENGTHS = (8, 16, 24)
 
 
 def feed_forward_size(config: PreTrainedConfig) -> int:
-    """I, which families call by different names; four times H where a config leaves it open, as GPT-2's does."""
+    """I, for counting, which families call by different names; 4 H where a config leaves it open, as GPT-2's does."""
     names = ("intermediate_size", "hidden_dim", "n_inner", "ffn_dim")
     return next((size for name in names if (size := getattr(config, name, None))), 4 * config.hidden_size)
 
@@ -73,7 +73,7 @@ def layer_counts(backbone: Layerwise, tokens: int) -> list[int]:
 
 @contextmanager
 def counting(module: nn.Module) -> Iterator[FlopCounterMode]:
-    """The library's counter, on a module as it answers; it does not know the CPU's fused attention."""
+    """The library's counter of multiply-adds, on a module as it answers; it does not know the CPU's fused attention."""
     # with gradients on: the counter looks for them where a layer takes a parameter as an argument, as DeBERTa's do
     with (
         answering(module),
@@ -85,7 +85,7 @@ def counting(module: nn.Module) -> Iterator[FlopCounterMode]:
 
 
 def polynomial(first: int, second: int, third: int) -> list[int]:
-    """What stands before 1, T and T^2, from the counts at `LENGTHS`."""
+    """Multiply-adds as a polynomial: what stands before 1, T and T^2, from the counts at `LENGTHS`."""
     step = LENGTHS[0]
     square = (third - 2 * second + first) // (2 * step**2)
     slope = (second - first) // step - 3 * step * square
@@ -145,7 +145,7 @@ def example_macs(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndar
 
 
 def layer_polynomials(macs: dict, num_layers: int) -> list[list[int]]:
-    """What stands before 1, T and T^2 for every layer; records made for equal layers say it once for all."""
+    """Multiply-adds of every layer: what stands before 1, T and T^2; records say it once where all layers are equal."""
     return [[0, macs["token"], macs["pair"]]] * num_layers if "token" in macs else macs["layers"]
 
 

@@ -20,7 +20,7 @@ BUDGET = 0.5
 
 
 def board(source: Source, spec: dict, task: Task, values: dict[str, dict[str, float]]) -> dict | None:
-    """What early_exit.json keeps for the file; None where the hub has no such data set, or the rows are not all of it.
+    """What early_exit.json keeps for leaderboards; None where the hub has no such data set, or not all rows are here.
 
     Args:
         source: where the rows came from.
@@ -42,7 +42,7 @@ def board(source: Source, spec: dict, task: Task, values: dict[str, dict[str, fl
 
 
 def eval_results(about: dict) -> str | None:
-    """The content of the file, in the hub library's own words; None for a model without `board`.
+    """What goes to leaderboards, in the hub library's own words; None for a model without `board`.
 
     Args:
         about: the content of early_exit.json.
@@ -70,7 +70,7 @@ def eval_results(about: dict) -> str | None:
 
 
 def notes(about: dict, first: bool) -> str:
-    """How a value was measured; of the first split also what half of the layers give."""
+    """How a value on a leaderboard was measured; of the first split also what half of the layers give."""
     said = f"{about['metric']} on the validation set at full depth, {about['method']}, seed {about['seed']}"
     cheap = [point for point in about["exact"] if point["layer_fraction"] <= BUDGET]
     if first and cheap:

@@ -54,7 +54,7 @@ class Call:
 
 
 def family(encoder: nn.Module) -> str:
-    """What the library calls the model's family."""
+    """What the library calls the family of the model whose layers it calls."""
     return f"a '{encoder.config.model_type}' model"
 
 
@@ -173,7 +173,7 @@ def tensors(call: Call) -> Iterator[tuple[Path, Tensor]]:
 
 
 def nested(value: object, path: Path) -> Iterator[tuple[Path, Tensor]]:
-    """Every tensor in a value: itself, or those in tuples, lists and dictionaries."""
+    """Every tensor in an argument of a layer: itself, or those in tuples, lists and dictionaries."""
     if isinstance(value, Tensor):
         yield path, value
     elif isinstance(value, tuple | list):
@@ -187,7 +187,7 @@ def nested(value: object, path: Path) -> Iterator[tuple[Path, Tensor]]:
 def changed(
     more: dict[Path, Tensor], base: dict[Path, Tensor], longer: dict[Path, Tensor]
 ) -> tuple[frozenset[Path], dict[Path, tuple[int, ...]]]:
-    """Which arguments have a leading dimension n, and which dimensions are T, by what other batches change."""
+    """Which arguments of a layer have a leading dimension n, and which dimensions are T, told by other batches."""
     batched = {path for path, tensor in base.items() if tensor.ndim and more[path].shape[0] != tensor.shape[0]}
     sequenced = {}
     for path, tensor in base.items():

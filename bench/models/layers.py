@@ -92,7 +92,7 @@ class FunctionalLayer:
 
 
 def embeddings_of(encoder: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    """Embeddings [n, T, H] of a batch, as wide as the layers."""
+    """What the plain layers start from: embeddings [n, T, H] of a batch, as wide as the layers."""
     inputs = {"input_ids": batch["input_ids"]}
     if "token_type_ids" in batch and getattr(encoder.config, "type_vocab_size", 1) > 1:
         inputs["token_type_ids"] = batch["token_type_ids"]
@@ -102,10 +102,10 @@ def embeddings_of(encoder: nn.Module, batch: dict[str, Tensor]) -> Tensor:
 
 
 def activation_name(config: PreTrainedConfig) -> str:
-    """The activation inside the feed-forward part, which DistilBERT calls by another name."""
+    """Of an encoder layer: the activation inside its feed-forward part, which DistilBERT calls by another name."""
     return getattr(config, "hidden_act", None) or config.activation
 
 
 def padding_mask(attention: Tensor) -> Tensor | None:
-    """The mask that attention takes, bool [n, 1, 1, T], from a batch's attention mask [n, T]; None without padding."""
+    """The mask that a plain layer's attention takes, bool [n, 1, 1, T], from a batch's [n, T]; None without padding."""
     return None if attention.all() else attention.bool()[:, None, None]

@@ -110,7 +110,7 @@ def load_tokenizer(checkpoint: Checkpoint, pooling: str = "first") -> PreTrained
 def encoded(
     source: Source, task: Task, split: str, limit: int | None, checkpoint: Checkpoint, max_length: int
 ) -> tuple[Examples, Encoded]:
-    """The examples of a split and their tokens, kept for the next cell of this worker."""
+    """A split, loaded and tokenised once per worker: its examples and their tokens, kept for the next cell."""
     examples = load_split(source, task, split, limit)
     if not len(examples):
         raise UserError(f"{task.id}/{split} has no rows")
@@ -139,7 +139,7 @@ def fresh_backbone(checkpoint: Checkpoint, pooling: str | None = None) -> Layerw
 
 @lru_cache(maxsize=16)
 def pretrained_macs(checkpoint: Checkpoint) -> tuple[dict[str, list], int]:
-    """What `backbone_macs` says of a checkpoint, and its H."""
+    """What `backbone_macs` says of a checkpoint, and its H: loaded once per worker, for all of its cells."""
     backbone = pretrained(checkpoint)
     return backbone_macs(backbone), backbone.hidden_size
 
@@ -174,7 +174,7 @@ def check_checkpoints(checkpoints: Iterable[tuple[Checkpoint, str | None]], max_
 
 
 def print_pooling(checkpoint: Checkpoint, backbone: Layerwise, pooling: str | None) -> None:
-    """Say in a line what exits read, where suite, sentence model and the family's own head do not agree on it.
+    """After loading a checkpoint: a line on what exits read, where suite, sentence model and the family's head differ.
 
     Raises:
         UserError: a pooling that makes no sense.

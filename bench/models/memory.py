@@ -71,7 +71,7 @@ def reset_peak_memory(device: str) -> None:
 
 
 def training_bytes(backbone: Layerwise, is_trained: bool, rows: int, length: int, precision: str) -> int:
-    """An estimate of the bytes that training a model takes, for the error when they were not there.
+    """An estimate of the memory that training takes, in bytes, for the error when it was not there.
 
     Weights in float32; if trained, gradients and AdamW's two moments beside them and, for every token and layer,
     8 H + 2 I activations that the backward pass needs (of a frozen backbone: those of one layer); H is the width of a

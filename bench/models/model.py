@@ -124,7 +124,7 @@ def with_exits(method: Method, backbone: Layerwise, num_labels: int, seed_parts:
 
 
 def load_stage1(model: EarlyExitModel, start: dict[str, Tensor]) -> None:
-    """Give a model the weights of a trained stage-1 model: its whole backbone, and its head for layer L.
+    """Start a model from stage 1: give it the trained weights, the whole backbone and the head for layer L.
 
     A model that was cut takes the layers that it has kept, and starts with a head of its own.
 
@@ -147,6 +147,6 @@ def autocast(device: str, precision: str) -> AbstractContextManager:
 
 
 def derive_seed(*parts: object) -> int:
-    """A seed (63 bits) for a random generator from what the numbers may depend on; the same on every machine."""
+    """A seed (63 bits) for a generator of a model or its training from what may matter; the same on every machine."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode("utf8")).digest()[:8], "big") >> 1

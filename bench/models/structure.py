@@ -90,7 +90,7 @@ def _inspect(encoder: nn.Module) -> Structure:
 
 
 def candidates(encoder: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:
-    """What may be the layers, with what it is called: the declared class, then every list of modules."""
+    """What may be the layers of a library model, and its name: the declared class, then every list of modules."""
     declared = (getattr(encoder, "_can_record_outputs", None) or {}).get("hidden_states")
     for kind in declared if isinstance(declared, list | tuple) else [declared]:
         kind = getattr(kind, "target_class", kind)

@@ -47,7 +47,7 @@ class Given:
 
 
 def given(tokenizer: PreTrainedTokenizerBase, *texts: str, **options: object) -> Given:
-    """What a tokenizer makes of a text or a pair."""
+    """What the tokenizer that is checked makes of a text or a pair."""
     tokens = tokenizer(*texts, return_special_tokens_mask=True, **options)
     special = [bool(flag) for flag in tokens["special_tokens_mask"]]
     return Given(tokens["input_ids"], special, tokens.get(SEGMENTS, []))
@@ -114,7 +114,7 @@ def mend_pairs(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def known_word(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A word in small letters that the vocabulary has, the first by id of those that a text would hold."""
+    """To check a tokenizer with: a word in small letters that it has, the first by id that a text would hold."""
     special = set(tokenizer.all_special_ids)
     for token, number in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
         word = token.removeprefix("Ġ").removeprefix("▁")
@@ -215,7 +215,7 @@ def check_segments(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig,
 
 
 def is_kind(config: PreTrainedConfig, kinds: Sequence[str]) -> bool:
-    """Whether a model is of a family, or of one that is named after it."""
+    """Whether the model whose tokenizer is checked is of a family, or of one that is named after it."""
     return any(kind in config.model_type for kind in kinds)
 
 

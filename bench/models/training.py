@@ -105,7 +105,7 @@ def train(
 
 
 def parameter_groups(model: EarlyExitModel, parameters: list[nn.Parameter], recipe: Recipe) -> list[dict]:
-    """What the optimiser steps on: one vector of all trained parameters or, where exits have their own rate, two."""
+    """What training's optimiser steps on: one vector of all parameters or, where exits have their own rate, two."""
     if not recipe.head_learning_rate:
         return [{"params": [as_one_vector(parameters)], "lr": recipe.learning_rate}]
     heads = {id(parameter) for parameter in model.exits.parameters()}
@@ -125,14 +125,14 @@ def learning_rate(steps: int, warmup: int) -> Callable[[int], float]:
 
 
 def inference_batch(parts: int) -> int:
-    """Rows per batch without gradients: fewer where a training batch needs several parts."""
+    """Rows per batch of the training loop without gradients: fewer where a training batch needs several parts."""
     return -(-INFERENCE_BATCH // parts)
 
 
 def logits_and_labels(
     model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int
 ) -> tuple[Tensor, Tensor]:
-    """Logits [n, L, C] of a trained model, float32, and labels [n] in the same order, for `Method.calibrate`."""
+    """After training, for `Method.calibrate`: logits [n, L, C], float32, and labels [n], on rows held out of it."""
     logits, order = [], list(sorted_batches(data.lengths, inference_batch(parts)))
     with torch.no_grad(), autocast(device, precision):
         for rows in order:
@@ -157,7 +157,7 @@ def epochs(data: Encoded, recipe: Recipe, rng: np.random.Generator) -> Iterator[
 def training_forward(
     model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int, keep_dropout: bool
 ) -> Callable[[np.ndarray], ExitOutputs]:
-    """The forward pass of training, rows -> outputs of the exits; a frozen backbone is computed only once.
+    """The training loop's forward pass, rows -> outputs of the exits; a frozen backbone is computed only once.
 
     With `keep_dropout` a frozen backbone's dropout stays on, as in released code, and every step computes it anew.
     """
@@ -187,7 +187,7 @@ def frozen_forward(
 
 
 def keeps_features(rows: int, num_layers: int, width: int) -> bool:
-    """Whether a frozen backbone's [CLS] states, float32 [rows, num_layers, width], can be kept for all epochs."""
+    """Whether training can keep a frozen backbone's [CLS] states, float32 [rows, num_layers, width], for all epochs."""
     return 4 * rows * num_layers * width <= FEATURE_BYTES
 
 

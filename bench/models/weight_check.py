@@ -89,10 +89,10 @@ def is_head(name: str) -> bool:
 
 
 def shape(sizes: Iterable[int]) -> str:
-    """A shape in words: 30522 x 384."""
+    """A weight's shape in words: 30522 x 384."""
     return " x ".join(map(str, sizes)) or "a number"
 
 
 def others(names: Sequence) -> str:
-    """How many there are besides the first."""
+    """How many weights there are besides the first that a message names."""
     return f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -88,7 +88,7 @@ def full_variant(method: Method, text: str) -> dict[str, float | str]:
 
 
 def rule_spec(method: Method, num_layers: int, num_labels: int, variant: str) -> RuleSpec:
-    """What a method's rule and knob are asked with, for a model that was trained with a variant.
+    """What a method's rule and knob need to know, from the variant by name that a model was trained with.
 
     A method that replays another one's models is told that one's variant, its defaults included.
     """

@@ -53,7 +53,7 @@ def resolve_grid(options: Namespace, pins: dict[str, str], offline: bool = False
 
 
 def resolve_suite(options: Namespace) -> Suite:
-    """The suite, with the checkpoints, precision, compat and recipe of the command line in place of its own."""
+    """The suite of `--suite`, with the checkpoints, precision, compat and recipe of other options for its own."""
     suite = load_suite(options.suite)
     named = {"backbone": {name: path for name, path in parse_pairs("--backbones", options.backbones).items() if path}}
     for kind, flag, text in (("student", "--students", options.students), ("tinybert", "--tinybert", options.tinybert)):
@@ -85,7 +85,7 @@ def parse_pairs(flag: str, text: str | None) -> dict[str, str]:
 
 
 def resolve_backbones(text: str | None, suite: Suite) -> list[str]:
-    """The families to run: those named, or all that the suite gives a checkpoint.
+    """The families that `--backbones` asks for: those named, or all that the suite gives a checkpoint.
 
     Raises:
         UserError: an unknown name, or a family without a checkpoint.
@@ -127,7 +127,7 @@ def resolve_seeds(options: Namespace) -> list[int]:
 
 
 def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> Source:
-    """The source of the suite's rows; the hub's at the commit that the results folder keeps to.
+    """The source of rows that suite and `--glue-dir` ask for; the hub's at the commit that the folder keeps to.
 
     Raises:
         UserError: `--glue-dir` is missing, no folder, or of no use to this suite.
@@ -144,7 +144,7 @@ def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> 
 
 
 def resolve_unlabelled(folder: str | None, methods: dict[str, Method]) -> Path | None:
-    """The folder of rows without labels, if one is given.
+    """The folder of rows without labels that `--unlabelled` names, if it does.
 
     Raises:
         UserError: no method of the run would learn from it, or it is no folder.

@@ -69,7 +69,7 @@ def parse_task(name: str, table: object, source: str) -> Task:
 
 
 def is_list_of_names(value: object) -> bool:
-    """Whether a value is a list of different strings that are not empty, one at least."""
+    """Whether a value of a suite's own task is a list of different strings that are not empty, one at least."""
     named = isinstance(value, list) and all(isinstance(entry, str) and entry.strip() for entry in value)
     return named and 0 < len(value) == len(set(value))
 

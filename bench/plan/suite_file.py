@@ -31,7 +31,7 @@ FAMILY = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 def available() -> list[str]:
-    """Names of the suites that come with the project."""
+    """Names of the suites whose files come with the project."""
     return sorted(path.stem for path in SUITES.glob("*.toml"))
 
 
@@ -147,12 +147,12 @@ def parse_recipes(table: dict, families: dict[str, Family]) -> dict[str, Recipe]
 
 
 def is_list_of_text(value: object) -> bool:
-    """Whether a TOML value is a list of strings with at least one entry."""
+    """Whether a value in a suite file is a list of strings with at least one entry."""
     return isinstance(value, list) and bool(value) and all(isinstance(entry, str) for entry in value)
 
 
 def subtables(table: dict, key: str) -> Iterable[tuple[str, dict]]:
-    """The tables `[KEY.NAME]` of a key, by name."""
+    """The tables `[KEY.NAME]` of a key of a suite file, by name."""
     value = table[key]
     if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
         raise UserError(f"'{key}' must hold tables [{key}.NAME]")
@@ -171,7 +171,7 @@ def build_entry(kind: type, where: str, table: dict) -> object:
 
 
 def check_keys(table: dict, kind: type, what: str, leave_out: tuple[str, ...] = ()) -> None:
-    """Refuse keys that a dataclass has no field for, with the nearest that it has."""
+    """Refuse keys in a suite file that a dataclass has no field for, with the nearest that it has."""
     known = [f.name for f in fields(kind) if f.name not in leave_out]
     for key in table:
         if key not in known:
@@ -179,7 +179,7 @@ def check_keys(table: dict, kind: type, what: str, leave_out: tuple[str, ...] = 
 
 
 def missing_keys(table: dict, kind: type, leave_out: tuple[str, ...] = ()) -> list[str]:
-    """The fields of a dataclass without a default that a table does not have."""
+    """The keys that a suite file leaves out: fields of a dataclass without a default that a table does not have."""
     needed = (f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
     return [name for name in needed if name not in table and name not in leave_out]
 
@@ -207,7 +207,7 @@ def check_complete(table: dict) -> None:
 
 
 def check_types(value: object) -> None:
-    """Refuse text and numbers of the wrong type in a dataclass, naming the field."""
+    """Refuse text and numbers of the wrong type in a suite file, naming the field."""
     # Annotations are text here (`from __future__ import annotations`); TOML writes 1.0 as 1, so a float may be an int.
     expected = {"str": str, "int": int, "float": (int, float)}
     for entry in fields(value):

@@ -94,7 +94,7 @@ LOGITS = (
 
 
 def configuration(name: str, paths: str | list[str]) -> list[str]:
-    """The lines that make a file, or several with the same columns, a configuration of the data set."""
+    """The lines of a data card that make a file, or several with the same columns, a configuration of it."""
     paths = [f"    path: {paths}"] if isinstance(paths, str) else ["    path:", *(f"    - {path}" for path in paths)]
     default = ["  default: true"] if name == FIRST else []
     return [f"- config_name: {name}", *default, "  data_files:", "  - split: run", *paths]

@@ -31,7 +31,7 @@ def markdown(tables: Sequence[pd.DataFrame]) -> str:
 
 
 def cell(row: tuple) -> str:
-    """What one run found about one claim."""
+    """What one run found about one claim, for a cell of the Markdown table."""
     if row.verdict == NOT_RUN:
         return f"{NOT_RUN}: `{row.select}`"
     if math.isnan(row.value):
@@ -42,7 +42,7 @@ def cell(row: tuple) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table of one or more run folders; the exit status is 2 where a folder has no tables."""
+    """Print the claims of one or more run folders as Markdown; the exit status is 2 where a folder has no tables."""
     return command("bench.report.claims", lambda: print_claims(arguments))
 
 

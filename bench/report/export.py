@@ -91,13 +91,13 @@ def check_target(target: Path) -> None:
 
 
 def all_changes(folder: RunFolder, records: Sequence[dict], precision: str) -> Changes:
-    """What rounding changes in a whole run."""
+    """What rounding changes in the whole run that is exported."""
     calls = [(*panel, precision) for panel in panels(folder, records)]
     return reduce(or_, call_all(panel_changes, calls, "what rounding changes, by panel"), Changes())
 
 
 def panel_changes(folder: RunFolder, records: list[dict], split: str, precision: str) -> Changes:
-    """What rounding changes in a panel; runs in a process of its own."""
+    """What rounding changes in a panel of an exported run; runs in a process of its own."""
     found = Changes()
     for record in (record for record in records if split in record["traces"]):
         trace = folder.trace(record["key"], split)
@@ -108,12 +108,12 @@ def panel_changes(folder: RunFolder, records: list[dict], split: str, precision:
 
 
 def tables_of(folder: RunFolder) -> dict[str, pd.DataFrame]:
-    """Every table of a run folder, by name."""
+    """Every table of a run folder that is exported, by name."""
     return {path.stem: read_table(path) for path in sorted(folder.path.glob("*.csv")) if path.stem in TABLES}
 
 
 def arrow_tables(tables: dict[str, pd.DataFrame]) -> dict:
-    """The tables in the library's form that is written."""
+    """The tables of a bundle in the library's form that is written."""
     import pyarrow as pa
 
     return {name: pa.Table.from_pandas(table, preserve_index=False) for name, table in tables.items()}

@@ -119,14 +119,14 @@ def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Pa
 
 
 def shown_tables(folder: Path) -> list[Grid]:
-    """The tables that the page shows, in the order of its reader; that of models trained again where there is one."""
+    """The tables that report.html shows, in its reader's order; that of models trained again where there is one."""
     names = [name for name, table in TABLES.items() if table.shown]
     again = [Grid("again", AGAIN_SAYS, *read_rows(folder, "again"))] if (folder / "again.csv").is_file() else []
     return [grid(folder, name) for name in names] + again
 
 
 def by_source(published: dict[str, str]) -> dict[str, list[str]]:
-    """The methods that were not trained in a run, by where they come from."""
+    """For report.html: the methods that were not trained in a run, by where they come from."""
     found: dict[str, list[str]] = {}
     for name, source in published.items():
         found.setdefault(source, []).append(name)
@@ -134,7 +134,7 @@ def by_source(published: dict[str, str]) -> dict[str, list[str]]:
 
 
 def marked(table: Grid | None, run: dict) -> Grid | None:
-    """A table with a mark behind the names of the methods that were not trained in the run."""
+    """A table in report.html with a mark behind the names of the methods that were not trained in the run."""
     published = run.get("published", {})
     if table is None or not published:
         return table
@@ -147,7 +147,7 @@ def marked(table: Grid | None, run: dict) -> Grid | None:
 
 
 def facts(run: dict, records: list[dict], points: list[dict], failures: list[dict]) -> dict[str, str]:
-    """What was run and on what: term -> description.
+    """What report.html says was run, and on what: term -> description.
 
     Args:
         run: content of run.json.
@@ -176,19 +176,19 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
 
 
 def training_rows(run: dict) -> str:
-    """How many training rows the cells of a run read, in words."""
+    """How many training rows the cells of a run read, in words for report.html."""
     rows = f"{run['limit']} per task" if run["limit"] else "all"
     few = [f"{task} {limits['train']}" for task, limits in run.get("limits", {}).items() if "train" in limits]
     return f"{rows}, at most: {', '.join(few)}" if few else rows
 
 
 def paragraphs(method: Method) -> list[str]:
-    """The docstring of a method, which is its citation and its exact rule."""
+    """The docstring of a method, its citation and its exact rule, in paragraphs for report.html."""
     return [" ".join(part.split()) for part in inspect.getdoc(type(method)).split("\n\n")]
 
 
 def drawing(svg: Path, base: Path) -> Drawing:
-    """A figure file and its siblings, ready for the page.
+    """A figure file and its siblings, ready for report.html.
 
     Args:
         svg: the SVG file.
@@ -201,7 +201,7 @@ def drawing(svg: Path, base: Path) -> Drawing:
 
 
 def inline(svg: str, prefix: str) -> Markup:
-    """An SVG file as part of a page: own ids, no prologue, and nothing that nobody can see: it is half of the page."""
+    """An SVG file as part of report.html: own ids, no prologue, nothing that nobody can see: it is half of the page."""
     svg = re.sub(r"<title>.*?</title>\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
     svg = re.sub(r"<!--.*?-->|(?<=<g) id=\"[^\"]*\"|(?<=\n) +", "", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
@@ -210,7 +210,7 @@ def inline(svg: str, prefix: str) -> Markup:
 
 
 def headline_of(folder: Path) -> Grid | None:
-    """headline.csv for a reader in a hurry: a row per method, means over the tasks, numbers in per cent and points."""
+    """headline.csv in report.html, for a reader in a hurry: a row per method, means over tasks, per cent and points."""
     rows = [row for row in read_fields(folder / "headline.csv")[1] if row["task"] == "mean"]
     found: dict[tuple[str, str], list[str]] = {}
     header = ["backbone", "method"]
@@ -227,7 +227,7 @@ def headline_of(folder: Path) -> Grid | None:
 
 
 def in_points(row: dict[str, str], name: str) -> str:
-    """A number with its intervals over seeds and over examples, where it has them, times 100."""
+    """A number in report.html with its intervals over seeds and over examples, where it has them, times 100."""
     ends = [row.get(f"{name}{end}", "") for end in ENDS]
     mean, low, high, boot_low, boot_high = (f"{100 * float(end):.1f}" if end else "" for end in ends)
     return " ".join(
@@ -236,23 +236,23 @@ def in_points(row: dict[str, str], name: str) -> str:
 
 
 def claims_of(folder: Path) -> Grid | None:
-    """reproduction.csv, or None where a run has no points."""
+    """reproduction.csv as report.html shows it, or None where a run has no points."""
     claims = grid(folder, "reproduction")
     return claims if claims.rows else None
 
 
 def grid(folder: Path, name: str) -> Grid:
-    """A table of a run folder, with what one learns from it."""
+    """A table of a run folder as report.html shows it, with what one learns from it."""
     return Grid(name, TABLES[name].says, *read_rows(folder, name))
 
 
 def read_rows(folder: Path, name: str) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a table; without the suite, which is the same everywhere, and the long keys of cells."""
+    """Header and rows of a table in report.html; without the suite, the same everywhere, and the long keys of cells."""
     columns, rows = read_fields(folder / f"{name}.csv")
     header = [column for column in columns if column not in ("suite", "cell")]
     return header, [[short(row[column]) for column in header] for row in rows]
 
 
 def short(text: str) -> str:
-    """Four digits of a number with decimals; other text as it is."""
+    """Four digits of a number with decimals, for report.html; other text as it is."""
     return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text) else text

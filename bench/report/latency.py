@@ -118,18 +118,18 @@ def latency_rows(
 
 
 def settings(rule: HaltingRule, knob: Knob, trace: Trace) -> list[float]:
-    """The knob values whose mean depth on a trace is nearest to `SHARES`, each once."""
+    """The knob values whose time is measured: with a mean depth nearest to `SHARES` on a trace, each once."""
     depths = replay(rule, trace).exit_layers(knob, knob.values).mean(axis=1) / trace.logits.shape[1]  # [K]
     return [knob.values[i] for i in sorted({int(np.abs(depths - share).argmin()) for share in SHARES})]
 
 
 def batches_of(data: Encoded, size: int, device: str) -> Iterator[Batch]:
-    """The same random examples for every model, in batches of similar length on a device."""
+    """What time is measured on: the same random examples for every model, in batches of similar length on a device."""
     rows = np.random.default_rng(0).permutation(len(data))[: min(ROWS, size * BATCHES)]
     some = data.take(rows)
     return (some.batch(batch, device) for batch in sorted_batches(some.lengths, size))
 
 
 def depth(answer: Callable[[Batch], Decisions], batches: list[Batch]) -> float:
-    """The mean layer (1..L) that the live engine answers batches at."""
+    """The mean layer (1..L) that the live engine answers batches at while its time is measured."""
     return float(np.mean(np.concatenate([answer(batch).layers.cpu().numpy() for batch in batches])))

@@ -152,7 +152,7 @@ def paired_tex(paired: pd.DataFrame) -> str:
 
 
 def best_cells(row: tuple) -> dict[str, str]:
-    """One row of the paired table, with the difference taken as best minus runner-up."""
+    """One row of the LaTeX table of pairs, with the difference taken as best minus runner-up."""
     sign, second = (1, row.method_b) if row.best == row.method_a else (-1, row.method_a)
     low, high = sorted((sign * row.difference_low, sign * row.difference_high))
     boot_low, boot_high = sorted((sign * row.difference_boot_low, sign * row.difference_boot_high))
@@ -211,12 +211,12 @@ def undecidable_tex(table: pd.DataFrame) -> str:
 
 
 def row_title(row: tuple) -> str:
-    """The task of a row; the caption says that data are generated."""
+    """The task of a row of a LaTeX table; the caption says that data are generated."""
     return "mean over tasks" if row.task == "mean" else title(row._asdict()).removesuffix(", generated")
 
 
 def typeset(frame: pd.DataFrame, caption: str, label: str) -> str:
-    """A floating table over both columns of a page, by pandas' Styler."""
+    """A floating LaTeX table over both columns of a page, by pandas' Styler."""
     frame.index = pd.MultiIndex.from_tuples(frame.index)
     style = frame.fillna(EMPTY).style.format_index(escape="latex").format_index(axis=1, escape="latex")
     text = style.to_latex(
@@ -240,5 +240,5 @@ def escaped(text: str) -> str:
 
 
 def bold(text: str, wanted: bool) -> str:
-    """Bold text or numbers."""
+    """Bold text or numbers in LaTeX."""
     return f"\\textbf{{\\boldmath {text}}}" if wanted and text != EMPTY else text

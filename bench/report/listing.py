@@ -15,7 +15,7 @@ from methods import DEFAULT, discover
 
 
 def main(words: list[str]) -> int:
-    """Print all kinds, or the one that is named."""
+    """Print what `list` was asked for: all kinds, or the one that is named."""
     about = argparse.ArgumentParser(prog="list", description=__doc__.splitlines()[0], allow_abbrev=False)
     about.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; default: all")
     kind = about.parse_args(words).kind
@@ -27,28 +27,28 @@ def main(words: list[str]) -> int:
 
 
 def tasks() -> Iterator[tuple[str, str]]:
-    """GLUE's tasks."""
+    """Lines of `list`: GLUE's tasks."""
     for task in TASKS.values():
         kind = f"{len(task.labels)} classes" if task.labels else "a score"
         yield task.id, f"{task.title}: {kind}, {task.metric}"
 
 
 def methods() -> Iterator[tuple[str, str]]:
-    """The methods found, those that run by default marked."""
+    """Lines of `list`: the methods found, those that run by default marked."""
     for name, method in discover().items():
         citation = inspect.getdoc(type(method)).splitlines()[0]
         yield name, f"{'(default) ' if name in DEFAULT else ''}{citation}"
 
 
 def suites() -> Iterator[tuple[str, str]]:
-    """The suites that come with the project."""
+    """Lines of `list`: the suites that come with the project."""
     for name in available():
         suite = load_suite(name)
         yield name, f"{suite.title}; {suite.source} data, {', '.join(suite.backbones)}"
 
 
 def backbones() -> Iterator[tuple[str, str]]:
-    """The families of all suites with their checkpoints."""
+    """Lines of `list`: the families of all suites with their checkpoints."""
     found: dict[str, list[str]] = {}
     for name in available():
         for family, about in load_suite(name).backbones.items():
@@ -58,7 +58,7 @@ def backbones() -> Iterator[tuple[str, str]]:
 
 
 def published() -> Iterator[tuple[str, str]]:
-    """The published runs that come with the project, for `--against`."""
+    """Lines of `list`: the published runs that come with the project, for `--against`."""
     for name in references():
         about = read_manifest(REFERENCES / name)
         tasks = ", ".join(about["classes"])

@@ -27,7 +27,7 @@ def decimals(low: float, high: float) -> int:
 
 
 def supported(mean: float, low: float, high: float) -> str:
-    """Mean and half-width for LaTeX."""
+    """Mean and half-width in print, for LaTeX, with the digits that the interval supports."""
     if math.isnan(mean):
         return EMPTY
     digits = decimals(low, high)
@@ -45,22 +45,22 @@ def plain(mean: float, low: float, high: float) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A number for LaTeX."""
+    """A number in print, as LaTeX."""
     return EMPTY if math.isnan(value) else f"${100 * value:.{digits}f}$"
 
 
 def interval(low: float, high: float, digits: int) -> str:
-    """Both ends of an interval for LaTeX."""
+    """Both ends of an interval in print, as LaTeX."""
     return EMPTY if math.isnan(low) else f"$[{100 * low:.{digits}f}, {100 * high:.{digits}f}]$"
 
 
 def p_value(p: float) -> str:
-    """A p-value for LaTeX, to three decimals."""
+    """A p-value in print, as LaTeX, to three decimals."""
     return EMPTY if math.isnan(p) else "$<.001$" if p < 0.001 else f"${p:.3f}$"
 
 
 def spread(seeds: pd.Series) -> str:
-    """The number of seeds behind several numbers."""
+    """The number of seeds behind several numbers in print: `3 seeds`."""
     fewest, most = int(seeds.min()), int(seeds.max())
     if most == 1:
         return "one seed"
@@ -68,5 +68,5 @@ def spread(seeds: pd.Series) -> str:
 
 
 def counted_units(row: tuple) -> str:
-    """How many units, and of what kind: `6 tasks`, `1 task`."""
+    """How many units are behind a number in print, and of what kind: `6 tasks`, `1 task`."""
     return f"{row.units} {row.unit_kind if row.units != 1 else row.unit_kind.removesuffix('s')}"

@@ -32,7 +32,7 @@ class Fetch:
 
 
 def missing_tasks(grid: Grid) -> list[Fetch]:
-    """The tasks of a plan whose rows come from the hub and are not on this machine."""
+    """The tasks that a plan's printout calls missing: their rows come from the hub and are not on this machine."""
     if not isinstance(grid.source, Hub):
         return []
     missing = [task for task in grid.tasks if not grid.source.is_at_hand(task)]
@@ -41,7 +41,7 @@ def missing_tasks(grid: Grid) -> list[Fetch]:
 
 
 def missing_checkpoints(grid: Grid) -> list[Fetch]:
-    """The checkpoints of a plan whose weights are not on this machine."""
+    """The checkpoints that a plan's printout calls missing: their weights are not on this machine."""
     found = [find_checkpoint(path, grid.pins) for path in dict.fromkeys(grid.paths().values())]
     sizes = known_checkpoints()
     missing = [each.path for each in found if not each.is_at_hand()]
@@ -80,7 +80,7 @@ def print_plan(cells: Sequence[Cell], todo: Todo, grid: Grid, folder: RunFolder,
 
 
 def cell_lines(cells: Sequence[Cell], todo: Todo) -> Iterator[str]:
-    """A line for each cell: its key, its name, and whether it is to run."""
+    """What `--plan` prints of each cell: its key, its name, and whether it is to run."""
     to_run = {cell.key for cell in todo.pending}
     unknown = {cell.key for cell in cells if UNKNOWN in (cell.spec["data"], cell.spec["checkpoint"])}
     for cell in cells:

@@ -14,7 +14,7 @@ LAYERS, CLASSES = 12, 2
 
 
 def main(words: list[str]) -> int:
-    """Print what a method, or the methods of a file, are."""
+    """Print what `show` says of a method, or of the methods of a file."""
     about = argparse.ArgumentParser(prog="show", description=__doc__.splitlines()[0], allow_abbrev=False)
     about.add_argument("method", metavar="NAME|FILE.py")
     methods, _ = resolve_methods(about.parse_args(words).method)
@@ -23,7 +23,7 @@ def main(words: list[str]) -> int:
 
 
 def lines(method: Method) -> Iterator[str]:
-    """What is shown of a method."""
+    """What `show` prints of a method."""
     yield method.name
     yield inspect.getdoc(type(method)) or "(no docstring: no citation)"
     yield ""
@@ -48,7 +48,7 @@ def lines(method: Method) -> Iterator[str]:
 
 
 def shown(default: float | tuple[str, ...]) -> str:
-    """What a parameter is unless it is named: a number, or the first of several words."""
+    """How `show` prints a parameter's default: a number, or the first of several words."""
     return (
         f"default {default:g}" if isinstance(default, float | int) else f"default {default[0]}, of {', '.join(default)}"
     )

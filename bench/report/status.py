@@ -59,14 +59,14 @@ def status(path: Path) -> dict:
 
 
 def tables_state(folder: RunFolder) -> str:
-    """Whether there are tables, and of all cells."""
+    """For `status`: whether there are tables, and of all cells."""
     if read_json(folder.path / "collected.json") is None:
         return "in the bundle" if (folder.path / "tables").is_dir() else "none yet"
     return "up to date" if is_current(folder) else "older than the cells or the program"
 
 
 def lines(found: dict) -> list[str]:
-    """The same for people."""
+    """The state of a results folder in lines for people."""
     cells = found["cells"]
     of = f" of {found['planned']}" if found["planned"] else ""
     counted = f"{cells['ok']}{of} cells ok, {cells['failed']} failed, {cells['skipped']} skipped"

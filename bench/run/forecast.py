@@ -110,7 +110,7 @@ def forecast(grid: Grid, todo: Todo, folder: RunFolder, machine: Machine, save_m
 
 
 def counted(cells: Sequence[Cell], grid: Grid, machine: Machine) -> tuple[float, str]:
-    """Seconds until the last of some cells ends, where nothing has been measured, and where they come from."""
+    """A forecast where nothing has been measured: seconds until the last cell ends, and where they come from."""
     on_gpu = machine.device == "cuda"
     # short texts in small batches leave most of a GPU idle: as long as the longest is nearer to the time they take
     macs = PerKind(partial(cell_macs, padded=on_gpu), grid)
@@ -132,7 +132,7 @@ def speed(machine: Machine, precision: str) -> tuple[float, str]:
 
 
 def measured_cells(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolder, machine: Machine) -> Estimator:
-    """Seconds per multiply-add, learnt from the cells in a folder that have run on a machine like the one given.
+    """For a forecast: seconds per multiply-add, from a folder's cells that have run on a machine like the one given.
 
     Those of the plan's tasks; where it has none, those of other tasks whose data are at hand.
 
@@ -158,7 +158,7 @@ def measured_cells(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFo
 
 
 def ran_on_such(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolder, machine: Machine) -> list[dict]:
-    """The records of cells that have run on a processor, or GPU, like a machine's; see `measured_cells`."""
+    """What a forecast learns from: records of cells that have run on a processor, or GPU, like a machine's."""
     methods = known_methods(grid.methods)
     return [
         record
@@ -171,7 +171,7 @@ def ran_on_such(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolde
 
 
 def is_such(machine: Machine, name: str | None) -> bool:
-    """Whether the processor, or GPU, of a name is like a machine's."""
+    """For a forecast: whether the processor, or GPU, of a name is like a machine's."""
     if name is None:
         return False
     if machine.gpu:
@@ -180,7 +180,7 @@ def is_such(machine: Machine, name: str | None) -> bool:
 
 
 def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
-    """Name of the processor, or GPU, that a cell ran on; None where it ran on the other kind or is not known."""
+    """For a forecast: the processor, or GPU, that a cell ran on; None where it was the other kind or is not known."""
     about = folder.environment(record["environment"])
     if about is None or (about["device"] == "cpu") != (device == "cpu"):
         return None
@@ -189,7 +189,7 @@ def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
 
 @cache
 def product_speed(device: str, precision: str) -> float:
-    """Multiply-adds per second of a product of square matrices on one thread, or on the GPU."""
+    """For a forecast: multiply-adds per second of a product of square matrices on one thread, or on the GPU."""
     size = 4096 if device == "cuda" else 1024
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

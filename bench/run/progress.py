@@ -146,7 +146,7 @@ class Progress:
 
 
 def clock_time(seconds: float) -> str:
-    """Seconds as h:mm:ss or m:ss."""
+    """Seconds in the progress display: h:mm:ss or m:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -114,12 +114,12 @@ class Slot:
 
 
 def call(function: str, cell: Cell, work: Work, keep_model: bool) -> dict:
-    """Run a cell in this process, by the name of the function that does."""
+    """What a worker process does when it is given a cell: run it, by the name of the function that does."""
     return pkgutil.resolve_name(function)(cell, work, keep_model)
 
 
 def load(function: str) -> None:
-    """Import what every cell needs, before the clock of the first one starts."""
+    """What a worker process does first: import what every cell needs, before the clock of the first one starts."""
     pkgutil.resolve_name(function)
     # loky collects garbage after every cell: a tenth of a second, unless it passes over all that was imported
     gc.freeze()

@@ -86,7 +86,7 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
 
 
 def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
-    """Train and trace a cell, with smaller parts of batches if memory runs out; gives the results for its record.
+    """A worker trains and traces a cell, in smaller parts if memory runs out; gives the results for its record.
 
     The second attempt computes every batch in twice as many parts.
 
@@ -114,7 +114,7 @@ def train_and_trace(cell: Cell, work: Work, keep_model: bool) -> dict:
 
 
 def needed_memory(cell: Cell, work: Work, recipe: Recipe) -> tuple[int, int]:
-    """Rows that a cell's training computes at once with a recipe, and an estimate of the bytes that they take."""
+    """For a worker out of memory: rows that a cell computes at once with a recipe, and an estimate of their bytes."""
     method = all_methods(work.method_files, cell.spec["compat"])[cell.spec["method"]]
     backbone, precision = pretrained(cell.checkpoint), cell.spec["precision"]
     is_trained = method.trains("backbone", backbone.num_layers, backbone.num_layers)
@@ -126,7 +126,7 @@ def needed_memory(cell: Cell, work: Work, recipe: Recipe) -> tuple[int, int]:
 
 
 def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
-    """Train and trace a cell with one recipe; gives the results for its record."""
+    """A worker trains and traces a cell with one recipe; gives the results for its record."""
     reset_peak_memory(work.device)
     spec, task = cell.spec, task_of(cell.spec)
     method = all_methods(work.method_files, spec["compat"])[spec["method"]]
@@ -181,7 +181,7 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
 
 
 def save_model(cell: Cell, work: Work, model: EarlyExitModel, method: Method, found: dict) -> None:
-    """Keep a trained model for others to use, with the curve of its first validation split."""
+    """A worker keeps a trained model for others to use, with the curve of its first validation split."""
     split, shared, record = next(iter(found["traces"])), work.folder.shared(), record_of(cell, "ok") | found
     points = sweep(method, record, split, shared["suite"], work.folder.trace(cell.key, split))
     base = "@".join(filter(None, (Path(cell.checkpoint.path).name, cell.checkpoint.revision)))
@@ -201,7 +201,7 @@ def trace_split(
     how: tuple[str, str, int],
     probes: Probes | None,
 ) -> tuple[str, dict[str, float]]:
-    """Trace a trained model on a split, with what probes answer there.
+    """A worker traces the model that it has trained on a split, with what probes answer there.
 
     Args:
         cell: what was trained.
@@ -226,7 +226,7 @@ def trace_split(
 
 
 def full_depth_values(method: Method, variant: str, trace: Trace, task: Task) -> dict[str, float]:
-    """The GLUE metrics of a trace's last answers."""
+    """What a worker records of a trace's last answers: the GLUE metrics."""
     asked = rule_spec(method, trace.logits.shape[1], task.num_labels, variant)
     result = replay(method.halting_rule(asked), trace)
     values = GlueMetric(task).compute(predictions=result.predictions[:, -1], references=trace.labels)
@@ -234,7 +234,7 @@ def full_depth_values(method: Method, variant: str, trace: Trace, task: Task) ->
 
 
 def constant_label(task: Task, labels: np.ndarray) -> float:
-    """The label that alone gives the best main metric on training labels [n] (regression: their mean).
+    """What a worker records: the label that alone gives the best main metric on training labels [n] (regression: mean).
 
     Rows without a label, -1 or NaN, do not count.
     """
@@ -246,7 +246,7 @@ def constant_label(task: Task, labels: np.ndarray) -> float:
 
 
 def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
-    """The examples and tokens of a split of a cell's task."""
+    """What a worker loads for its cell: the examples and tokens of a split of the task."""
     spec = cell.spec
     source = WithUnlabelled(work.source, work.unlabelled) if "unlabelled" in spec else work.source
     return encoded(source, task_of(spec), split, row_limit(spec, split), cell.checkpoint, spec["max_length"])

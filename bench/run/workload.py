@@ -77,14 +77,14 @@ def cell_macs(cell: Cell, grid: Grid, padded: bool = False) -> float:
 
 
 def reads_sequence(method: Method, config: PreTrainedConfig, num_labels: int) -> bool:
-    """Whether a method's exits read the states of all tokens."""
+    """For the work in a cell: whether a method's exits read the states of all tokens."""
     with torch.device("meta"):  # what they look like is enough
         exits = [exit_of(method, ExitSpec(config.hidden_size, num_labels, 0.0, 0.02, layer, 2)) for layer in (1, 2)]
     return any(getattr(module, "reads_sequence", False) for module in exits)
 
 
 def forward_macs(config: PreTrainedConfig, tokens: np.ndarray) -> float:
-    """Multiply-adds of one pass over examples of so many tokens [n], without exits."""
+    """For the work in a cell: multiply-adds of one pass over examples of so many tokens [n], without exits."""
     layers = config.num_hidden_layers
     macs = {**estimated_macs(config), "exits": [[0, 0, 0]] * layers}
     return float(example_macs(macs, np.full(len(tokens), layers), tokens).sum())
@@ -114,13 +114,13 @@ def token_counts(source: Source, task: Task, split: str, limit: int | None, max_
 
 @cache
 def configuration(checkpoint: Checkpoint) -> PreTrainedConfig | SimpleNamespace:
-    """The configuration of a checkpoint, or its published sizes; read once for the hundreds of cells that share it."""
+    """For the work in a cell: a checkpoint's configuration, or its published sizes; read once for all that share it."""
     return SimpleNamespace(**checkpoint.about) if isinstance(checkpoint, KnownCheckpoint) else load_config(checkpoint)
 
 
 @cache
 def parameters(checkpoint: Checkpoint) -> int:
-    """Parameters of an encoder, counted without its weights."""
+    """For the work in a cell and what it leaves: parameters of an encoder, counted without its weights."""
     if isinstance(checkpoint, KnownCheckpoint):
         return checkpoint.about["parameters"]
     with torch.device("meta"):

@@ -57,7 +57,7 @@ def folder_hash(folder: Path) -> str:
 
 
 def read_object(file: Path) -> dict:
-    """The object in a JSON file; empty where there is none."""
+    """The object in a JSON file of a checkpoint's folder; empty where there is none."""
     try:
         value = json.loads(file.read_text(encoding="utf8"))
     except (OSError, ValueError):

@@ -132,7 +132,7 @@ def find_checkpoint(name: str, pins: dict[str, str] | None = None) -> Checkpoint
 
 
 def lost_segments(checkpoint: Checkpoint) -> bool:
-    """Whether the library leaves segments out for a checkpoint that has them, so that they are mended on loading.
+    """Whether the library leaves out segments that a checkpoint has, read off its files; loading mends them.
 
     Its config and its tokenizer's say so, without the weights.
     """

@@ -159,7 +159,7 @@ def _score(label: str | float) -> float:
 
 
 def take(examples: Examples, rows: np.ndarray) -> Examples:
-    """The given rows [k] of a split."""
+    """The given rows [k] of a split of examples."""
     return Examples(
         text_a=[examples.text_a[row] for row in rows],
         text_b=None if examples.text_b is None else [examples.text_b[row] for row in rows],

@@ -71,7 +71,7 @@ class KnownCheckpoint(Checkpoint):
 
 @cache
 def tables() -> dict:
-    """The content of known_sizes.toml."""
+    """The published sizes: the content of known_sizes.toml."""
     return tomllib.loads(Path(__file__).with_name("known_sizes.toml").read_text(encoding="utf8"))
 
 

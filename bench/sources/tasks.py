@@ -138,7 +138,7 @@ PAPER_TASKS = ("sst2", "mrpc", "qnli", "rte", "qqp", "mnli")
 
 
 def own_task(name: str, table: dict) -> Task:
-    """A task that a suite defines, from its table: `columns`, `label`, `labels` (none: scores) and `metric`."""
+    """A `Task` like GLUE's nine from a suite's table: `columns`, `label`, `labels` (none: scores) and `metric`."""
     labels = tuple(table.get("labels", ()))
     metrics = {0: ("pearson", "spearman"), 2: BINARY_METRICS}.get(len(labels), ("accuracy", "matthews"))
     metric, label = table.get("metric", metrics[0]), table.get("label", "label")

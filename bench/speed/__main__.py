@@ -19,7 +19,7 @@ NAMES = ("collecting", "families", "grid", "leaving", "planning", "ramps", "star
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and print; the exit status is 1 where a goal was not met, 2 where the arguments are wrong."""
+    """`python -m bench.speed`: measure and print; the exit status is 1 where a goal was not met, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="NAME,..", help=f"of {', '.join(NAMES)}; default: all")
     parser.add_argument("--glue-dir", metavar="DIR", help="GLUE in TSV files, for rows on real data")
@@ -45,7 +45,7 @@ def split(text: str) -> list[str]:
 
 
 def measured(chosen: Sequence[str], settings: Settings) -> list[Row]:
-    """The rows of the measurements named; one that cannot be made here says so in a line."""
+    """For `python -m bench.speed`: rows of the measurements named; one that cannot be made here says so in a line."""
     rows: list[Row] = []
     for name in chosen:
         try:

@@ -47,7 +47,7 @@ SUITE, POINTS = "glue-local", 2.0
 
 
 def rows_of(tokenizer, examples: Examples, max_length: int) -> list[dict]:
-    """A split as the Trainer takes it: token lists and a label for each row."""
+    """A split as the Trainer takes it that our static model is held against: token lists and a label for each row."""
     texts = (examples.text_a,) if examples.text_b is None else (examples.text_a, examples.text_b)
     columns = tokenizer(*texts, truncation=True, max_length=max_length)
     return [
@@ -87,7 +87,7 @@ def library(
 
 
 def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarray:
-    """The metric of method `static` for each seed, by the command line or from its table of points.
+    """Our static model against the Trainer's: its metric for each seed, by the command line or from its points.csv.
 
     Raises:
         UserError: the table has other seeds of the task.
@@ -104,7 +104,7 @@ def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarra
 
 
 def static_values(points: pd.DataFrame, task: Task, seeds: list[int]) -> np.ndarray:
-    """The metric [S] of method `static` on the first validation split of a task.
+    """Our static model against the Trainer's: its metric [S] on the first validation split of a task.
 
     Raises:
         UserError: rows of points.csv that have other seeds.
@@ -117,7 +117,7 @@ def static_values(points: pd.DataFrame, task: Task, seeds: list[int]) -> np.ndar
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print both sides' metric and time for each task; see the module for the exit status."""
+    """Print our static model's and the Trainer's metric and time for each task; see the module for the exit status."""
     parser = argparse.ArgumentParser(description="Our static model against plain fine-tuning by the library.")
     parser.add_argument("--glue-dir", required=True, metavar="DIR")
     parser.add_argument("--backbone", required=True, metavar="DIR")
@@ -152,7 +152,7 @@ def compare_with_trainer(options: argparse.Namespace) -> int:
 
 
 def said(name: str, values: Sequence[float], seconds: float | None) -> str:
-    """One side for print: its mean, its seeds, and the time that it took (None: it was there)."""
+    """Our static model, or the Trainer's, for print: mean, seeds, and the time that it took (None: it was there)."""
     by_seed = " ".join(f"{value:.4f}" for value in values)
     return f"{name} {np.mean(values):.4f} ({by_seed}{'' if seconds is None else f', {seconds:.0f} s'})"
 

@@ -45,7 +45,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 
 def random_batches(config: PreTrainedConfig, tokens: int) -> list[tuple[Batch]]:
-    """Batches of random words, a few of every batch's rows padded."""
+    """For models of any family: batches of random words, a few of every batch's rows padded."""
     found = []
     for seed in range(BATCHES):
         draw = torch.Generator().manual_seed(seed)
@@ -57,12 +57,12 @@ def random_batches(config: PreTrainedConfig, tokens: int) -> list[tuple[Batch]]:
 
 @torch.inference_mode()
 def library(backbone: Layerwise, batch: Batch) -> torch.Tensor:
-    """The last hidden states by the library's own forward."""
+    """The last hidden states of a model of any family by the library's own forward."""
     return backbone.encoder(**inputs_of(backbone.encoder, batch)).last_hidden_state
 
 
 @torch.inference_mode()
 def ours(backbone: Layerwise, batch: Batch) -> torch.Tensor:
-    """The same, layer by layer."""
+    """The last hidden states of a model of any family, layer by layer."""
     *_, hidden = backbone.sequences(batch)
     return backbone.norm(hidden)

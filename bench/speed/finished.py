@@ -63,7 +63,7 @@ def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int)
 
 
 def random_trace(rng: np.random.Generator, rows: int, layers: int, num_labels: int, halts: bool) -> Trace:
-    """Exits that know more the deeper they are, on the same labels whatever the generator."""
+    """For invented results folders: exits that know more the deeper they are, on the same labels for any generator."""
     labels = np.arange(rows) % num_labels
     logits = rng.normal(size=(rows, layers, num_labels))
     logits[np.arange(rows), :, labels] += 4 * np.linspace(0.1, 1, layers)

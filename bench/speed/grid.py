@@ -54,7 +54,7 @@ def on_its_own(record: dict, records: dict[str, dict]) -> float:
 
 
 def outside(folder: RunFolder, records: dict[str, dict]) -> float:
-    """The share of the workers' time, from the first cell's start to the last one's end, that no cell's work took.
+    """Our grid's overhead: the share of the workers' time, from first start to last end, that no cell's work took.
 
     A record is written when its cell ends. As many workers as cells that ran at once.
     """

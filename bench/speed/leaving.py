@@ -93,7 +93,7 @@ def imposed_layers(share: float, num_layers: int, batches: list[Batch]) -> list[
 
 
 def against_batch_one(settings: Settings) -> Iterator[Row]:
-    """Examples a second of the live engine against the released procedure, where half of the layers are used."""
+    """Live exit in examples a second against the released procedure, where half of the layers are used."""
     given, model = problem(settings, "sst2"), deebert(settings, "sst2")
     method, data = DeeBert(), given.data
     asked = RuleSpec(model.num_layers, model.num_labels)

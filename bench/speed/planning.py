@@ -34,7 +34,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 
 def plan(grid: Grid, folder: RunFolder) -> int:
-    """Fingerprints, cells, what is left of them and what it will cost; the number of cells."""
+    """What `--plan` does, to be timed: fingerprints, cells, what is left and what it will cost; the number of cells."""
     cells = grid.cells(grid.shared())
     forecast(grid, find_todo(cells, folder), folder, "cpu", jobs=2, processors=2, save_models=False)
     return len(cells)

@@ -58,7 +58,7 @@ class Problem:
 
 @lru_cache(maxsize=2)
 def problem(settings: Settings, task: str) -> Problem:
-    """The rows of a task; from here on this process computes on one thread, as cells do.
+    """The rows of a real task; from here on this process computes on one thread, as cells do.
 
     Raises:
         NotMeasured: there are no real data or no backbone.
@@ -73,7 +73,7 @@ def problem(settings: Settings, task: str) -> Problem:
 
 @lru_cache(maxsize=2)
 def stage1(settings: Settings, task: str) -> dict[str, torch.Tensor]:
-    """The state of a fine-tuned backbone with its head."""
+    """For models on real data: the state of a fine-tuned backbone with its head."""
     given = problem(settings, task)
     model = given.model(Static(), seed=0)
     train(model, Static(), {}, given.train, STAGE1, (task, 0))

@@ -44,7 +44,7 @@ def patience_is_over(seen: list[Tensor], patience: float) -> bool:
 
 @torch.inference_mode()
 def one_by_one(model: EarlyExitModel, stops: Stops, threshold: float, data: Encoded, rows: Sequence[int]) -> Decisions:
-    """One pass over rows for one threshold: answers [n, C] and layers [n]."""
+    """The released procedure: one pass over rows for one threshold: answers [n, C] and layers [n]."""
     answers, layers = [], []
     for row in rows:
         batch = data.batch(np.array([row]), length=LENGTH)
@@ -61,7 +61,7 @@ def one_by_one(model: EarlyExitModel, stops: Stops, threshold: float, data: Enco
 
 
 def train_ramps(model: EarlyExitModel, data: Encoded, recipe: Recipe, seed: int) -> None:
-    """Train the exits of layers 1..L-1 of a stage-1 model in place, every step through the whole backbone.
+    """The released procedure: train the exits of layers 1..L-1 of a stage-1 model in place, through the whole backbone.
 
     Args:
         model: of method `deebert`, whose backbone and last exit are frozen.

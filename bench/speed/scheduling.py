@@ -120,7 +120,7 @@ def real_cells() -> list[Cell]:
 
 
 def measure_overhead(backends: dict[str, Backend], work: Work) -> None:
-    """Print the milliseconds that a cell costs which does nothing."""
+    """Print the milliseconds that a cell which does nothing costs in scheduling and a process."""
     for name, backend in backends.items():
         seconds(backend, work, equal_cells(backend.capacity(), 0))  # starts the worker processes
         runs = [seconds(backend, work, equal_cells(CELLS, 0)) for _ in range(ROUNDS)]
@@ -130,7 +130,7 @@ def measure_overhead(backends: dict[str, Backend], work: Work) -> None:
 
 
 def measure_ratio(what: str, first: Backend, second: Backend, work: Work, cells: Sequence[Cell]) -> None:
-    """Print how long a plan takes on one backend relative to another, in turns."""
+    """Print how long a plan takes on one backend (processes, Dask) relative to another, in turns."""
     for backend in (first, second):
         seconds(backend, work, cells[: backend.capacity()])
     pairs = [[seconds(backend, work, cells)[0] for backend in (first, second)] for _ in range(ROUNDS)]

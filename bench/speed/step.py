@@ -127,7 +127,7 @@ def embedded_rate() -> float:
 
 
 def random_weights(backbone: Layerwise) -> Layerwise:
-    """An encoder with its library's own random initialisation."""
+    """For a large training step: an encoder with its library's own random initialisation."""
     backbone.encoder.init_weights()
     return backbone
 

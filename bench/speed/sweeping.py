@@ -54,7 +54,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 
 def against_plain_pass(where: str, model: EarlyExitModel, examples: Examples, data: Encoded) -> Iterator[Row]:
-    """What a sweep costs beside one pass of the static model over the same batches."""
+    """What all points from one pass cost beside one pass of the static model over the same batches."""
     trace = trace_model(model, examples, data)
     rounds = in_turn(
         lambda: sweep_all(trace_model(model, examples, data)), lambda: plain_pass(model, data), lambda: sweep_all(trace)
@@ -72,7 +72,7 @@ def plain_pass(model: EarlyExitModel, data: Encoded) -> np.ndarray:
 
 
 def sweep_all(trace: Trace) -> dict[Method, Replay]:
-    """Every operating point of both rules on a trace."""
+    """All points of both rules from one pass over a trace."""
     _, num_layers, num_labels = trace.logits.shape
     found, asked = {}, RuleSpec(num_layers, num_labels)
     for method in RULES:
@@ -86,7 +86,7 @@ def sweep_all(trace: Trace) -> dict[Method, Replay]:
 def against_released(
     where: str, model: EarlyExitModel, examples: Examples, data: Encoded, goal: float
 ) -> Iterator[Row]:
-    """How many times as fast per example as one pass for each threshold, and in how many decisions the two differ."""
+    """All points from one pass against one pass for each threshold: how much faster, how many decisions differ."""
     few = np.random.default_rng(0).permutation(len(data))[:FEW]
     knobs = {method: method.knob(RuleSpec(model.num_layers, model.num_labels)) for method in RULES}
     swept, answered = {}, {}

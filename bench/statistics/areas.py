@@ -12,7 +12,7 @@ from bench.statistics.curves import TOLERANCE, level_ties
 
 
 def widest_gap(x: np.ndarray, low: float, high: float) -> float:
-    """Widest distance between neighbouring points of a run whose segment overlaps (low, high); NaN where none does.
+    """Beside an area: the widest distance of neighbouring points of a run whose segment overlaps (low, high), or NaN.
 
     The whole distance counts, not its part inside the range: it is what the linear interpolation bridges.
     """
@@ -22,7 +22,7 @@ def widest_gap(x: np.ndarray, low: float, high: float) -> float:
 
 
 def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarray) -> np.ndarray:
-    """Mean height of runs over [x_low, x_high]: the exact integral of the piecewise-linear curve over the width.
+    """Area under runs over [x_low, x_high], as mean height: the exact integral of the piecewise-linear curve.
 
     Args:
         x: [..., K].

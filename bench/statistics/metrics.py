@@ -14,7 +14,7 @@ from bench.sources.tasks import Task
 
 
 def evaluate_predictions(task: Task, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
-    """Every metric of a task, for each of K predictions.
+    """Every metric of a task, for each of many predictions [K] at once.
 
     Args:
         task: names the metrics.

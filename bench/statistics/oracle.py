@@ -36,7 +36,7 @@ def oracle_curve(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def share_parts(
     right: np.ndarray, layers: np.ndarray, right_at_exit: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By how much the points of one trained model, and the oracle, rise above truncated depth.
+    """How far the points of one trained model, and the best choice of exits, rise above truncated depth.
 
     Over the range of layers that the points span, as areas; where the points share one cost, as heights there.
 

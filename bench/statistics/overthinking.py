@@ -31,7 +31,7 @@ class Overthinking:
 
 
 def overthinking(right: np.ndarray) -> Overthinking:
-    """Find it in what each layer answers.
+    """Find what was right before the last layer, and layers that were not needed, in what each layer answers.
 
     Args:
         right: bool [n, L].
@@ -43,7 +43,7 @@ def overthinking(right: np.ndarray) -> Overthinking:
 
 
 def recovered(found: Overthinking, right: np.ndarray, layers: np.ndarray, num_layers: int) -> dict[str, np.ndarray]:
-    """What operating points make of it, each [K].
+    """What operating points make of answers that were right before the last layer: rescued, gained, lost, each [K].
 
     Args:
         found: of the trained model.
@@ -70,5 +70,5 @@ def recovered(found: Overthinking, right: np.ndarray, layers: np.ndarray, num_la
 
 
 def ratio(part: np.ndarray, whole: int) -> np.ndarray:
-    """A share, NaN of nothing."""
+    """A share of what was right too early, NaN of nothing."""
     return part / whole if whole else np.full(np.shape(part), np.nan)

@@ -57,17 +57,17 @@ def rows_needed(procedure: str, tolerance: float, delta: float) -> int:
 
 
 def limit(tolerance: float) -> float:
-    """The tolerance of a loss d in [-1, 1], of (d + 1) / 2, which lies in [0, 1]."""
+    """To test a loss d in [-1, 1] as a risk: the tolerance of (d + 1) / 2, which lies in [0, 1]."""
     return (1 + tolerance) / 2
 
 
 def largest_bet(mean: float) -> float:
-    """The largest bet against a mean of values in [0, 1]; the value 1 then costs `MOST_AT_STAKE` of the capital."""
+    """To test a risk by betting: the largest bet against a mean in [0, 1]; the value 1 then costs `MOST_AT_STAKE`."""
     return MOST_AT_STAKE / (1 - mean)
 
 
 def best_capital(values: np.ndarray, means: Sequence[float], deltas: Sequence[float]) -> np.ndarray:
-    """The most that betting against "the mean is at least m" ever wins, starting with 1.
+    """To test a risk by betting: the most that a bet against "the mean is at least m" ever wins, starting with 1.
 
     By Ville's inequality it exceeds 1 / delta with probability at most delta if the mean is m or more. The bet on a
     value is fixed by those before it: nu_i = sqrt(2 log(1 / delta) / (c var_{i-1})), at most `largest_bet`; the capital
@@ -130,12 +130,12 @@ def choose(
 
 
 def shared(path: Path, delta: float) -> float:
-    """The level of each test: delta where a scan stops at the first failure, its share where all models are tested."""
+    """The level of each test of a risk: delta where a scan stops at a failure, its share where all are tested."""
     return delta / path.points if isinstance(path, ModelPath) else delta
 
 
 def last_passed(candidates: np.ndarray, scanned: np.ndarray | None = None) -> np.ndarray:
-    """The last candidate [S, P] of each row, `NONE` without one; before the first False of `scanned`, where given."""
+    """The last candidate [S, P] of each row whose risk passed, `NONE` without; before the first False of `scanned`."""
     if scanned is not None:
         candidates = candidates & np.logical_and.accumulate(scanned, axis=1)
     last = candidates.shape[1] - 1 - candidates[:, ::-1].argmax(axis=1)

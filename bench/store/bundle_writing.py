@@ -106,19 +106,19 @@ def write_traces(path: Path, rows: pyarrow.Table) -> str:
 
 
 def depth_of(kind: pyarrow.DataType) -> int:
-    """How many lists are around a column's values."""
+    """How many lists are around a column's values, for writing a bundle's traces."""
     return 1 + depth_of(kind.value_type) if hasattr(kind, "value_type") else 0
 
 
 def is_number(kind: pyarrow.DataType) -> bool:
-    """Whether a column holds floating-point numbers, in lists or not."""
+    """Whether a column holds floating-point numbers, in lists or not, for writing a bundle's traces."""
     import pyarrow.types as types
 
     return is_number(kind.value_type) if hasattr(kind, "value_type") else types.is_floating(kind)
 
 
 def write_parquet(path: Path, table: pyarrow.Table, **how: object) -> str:
-    """Write a table as Parquet, whole or not at all, and give the sha256 of the file."""
+    """Write a table of a bundle as Parquet, whole or not at all, and give the sha256 of the file."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 

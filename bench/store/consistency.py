@@ -40,7 +40,7 @@ def merged(known: dict, shared: dict) -> dict:
 
 
 def recalled(known: dict, shared: dict) -> dict:
-    """What a plan's cells share, with a run.json's fingerprints of the data that are not on this machine."""
+    """What is held against a folder's run: what a plan's cells share, with run.json's fingerprints of data not here."""
     said = known.get("data", {})
     data = {task: said.get(task, UNKNOWN) if value == UNKNOWN else value for task, value in shared["data"].items()}
     return {**shared, "data": data}
@@ -86,7 +86,7 @@ def table_difference(key: str, known: dict, value: dict) -> str:
 
 
 def brief(value: object) -> str:
-    """A value in short: a hash by its first digits, variants by their names."""
+    """A value in which two runs differ, in short: a hash by its first digits, variants by their names."""
     if isinstance(value, str) and len(value) > 32:
         return f"{value[:12]}.."
     if isinstance(value, list):

@@ -82,7 +82,7 @@ def touch(path: Path) -> None:
 
 
 def not_written(folder: Path, error: OSError) -> FolderError:
-    """The error for a folder that has become full, read-only or gone while a run writes to it."""
+    """The error of a file that cannot be written: the folder has become full, read-only or gone during a run."""
     kept = "what is finished is kept, and the same command goes on when that is mended"
     return FolderError(f"'{folder}' cannot be written: {error.strerror}; {kept}")
 

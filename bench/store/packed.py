@@ -61,14 +61,14 @@ def rounded(trace: Trace, precision: str) -> Trace:
 
 
 def kept_logits(logits: np.ndarray, precision: str) -> np.ndarray:
-    """What a bundle keeps of logits [.., C]: [.., K], of the type that it keeps them in."""
+    """What rows of packed traces keep of logits [.., C]: [.., K], of the type that they keep them in."""
     if precision != "float32" and logits.shape[-1] > 1:
         logits = logits[..., :-1] - logits[..., -1:]
     return round_to(logits, precision)
 
 
 def widened(kept: np.ndarray, num_labels: int) -> np.ndarray:
-    """Logits float32 [.., C] from what a bundle keeps of them, [.., K]."""
+    """Logits float32 [.., C] from what packed traces keep of them, [.., K]."""
     kept = kept.astype(np.float32)
     if kept.shape[-1] == num_labels:
         return kept

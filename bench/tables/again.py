@@ -33,7 +33,7 @@ def again_table(run: Beside) -> pd.DataFrame:
 
 
 def others(again: pd.DataFrame) -> set[tuple[str, str]]:
-    """The tasks, each with its backbone, where a model trained again is another one."""
+    """For again.csv: the tasks, each with its backbone, where a model trained again is another one."""
     found = again[again["difference"].abs() > SAME]
     return {*zip(found["task"], found["backbone"], strict=True)}
 

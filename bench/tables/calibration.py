@@ -28,7 +28,7 @@ CALIBRATION += ["ece_null", "accuracy", "temperature", "status"]
 
 
 def by_model(sweeps: Sequence[Sweep]) -> Iterator[list[Sweep]]:
-    """The sweeps of each method and variant: one per seed."""
+    """What calibration.csv puts together: the sweeps of each method and variant, one per seed."""
     models: dict[tuple, list[Sweep]] = {}
     for one in sweeps:
         models.setdefault((one.keys["method"], one.keys["variant"]), []).append(one)
@@ -36,7 +36,7 @@ def by_model(sweeps: Sequence[Sweep]) -> Iterator[list[Sweep]]:
 
 
 def calibration_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """The rows of one panel, every model (method and variant) with its seeds together.
+    """calibration.csv of one panel, every model (method and variant) with its seeds together.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -57,7 +57,7 @@ def calibration_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def scaled_answers(one: Sweep) -> dict[str, np.ndarray]:
-    """What one trained model answers, [R, n, C] probabilities, as it is ("none") and with a temperature per exit.
+    """For calibration.csv: a trained model's answers [R, n, C], as they are ("none") and with a temperature per exit.
 
     Args:
         one: the model and its operating points.
@@ -85,7 +85,7 @@ def scaled_answers(one: Sweep) -> dict[str, np.ndarray]:
 
 
 def exit_logits(one: Sweep) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits, or log probabilities, of every exit of a model, and which exit answers each example at each point.
+    """For calibration.csv: logits, or log probabilities, of every exit, and which one answers an example at a point.
 
     Returns:
         [L, n, C], where the exit of a ramp stands last; the layers of the others, from 0; and positions [K, n] in them.
@@ -102,7 +102,7 @@ def exit_logits(one: Sweep) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def exit_places(one: Sweep, result: object, layers: np.ndarray) -> np.ndarray:
-    """Which of the exits answers each example at each point: positions [K, n] in `layers`, the ramp's after them."""
+    """For calibration.csv: which exit answers each example at each point: [K, n] in `layers`, the ramp's after them."""
     place = np.searchsorted(layers, one.layers.astype(np.int64) - 1)
     if result.ramp is not None:
         knob = one.method.knob(one.spec)
@@ -114,7 +114,7 @@ def exit_places(one: Sweep, result: object, layers: np.ndarray) -> np.ndarray:
 def measured(
     group: list[Sweep], probabilities: list[np.ndarray], answers: list[dict], scaling: str, uniform: np.ndarray
 ) -> Rows:
-    """The columns of R rows: every measure with its interval over seeds.
+    """The columns of R rows of calibration.csv: every measure with its interval over seeds.
 
     Args:
         group: the sweeps of one model, one per seed.
@@ -145,7 +145,7 @@ def measured(
 
 
 def judged(probabilities: np.ndarray, labels: np.ndarray, uniform: np.ndarray) -> dict[str, np.ndarray]:
-    """Every measure [R] of probabilities [R, n, C]."""
+    """Every measure [R] of calibration.csv, of probabilities [R, n, C]."""
     confidence, right = sureness(probabilities, labels)
     bins = calibration.binned(confidence, right)
     return {
@@ -160,5 +160,5 @@ def judged(probabilities: np.ndarray, labels: np.ndarray, uniform: np.ndarray) -
 
 
 def sureness(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The confidence of answers [R, n, C], and whether they are right: two of [R, n]; ties go to the lower class."""
+    """For calibration.csv: the confidence of answers [R, n, C], whether they are right; ties go to the lower class."""
     return probabilities.max(axis=2), probabilities.argmax(axis=2) == labels

@@ -98,7 +98,7 @@ def claims_against(rival: str, name: str, letters: str) -> list[Claim]:
 
 
 def in_half(method: str, rival: str) -> tuple[Callable[[Compared], Effects], Callable[[Compared], Effects]]:
-    """Method minus rival in what budgets up to half of the layers buy: by steps, and by mixtures."""
+    """A claim's number: method minus rival in what budgets up to half of the layers buy, by steps and by mixtures."""
     step, mixed = (
         partial(effects.in_quantity, quantity=name, method=method, rival=rival)
         for name in ("auc_budget_half", "auc_mixed_half")
@@ -107,7 +107,7 @@ def in_half(method: str, rival: str) -> tuple[Callable[[Compared], Effects], Cal
 
 
 def claims() -> list[Claim]:
-    """All claims, in the order of the table."""
+    """All claims of the paper, in the order of effects.csv."""
     pair = ("dact", "deebert")
     step, mixed = in_half("dact", "dact-frozen")
     found = [*claims_against("deebert", "DeeBERT", "ac"), *claims_against("pabee", "PABEE", "bd")]

@@ -93,7 +93,7 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
 
 
 def reported(methods: dict[str, Method], shared: dict) -> list[Method]:
-    """The methods that run.json asks for, and reference curves wherever there is something to replay."""
+    """What collecting reports: the methods of run.json, and reference curves wherever there is something to replay."""
     return [method for method in methods.values() if method.name in shared["methods"] or method.reference]
 
 
@@ -127,7 +127,7 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str,
 
 
 def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Sweep]:
-    """The sweeps of one panel; see `panel`."""
+    """The sweeps of one panel that is collected; see `panel`."""
     shared = folder.shared()
     return [
         sweep(method, record, split, shared["suite"], folder.trace(record["key"], split))
@@ -152,7 +152,7 @@ def panel_tables(sweeps: list[Sweep], names: Sequence[str] = tuple(FROM_TRACES))
 
 
 def stacked(by_panel: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
-    """The tables of panels below each other; each is taken out of them, so that it is not there twice for long.
+    """Collected tables of panels below each other; each is taken out of them, so that it is not there twice for long.
 
     Tables without rows have no say in what the columns are.
     """
@@ -165,7 +165,7 @@ def stacked(by_panel: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
 
 
 def concatenated(columns: list[pd.Series]) -> pd.Series:
-    """Columns below each other; categories stay categories."""
+    """Columns of collected tables below each other; categories stay categories."""
     if isinstance(columns[0].dtype, pd.CategoricalDtype):
         return pd.Series(union_categoricals(columns, sort_categories=True))
     return pd.concat(columns, ignore_index=True)

@@ -83,7 +83,7 @@ def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
 
 
 def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:
-    """One table of many parts, with the given columns even where there is no part."""
+    """A table of many parts, as several tables are put together; with the given columns even where there is no part."""
     sizes = [max((len(v) for v in part.values() if isinstance(v, np.ndarray)), default=1) for part in parts]
     return pd.DataFrame({column: concat_column([part[column] for part in parts], sizes) for column in columns})
 
@@ -98,10 +98,10 @@ def concat_column(values: list, sizes: list[int]) -> pd.Series:
 
 
 def examples_seed(sweep: Sweep) -> int:
-    """The seed of what is random about the examples of a panel: one for all methods, seeds and backbones."""
+    """One seed for all tables: of what is random about a panel's examples, for all methods, seeds and backbones."""
     return zlib.crc32(f"{sweep.keys['task']}/{sweep.keys['split']}".encode())
 
 
 def task_metric(sweep: Sweep, predictions: np.ndarray) -> np.ndarray:
-    """The task's main metric [K] of predictions [K, n]."""
+    """What several tables call the value: the task's main metric [K] of a sweep's predictions [K, n]."""
     return evaluate_predictions(sweep.task, sweep.trace.labels, predictions)[sweep.task.metric]

@@ -53,7 +53,7 @@ def compare_runs(run_a: RunFolder, run_b: RunFolder, results: RunFolder) -> pd.D
 
 
 def check_comparable(run_a: RunFolder, run_b: RunFolder) -> None:
-    """Refuse to pair runs on different examples."""
+    """Refuse to compare two folders on different examples."""
     a, b = run_a.shared(), run_b.shared()
     for run, shared in ((run_a, a), (run_b, b)):
         if not shared:
@@ -101,13 +101,13 @@ def with_common_area(scores: pd.DataFrame, points: pd.DataFrame, low: pd.Series,
 
 
 def within_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
-    """A row per panel, method and quantity: the units are the seeds."""
+    """Rows of comparison.csv, one per panel, method and quantity: the units are the seeds."""
     for keys, rows in by_seed.groupby(ROW, sort=False):
         yield {**dict(zip(ROW, keys, strict=True)), "unit_kind": "seeds", **paired_columns(rows)}
 
 
 def across_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
-    """A row per backbone, method and quantity: the units are the tasks, each the mean of its seeds."""
+    """Rows of comparison.csv, one per backbone, method and quantity: units are tasks, each the mean of its seeds."""
     keys = ["suite_a", "suite_b", "backbone", "method", "quantity"]
     matched = by_seed[by_seed["split"] != "validation_mismatched"]
     for values, rows in matched.groupby(keys, sort=False):
@@ -122,6 +122,6 @@ def across_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
 
 
 def paired_columns(units: pd.DataFrame) -> dict[str, float]:
-    """The test of B - A over units (rows)."""
+    """In comparison.csv: the test of B - A over units (rows)."""
     a, b = units["value_a"].to_numpy(), units["value_b"].to_numpy()
     return unit_columns(b, a) | {"value_a": a.mean(), "value_b": b.mean()}

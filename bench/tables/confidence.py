@@ -37,14 +37,14 @@ def confidence_rows(sweep: Sweep) -> Iterator[Rows]:
 
 
 def decided_share(trace: Trace) -> float:
-    """The share of halting values that are decided, to stop or to go on."""
+    """For confidence.csv: the share of halting values that are decided, to stop or to go on."""
     # h_L is penalised, but layer L halts whatever it says
     h, (low, high) = trace.halting[:, :-1], UNDECIDED
     return float(((h < low) | (h > high)).mean()) if h.size else float("nan")  # of one layer none could halt
 
 
 def exit_entropy(sweep: Sweep, layers: np.ndarray) -> np.ndarray:
-    """Mean entropy (nats) [K] of the answers of examples that leave at layers [K, n].
+    """For confidence.csv: mean entropy (nats) [K] of the answers of examples that leave at layers [K, n].
 
     The answers are logits, or for a method of DACT's family the accumulated a_l.
     """

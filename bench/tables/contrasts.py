@@ -106,7 +106,7 @@ def in_spread(panel: Compared, method: str, rival: str) -> Effects:
 
 
 def spread_over_seeds(panel: Compared, method: str, ends: tuple[float, float]) -> float:
-    """Root mean variance of x over seeds, over the settings whose mean cost lies inside the range."""
+    """For a claim's contrast: root mean variance of x over seeds, over settings of mean costs inside the range."""
     costs: dict[tuple[str, float], list[float]] = {}
     for seed in panel.scores.rows(method):
         for one in panel.sweeps[method, seed]:
@@ -128,7 +128,7 @@ def in_steepness(panel: Compared) -> Effects:
 
 
 def steepness(panel: Compared, method: str, seed: int, ends: tuple[float, float]) -> float:
-    """Of one run; see `in_steepness`. NaN with fewer than two settings inside the range."""
+    """A claim's contrast for one run; see `in_steepness`. NaN with fewer than two settings inside the range."""
     found = []
     for one in panel.sweeps[method, seed]:
         tau = one.spec.variant.get("tau") if method == "dact" else None
@@ -198,7 +198,7 @@ def in_giving_up(panel: Compared, against: bool) -> Effects:
 
 
 def dact_inside(panel: Compared) -> Iterator[tuple[int, Sweep, float]]:
-    """Seed, sweep and cost of every DACT model whose cost lies inside the range that DACT and DeeBERT share."""
+    """What contrasts take of DACT: seed, sweep and cost of models inside the range that DACT and DeeBERT share."""
     low, high = panel.common_range("dact", "deebert")
     for seed in panel.seeds("dact", "deebert"):
         for one in panel.sweeps["dact", seed]:
@@ -208,6 +208,6 @@ def dact_inside(panel: Compared) -> Iterator[tuple[int, Sweep, float]]:
 
 
 def nearest_setting(panel: Compared, method: str, seed: int, x: float) -> tuple[Sweep, int]:
-    """The sweep of a method with one trained model, and its exact setting that costs nearest to x."""
+    """For a claim's contrast at equal cost: the sweep of a method with one model, its exact setting nearest to x."""
     (one,) = panel.sweeps[method, seed]
     return one, int(nearest_in_x(np.array([x]), mean_layer_fraction(one.exact().layers, one.panel_layers))[0])

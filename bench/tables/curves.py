@@ -53,7 +53,7 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
 
 
 def runs_of(points: pd.DataFrame) -> dict[int, Points]:
-    """The run of each seed: points of equal x merged to their mean, sorted by x."""
+    """What a mean curve is a mean of: the run of each seed, points of equal x merged to their mean, sorted by x."""
     return {
         seed: merge_equal_x(rows["layer_fraction"].to_numpy(), rows["value"].to_numpy())
         for seed, rows in points.groupby("seed")
@@ -61,6 +61,6 @@ def runs_of(points: pd.DataFrame) -> dict[int, Points]:
 
 
 def exact_rows(sweep: Sweep) -> Iterator[Rows]:
-    """The points of all distinct thresholds of one sweep, where it has such: too many to leave the panel's process."""
+    """What the exact curves of curves.csv are made of: the points of all distinct thresholds of one sweep."""
     if sweep.curve is not None:
         yield {**sweep.keys, **sweep.curve}

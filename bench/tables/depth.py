@@ -20,7 +20,7 @@ DEPTH += ["value", "value_low", "value_high", "constant", "share", "published", 
 
 
 def depth_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """The profiles of one panel, the cheapest layer first.
+    """depth.csv of one panel: its profiles, the cheapest layer first.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -35,7 +35,7 @@ def depth_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def profile(name: str, models: list[list[Sweep]]) -> Rows:
-    """The rows of one profile.
+    """The rows of depth.csv for one profile.
 
     Args:
         name: `FROZEN` or `FINE_TUNED`.

@@ -36,7 +36,7 @@ def effect_rows(panel: Compared, only: Collection[str] = ()) -> Iterator[Rows]:
 
 
 def by_seed(found: Effects) -> dict[float, float]:
-    """The mean effect of each seed, of those that are finite."""
+    """For effects.csv: the mean effect of each seed, of those that are finite."""
     values: dict[float, list[float]] = {}
     for seed, effect in found:
         if np.isfinite(effect):
@@ -45,7 +45,7 @@ def by_seed(found: Effects) -> dict[float, float]:
 
 
 def both_constant(panel: Compared, claim: Claim, seed: float) -> bool:
-    """Whether a claim about budgets compares two methods that both buy the constant answer up to half of the layers."""
+    """For effects.csv: whether a claim compares two methods that both buy the constant answer up to half the layers."""
     at_half = BUDGETS.index(0.5)  # what is best within half of the layers is best within less, where it fits
     rows = [panel.scores.rows(method)[seed] for method in claim.methods] if claim.mixed else []
     return bool(rows) and all(panel.scores.bought[row, 2, at_half] == 1 for row in rows)

@@ -17,7 +17,7 @@ LEFT_OUT = "left out"
 
 
 def records_of(folder: RunFolder) -> list[dict]:
-    """All records of a run folder, in the order of the tables: by backbone, task and seed."""
+    """What failures.csv goes through: all records of a run folder, by backbone, task and seed."""
     order = list(TASKS)
 
     def place(task: str) -> tuple[int, str]:
@@ -48,7 +48,7 @@ def finished(folder: RunFolder, records: Sequence[dict], methods: dict[str, Meth
 
 
 def why_left_out(folder: RunFolder, record: dict, methods: dict[str, Method]) -> str:
-    """Why a cell that is ok has no rows in the tables; empty where it has."""
+    """For failures.csv: why a cell that is ok has no rows in the tables; empty where it has."""
     if why := outdated(record, methods):
         return why
     return "" if folder.has_traces(record) else "a trace is missing or not as it was written: run again"

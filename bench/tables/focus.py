@@ -15,7 +15,7 @@ FOCUS += ["detectable", "seeds_needed", *P_VALUES]
 
 
 def focused(named: str | None, methods: Sequence[str], outside: Sequence[str]) -> str:
-    """The method that the table is about: the one named, else the first from outside the project, else DACT.
+    """The method that focus.csv is about: the one named, else the first from outside the project, else DACT.
 
     Args:
         named: `--focus`.
@@ -33,7 +33,7 @@ def focused(named: str | None, methods: Sequence[str], outside: Sequence[str]) -
 
 
 def focus_table(paired: pd.DataFrame, focus: str) -> pd.DataFrame:
-    """The pairs of one method, turned so that every difference is that method minus the other.
+    """focus.csv: the pairs of one method, turned so that every difference is that method minus the other.
 
     Args:
         paired: paired.csv; its corrected p-values stay those of all pairs.

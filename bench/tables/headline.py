@@ -57,7 +57,7 @@ class Savings:
 
 
 def panel_savings(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Savings:
-    """Choose for every method of a panel but static, on the examples as they are and on resamples of them.
+    """For headline.csv: choose for every method of a panel but static, on the examples and on resamples of them.
 
     Args:
         sweeps: all sweeps of the panel; their traces list the same examples in the same order.
@@ -89,7 +89,7 @@ def panel_savings(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Savings:
 
 
 def beside_static(runs: dict[MethodSeed, list[Sweep]]) -> dict[MethodSeed, list[Sweep]]:
-    """Each run of another method -> the static model that it is compared with; those without one are left out."""
+    """For headline.csv: each run of another method -> the static model that it is compared with, if there is one."""
     seeds: dict[str, list[int]] = {}
     for method, seed in runs:
         seeds.setdefault(method, []).append(seed)
@@ -100,7 +100,7 @@ def beside_static(runs: dict[MethodSeed, list[Sweep]]) -> dict[MethodSeed, list[
 
 
 def full_depth(static: list[Sweep], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The metric of a static model on halves A and B of the examples, under weights [D, n]: [D, 1] each."""
+    """What headline.csv saves against: the metric of static on halves A and B, under weights [D, n]: [D, 1] each."""
     in_a, settings = halves(static[0].trace.index), Settings(static, "grid", "all")
     a, b = (settings.under(weights, rows).y[:, 1:2] for rows in (in_a, ~in_a))  # the constant answer is the first
     return a, b
@@ -109,7 +109,7 @@ def full_depth(static: list[Sweep], weights: np.ndarray) -> tuple[np.ndarray, np
 def savings(
     run: list[Sweep], full: tuple[np.ndarray, np.ndarray], weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a run saves and loses at each promise, under weights of the examples.
+    """What a run saves and loses at each promise of headline.csv, under weights of the examples.
 
     Args:
         run: the sweeps of one method and seed.
@@ -135,7 +135,7 @@ def savings(
 
 
 def used_macs(run: list[Sweep], half: str, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Multiply-adds of each setting over those of the static model, among some examples: [D, 1 + K].
+    """For headline.csv: multiply-adds of each setting over those of static, among some examples: [D, 1 + K].
 
     Args:
         run: the sweeps of one method and seed.
@@ -174,7 +174,7 @@ def headline_table(found: Sequence[Savings], risk: pd.DataFrame, latency: Path) 
 
 
 def groups(found: Sequence[Savings]) -> Iterator[tuple[dict, list[Savings]]]:
-    """Each panel on its own; then those of each backbone together, MNLI counting once, by its matched split."""
+    """What headline.csv has rows of: each panel, then a backbone's panels together, MNLI once, by its matched split."""
     for panel in found:
         yield panel.keys, [panel]
     together: dict[tuple[str, str], list[Savings]] = {}
@@ -186,12 +186,12 @@ def groups(found: Sequence[Savings]) -> Iterator[tuple[dict, list[Savings]]]:
 
 
 def seeds_of(panels: Sequence[Savings], method: str) -> int:
-    """How many seeds a method has on any of the tasks."""
+    """For headline.csv: how many seeds a method has on any of the tasks."""
     return len({seed for panel in panels for seed in panel.values[method]})
 
 
 def method_rows(panels: Sequence[Savings], method: str, certified: dict, times: dict) -> Iterator[dict]:
-    """The rows of one method over some tasks: one per quantity."""
+    """The rows of headline.csv for one method over some tasks: one per quantity."""
     seeds = sorted({seed for panel in panels for seed in panel.values[method]})
     values = np.stack(  # [S, T, Q]; a seed that a task lacks is missing from its mean
         [np.mean([p.values[method][seed] for p in panels if seed in p.values[method]], axis=0) for seed in seeds]
@@ -213,7 +213,7 @@ def method_rows(panels: Sequence[Savings], method: str, certified: dict, times: 
 
 
 def time_columns(panels: Sequence[Savings], method: str, seeds: Sequence[int], times: dict) -> dict[str, float]:
-    """Time saved, read off what was measured (`measured_times`) at the layers that each promise uses, over seeds."""
+    """In headline.csv: time saved (`measured_times`) at the layers that each promise uses, over seeds."""
     columns: dict[str, float] = {}
     for t, choice in enumerate(CHOICES):
         saved = []
@@ -228,7 +228,7 @@ def time_columns(panels: Sequence[Savings], method: str, seeds: Sequence[int], t
 
 
 def measured_times(latency: Path) -> dict[tuple, tuple[np.ndarray, np.ndarray]]:
-    """Panel and method -> layers used, rising, and time over that of full depth, of one example at a time on the CPU.
+    """For headline.csv: layers used, rising, and measured time over that of full depth, by panel and method.
 
     Full depth costs all of the time. Nothing is extrapolated below the least layers that were measured.
     """
@@ -245,7 +245,7 @@ def measured_times(latency: Path) -> dict[tuple, tuple[np.ndarray, np.ndarray]]:
 
 
 def certified_choices(risk: pd.DataFrame) -> dict[tuple, dict[str, float]]:
-    """Panel, method and tolerance -> the quantities of its certified choice, mean over seeds.
+    """For headline.csv: panel, method and tolerance -> quantities of the certified choice, mean over seeds.
 
     Of methods with several models a seed that each have a knob there is none: a choice among models that were each
     certified is not certified. Where nothing can be certified the static model is used, which saves nothing.

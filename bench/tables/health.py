@@ -39,7 +39,7 @@ COMMONEST = 0.95
 
 
 def health_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """The rows of every method and variant of a panel that has exits below layer L and was probed.
+    """health.csv: a panel's methods and variants that have exits below layer L and were probed.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -56,7 +56,7 @@ def health_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
-    """One method and variant: a row per layer whose exit answers some examples at some setting."""
+    """Rows of health.csv: of one method and variant, per layer whose exit answers some examples at some setting."""
     labels = seeds[0].trace.labels[:, None]
     answers = np.stack([answers_of(one) for one in seeds])  # [S, n, L]
     probes = np.stack([one.trace.probe for one in seeds])
@@ -92,7 +92,7 @@ def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def answers_of(one: Sweep) -> np.ndarray:
-    """What each exit answers alone [n, L]; of DACT's family the accumulated a_l, which is what a layer adds to."""
+    """For health.csv: what each exit answers alone [n, L]; of DACT's family the accumulated a_l."""
     if one.keys["method"] in DACTS:
         return replay(DactRule(RuleSpec(*one.trace.logits.shape[1:])), one.trace).predictions
     return prediction(torch.from_numpy(one.trace.logits)).numpy()

@@ -18,7 +18,7 @@ LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", 
 
 
 def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray]:
-    """The examples that exit earliest, in the middle and latest, on average over the models of one method.
+    """The three examples of layers.csv: those that exit earliest, in the middle and latest, on average over models.
 
     The average is over the points of a sweep, then over the sweeps whose points do not all treat examples alike.
     Ties go to the lower index.
@@ -58,7 +58,7 @@ def rows_of_method(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def layer_quantities(sweep: Sweep, at: int) -> dict[str, np.ndarray]:
-    """What the rule sees of one example: `entropy` [L] (nats) for DeeBERT; `h` and p_l = h_1 .. h_l [L] for DACT."""
+    """In layers.csv, of one example: `entropy` [L] (nats) for DeeBERT; `h` and p_l = h_1 .. h_l [L] for DACT."""
     if sweep.trace.halting is None:
         return {"entropy": entropy(torch.from_numpy(sweep.trace.logits[at]).double()).numpy()}
     h = sweep.trace.halting[at].astype(np.float64)

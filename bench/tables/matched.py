@@ -24,7 +24,7 @@ BUDGETS = {f"x={cost:g}": cost for cost in (0.25, 0.5, 0.75)}
 
 
 def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """For each cost of a panel and each method that chooses exits, its setting nearest in cost, within one layer.
+    """matched.csv: each method's setting nearest in cost, within one layer, for each cost of a panel.
 
     The costs are those of the seed's DACT models, one per tau, as in the paper; without DACT they are `BUDGETS`.
 
@@ -41,7 +41,7 @@ def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def costs_by_seed(runs: dict[MethodSeed, list[Sweep]]) -> dict[int, dict[str, float]]:
-    """Seed -> name of a DACT model that differs in tau alone -> the share of layers that it uses."""
+    """The costs of matched.csv: seed -> name of a DACT model that differs in tau alone -> the layers' share it uses."""
     found: dict[int, dict[str, float]] = {}
     for (method, seed), ones in runs.items():
         if method == "dact":
@@ -52,7 +52,7 @@ def costs_by_seed(runs: dict[MethodSeed, list[Sweep]]) -> dict[int, dict[str, fl
 
 
 def nearest_setting(ones: Sequence[Sweep], at: str, cost: float) -> Iterator[Rows]:
-    """One row per layer for the exact setting of a method's models that is nearest to a cost, if near enough."""
+    """Rows of matched.csv, one per layer, for the exact setting of a method nearest to a cost, if near enough."""
     offered = [(one, each) for one in ones for each in range(len(one.exact().layers))]
     if not offered:
         return

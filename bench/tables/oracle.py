@@ -27,7 +27,7 @@ ORACLE += [f"{name}{end}" for name in QUANTITIES for end in ENDS] + ["status"]
 
 
 def oracle_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """One row for every method of a panel that chooses exits by example.
+    """oracle.csv: one row for every method of a panel that chooses exits by example.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -47,7 +47,7 @@ def oracle_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def summary(seeds: list[list[Sweep]]) -> Rows:
-    """The columns of one method: gain, possible gain and their ratio, with both intervals."""
+    """The columns of one method in oracle.csv: gain, possible gain and their ratio, with both intervals."""
     n = len(seeds[0][0].trace.labels)
     own = np.array([quantities(run, np.ones((1, n), dtype=np.float32))[0] for run in seeds])  # [S, Q]
     # the first of the resamples that scores.csv is judged on
@@ -64,7 +64,7 @@ def summary(seeds: list[list[Sweep]]) -> Rows:
 
 
 def quantities(run: list[Sweep], weights: np.ndarray) -> np.ndarray:
-    """Gain over truncated depth, the oracle's, and the share, of one run on each resample: [D, 3].
+    """For oracle.csv: gain over truncated depth, the oracle's, and the share, of one run on each resample: [D, 3].
 
     A run of several models with one setting each is the sum of their heights, one of curves the sum of their areas.
     """

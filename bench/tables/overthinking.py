@@ -21,7 +21,7 @@ OVERTHINKING += [f"{name}{end}" for name in MEASURES for end in T_ENDS] + ["stat
 
 
 def overthinking_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """The rows of one panel: every operating point of every method whose models have an exit at each layer.
+    """overthinking.csv of one panel: every operating point of methods whose models have an exit at each layer.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -46,7 +46,7 @@ def overthinking_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def parts(one: Sweep) -> dict[str, np.ndarray]:
-    """All examples and, where it is known which can be decided at all, those that can and those that cannot."""
+    """Whom overthinking.csv counts: all examples and, where it is known, those that can be decided and that cannot."""
     difficulty = one.trace.difficulty
     every = {"all": np.ones(len(one.trace.labels), dtype=bool)}
     if difficulty is None or not (difficulty == UNDECIDABLE).any():
@@ -55,7 +55,7 @@ def parts(one: Sweep) -> dict[str, np.ndarray]:
 
 
 def measured(one: Sweep, here: np.ndarray) -> dict[str, np.ndarray]:
-    """Every measure [K] of one trained model, among some examples (bool [n])."""
+    """Every measure [K] of overthinking.csv for one trained model, among some examples (bool [n])."""
     labels, num_layers = one.trace.labels[here], one.by_layer.shape[1]
     found: Overthinking = overthinking(one.by_layer[here] == labels[:, None])
     points = recovered(found, one.predictions[:, here] == labels, one.layers[:, here], num_layers)

@@ -52,7 +52,7 @@ def paired_table(scores: Sequence[Scores], rivals: Sequence[str]) -> pd.DataFram
 
 
 def within_task(panel: Scores, at: int, method_a: str, method_b: str) -> dict | None:
-    """One pair on one panel: the units are the seeds that both methods have; None where there is nothing to compare."""
+    """A row of paired.csv: one pair on one panel; units are seeds that both methods have; None if there are none."""
     rows_a, rows_b = panel.rows(method_a), panel.rows(method_b)
     seeds = sorted(rows_a.keys() & rows_b.keys())
     a, b = [rows_a[seed] for seed in seeds], [rows_b[seed] for seed in seeds]
@@ -65,7 +65,7 @@ def within_task(panel: Scores, at: int, method_a: str, method_b: str) -> dict | 
 
 
 def across_tasks(panels: Sequence[Scores], at: int, method_a: str, method_b: str) -> dict | None:
-    """One pair over the tasks of a backbone: the units are means over seeds; None unless every task has the pair."""
+    """A row of paired.csv: one pair over a backbone's tasks; units are means over seeds; None if a task lacks it."""
     pairs = [within_task(panel, at, method_a, method_b) for panel in panels]
     if len(pairs) < 2 or not all(pairs):
         return None
@@ -74,7 +74,7 @@ def across_tasks(panels: Sequence[Scores], at: int, method_a: str, method_b: str
 
 
 def pair_columns(method_a: str, method_b: str, a: np.ndarray, b: np.ndarray, draws: np.ndarray) -> dict:
-    """One pair: both intervals and tests of a minus b, from paired units [U] and draws [D] of the mean difference."""
+    """One pair in paired.csv: both intervals and tests of a minus b, from paired units [U] and draws [D]."""
     pair = {"method_a": method_a, "method_b": method_b, "p_boot": np.nan, "draws": draws}
     pair |= unit_columns(a, b) | boot_columns("difference", draws)
     if np.isfinite(pair["difference_boot_low"]):
@@ -83,13 +83,13 @@ def pair_columns(method_a: str, method_b: str, a: np.ndarray, b: np.ndarray, dra
 
 
 def unit_columns(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    """Means, difference with its t-interval, test and detectable difference of paired units [U], as columns."""
+    """In paired.csv: means, difference with t-interval, test and detectable difference of paired units [U]."""
     columns = {"value_a": a.mean(), "value_b": b.mean(), "units": len(a), **interval_columns("difference", a - b)}
     return columns | {"p_t": float(t_test(a - b)), "detectable": float(detectable(a - b))}
 
 
 def family(keys: dict, pairs: list[dict | None]) -> Iterator[dict]:
-    """The rows of one family: corrected p-values, and the winner where the best beats the runner-up on both counts."""
+    """A family of rows in paired.csv: corrected p-values; the winner where it beats the runner-up on both counts."""
     pairs = [pair for pair in pairs if pair]
     corrected = {f"{name}_holm": holm(np.array([pair[name] for pair in pairs])) for name in ("p_t", "p_boot")}
     leaders = best_two(pairs)
@@ -102,6 +102,6 @@ def family(keys: dict, pairs: list[dict | None]) -> Iterator[dict]:
 
 
 def best_two(pairs: list[dict]) -> list[str]:
-    """The method with the best mean and the runner-up; ties in the order of the methods."""
+    """For paired.csv: the method with the best mean and the runner-up; ties in the order of the methods."""
     means = {pair[f"method_{side}"]: pair[f"value_{side}"] for pair in pairs for side in "ab"}
     return sorted(means, key=lambda method: -round(means[method], 12))[:2]

@@ -57,7 +57,7 @@ def plateau_table(scores: Sequence[Scores], points: pd.DataFrame, folder: Path) 
 
 
 def measured(scores: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """What is compared, by run: `auc_budget`, of methods with a single point its value, `value`."""
+    """What plateau.csv compares, by run: `auc_budget`, of methods with a single point its value, `value`."""
     counts = points.groupby(RUN, observed=True)["value"].agg(["size", "first"]).reset_index()
     table = scores.merge(counts, on=RUN)
     single = table.groupby("method")["size"].transform("max") == 1
@@ -66,7 +66,7 @@ def measured(scores: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_tasks(tasks: pd.DataFrame) -> dict[str, object]:
-    """The mean gain over tasks with its 90 % t-interval, and the verdict."""
+    """In plateau.csv: the mean gain over tasks with its 90 % t-interval, and the verdict."""
     gain, low, high = (float(end) for end in t_interval(tasks["gain"].to_numpy(dtype=float), COVERAGE))
     above = bool(tasks["above_constant"].all())
     columns = {"units": len(tasks), "once": tasks["once"].mean(), "twice": tasks["twice"].mean()}
@@ -75,14 +75,14 @@ def over_tasks(tasks: pd.DataFrame) -> dict[str, object]:
 
 
 def verdict(gain: float, low: float, high: float, above: bool) -> str:
-    """What a gain and its 90 % interval say; one that is noticed goes before one that is small."""
+    """At plateau, starved or not shown: what a gain and its 90 % interval say; starved goes before a small gain."""
     if gain >= NOTICED and low > 0:
         return STARVED
     return AT_PLATEAU if high < RELEVANT and above else NOT_SHOWN
 
 
 def starved(table: pd.DataFrame | None) -> pd.DataFrame:
-    """The rows of plateau.csv of methods that are starved; none where there is no such table."""
+    """The rows of plateau.csv of methods that are starved; none where there is no plateau.csv."""
     if table is None:
         return pd.DataFrame(columns=PLATEAU)
     return table[(table["task"] == "mean") & (table["verdict"] == STARVED)]

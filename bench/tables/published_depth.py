@@ -49,7 +49,7 @@ SPLITS = ("validation", "validation_matched")
 
 @cache
 def published(task: str, split: str, profile: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Fractions of the layers and published shares there; None where nothing is published for a panel."""
+    """BERT-base's published numbers: fractions of the layers and shares there; None where nothing is published."""
     if task not in FINAL or split not in SPLITS:
         return None
     if profile == FINE_TUNED:
@@ -59,7 +59,7 @@ def published(task: str, split: str, profile: str) -> tuple[np.ndarray, np.ndarr
 
 
 def published_at(task: str, split: str, profile: str, x: np.ndarray) -> np.ndarray:
-    """Published shares at fractions x [K] of the layers: between layers by a straight line, NaN where there are none.
+    """BERT-base's published shares at fractions x [K] of the layers: between layers by a straight line, NaN without.
 
     Models cut and fine-tuned are few: nothing is drawn between them, so only those that are published have a value.
     """

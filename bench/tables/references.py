@@ -26,7 +26,7 @@ REFERENCES = [*KEYS, "reference", "layer_fraction", "metric", "value", "differen
 
 
 def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """The references of every sweep whose examples leave at different layers.
+    """references.csv: the curves beside every sweep whose examples leave at different layers.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -57,12 +57,12 @@ def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def pick(rows: Rows, which: np.ndarray) -> Rows:
-    """Those of K rows that `which`, bool [K], names."""
+    """Those of K rows of references.csv that `which`, bool [K], names."""
     return {name: value[which] if isinstance(value, np.ndarray) else value for name, value in rows.items()}
 
 
 def dealt(sweep: Sweep, deals: np.ndarray) -> np.ndarray:
-    """The task's metric [K] when the exits of each point are dealt to the examples at random.
+    """The reference `random`: the task's metric [K] when the exits of each point are dealt to the examples at random.
 
     Mean over the deals; for accuracy the mean over all deals there are, which is exact: that of each layer, weighted by
     how many leave there.
@@ -83,7 +83,7 @@ def dealt(sweep: Sweep, deals: np.ndarray) -> np.ndarray:
 
 
 def oracle(sweep: Sweep) -> tuple[float, float]:
-    """Cost and metric if every example left at its earliest right layer, at layer 1 where none is right."""
+    """The reference `oracle`: cost and metric if every example left at its earliest right layer, at 1 where none is."""
     right = sweep.by_layer == sweep.trace.labels[:, None]  # [n, L]
     exits = right.argmax(axis=1)  # 0 where no layer is right, too
     value = task_metric(sweep, sweep.by_layer[np.arange(len(exits)), exits][None])

@@ -68,7 +68,7 @@ class PanelRows:
 
 
 def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> Callable[[Sequence[Sweep]], Iterator[Rows]]:
-    """Rows of a panel that are those of its sweeps, one after the other."""
+    """How a table of the registry is made sweep by sweep: a panel's rows are those of its sweeps in turn."""
     return lambda sweeps: (part for sweep in sweeps for part in rows(sweep))
 
 

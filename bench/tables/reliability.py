@@ -22,7 +22,7 @@ RELIABILITY += ["accuracy"]
 
 
 def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """The bins of every model of a panel, the examples of all seeds together; none for regression.
+    """reliability.csv: the bins of every model of a panel, the examples of all seeds together; none for regression.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -48,7 +48,7 @@ def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def answers_at(one: Sweep, at: int) -> np.ndarray:
-    """The probabilities [1, n, C] that a model answers with at one of its operating points, by position."""
+    """For reliability.csv: the probabilities [1, n, C] that a model answers with at an operating point, by position."""
     logits, _, place = exit_logits(one)
     chosen = logits[place[at], np.arange(place.shape[1])][None]
     return tempered(chosen, np.ones(chosen.shape[:2]))

@@ -65,12 +65,12 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
 
 
 def of_backbone(table: pd.DataFrame, backbone: str) -> pd.DataFrame:
-    """The rows of one backbone."""
+    """The rows of reproduction.csv for one backbone."""
     return table[table["backbone"] == backbone]
 
 
 def row_of(claim: Claim, methods: set[str], tables: Tables) -> dict[str, object]:
-    """What one backbone's run says about a claim, or how to run what it is about."""
+    """A row of reproduction.csv: what one backbone's run says about a claim, or how to run what it is about."""
     row = {"claim": claim.id, "text": claim.text, "quantity": claim.quantity, "relevant": claim.relevant}
     if not methods >= set(claim.methods):
         return {**row, "units": 0, "verdict": NOT_RUN, "why": "", "select": f"--methods {','.join(claim.methods)}"}
@@ -81,7 +81,7 @@ def row_of(claim: Claim, methods: set[str], tables: Tables) -> dict[str, object]
 
 
 def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
-    """Effect and interval of a claim on one backbone, by steps and (where it is about budgets) by mixtures.
+    """Effect and interval of a claim in reproduction.csv, by steps and (where it is about budgets) by mixtures.
 
     Args:
         claim: which.
@@ -111,7 +111,7 @@ def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
 
 
 def with_size(by_task: pd.Series, train_rows: pd.Series) -> list[float]:
-    """Rank correlation of an effect per task with the task's rows of training, and its interval."""
+    """For a claim in reproduction.csv: rank correlation of an effect per task with its training rows; its interval."""
     if len(by_task) < 2 or train_rows.isna().any():
         return [math.nan] * 3
     rho = float(spearman(train_rows.to_numpy(), by_task.to_numpy(dtype=float)[None])[0])
@@ -119,7 +119,7 @@ def with_size(by_task: pd.Series, train_rows: pd.Series) -> list[float]:
 
 
 def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> dict[str, str]:
-    """The verdict on a claim, and why where it is not the interval alone that decides."""
+    """The verdict of reproduction.csv on a claim, and why where it is not the interval alone that decides."""
     rule = equality if claim.equal else superiority
     verdict = rule(row["low"], row["high"], claim.relevant)
     if len(effects) and effects["both_constant"].all():
@@ -137,7 +137,7 @@ def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> di
 
 
 def not_undecidable(row: dict, tables: Tables) -> str:
-    """Why a claim about examples that nobody can decide cannot be told; empty where nothing stands against it."""
+    """Why reproduction.csv gives no verdict on examples that nobody can decide; empty where nothing is against it."""
     if row["unit_kind"] != "tasks" or row["units"] < LEAST_TASKS:
         return f"it takes {LEAST_TASKS} tasks with examples that nobody can decide, and models to compare on them"
     found = tables["undecidable"]
@@ -148,7 +148,7 @@ def not_undecidable(row: dict, tables: Tables) -> str:
 
 
 def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
-    """The exits of some methods that sit at the constant answer although a probe on what they read does better."""
+    """What stands against a claim's verdict: exits at the constant answer though a probe there does better."""
     if "health" not in tables:
         return ""
     health = tables["health"]
@@ -158,14 +158,14 @@ def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
 
 
 def checked(tables: Tables) -> str:
-    """Which of the two checks of a run a verdict could look at."""
+    """Which of the two checks of a run a claim's verdict could look at."""
     said = {"health": "exit health", "plateau": "plateau"}
     states = [f"{what} {'checked' if len(tables.get(name, ())) else 'not checked'}" for name, what in said.items()]
     return ", ".join(states)
 
 
 def at_twice(claim: Claim, verdict: str, tables: Tables) -> str:
-    """Whether a verdict is the same where all methods train for twice the steps: else which it is."""
+    """Whether a claim's verdict is the same where all methods train for twice the steps: else which it is."""
     found = tables["twice"][tables["twice"]["claim"] == claim.id]["verdict"] if "twice" in tables else []
     if not len(found):
         return "not checked"
@@ -173,7 +173,7 @@ def at_twice(claim: Claim, verdict: str, tables: Tables) -> str:
 
 
 def twice_of(folder: Path) -> Tables:
-    """The verdicts of the run with twice the steps, as the table "twice"; nothing where there is no such run."""
+    """The verdicts of reproduction.csv with twice the steps, as the table "twice"; nothing without such a run."""
     path = folder / "reproduction.csv"
     return {"twice": read_table(path)} if path.is_file() else {}
 
@@ -204,7 +204,7 @@ def equality(low: float, high: float, margin: float) -> str:
 
 
 def read_sources(folder: Path) -> Tables:
-    """The tables that the verdicts are decided from, as they were when they were written.
+    """The tables that reproduction.csv is decided from, as they were when they were written.
 
     Raises:
         UserError: one is not there that every run has.

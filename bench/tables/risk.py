@@ -67,7 +67,7 @@ class Candidates:
 
 
 def risk_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """The rows of one panel, model by model.
+    """risk.csv of one panel, model by model.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -89,7 +89,7 @@ def risk_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def candidates_of(run: list[Sweep], static: np.ndarray | None) -> Iterator[Candidates]:
-    """Each model of a run with its thresholds or, where none has a knob to turn, its models from deep to cheap.
+    """What risk.csv chooses from: each model of a run with its thresholds or, without knob, models from deep to cheap.
 
     Args:
         run: the sweeps of one method and seed.
@@ -118,7 +118,7 @@ def candidates_of(run: list[Sweep], static: np.ndarray | None) -> Iterator[Candi
 def tables_of(
     one: Sweep, predictions: np.ndarray, layers: np.ndarray, static: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """The tables [n, E] of what is answered at E places that take `layers` [n, E]."""
+    """For risk.csv: the tables [n, E] of what is answered at E places that take `layers` [n, E]."""
     right = predictions == one.trace.labels[:, None]
     macs = example_macs(one.macs, layers.T, one.trace.length).T
     tables = {"layers": layers / one.panel_layers, "macs": macs, "right": right}
@@ -128,14 +128,14 @@ def tables_of(
 
 
 def empty_row(one: Sweep) -> dict[str, object]:
-    """The columns of one model, no number yet."""
+    """The columns of one model in risk.csv, no number yet."""
     blank = {name: np.nan for name in RISK if name not in one.keys}
     words = {"risk": "", "metric": "accuracy", "procedure": "", "status": "", "models": 1}
     return {**one.keys, **blank, **words}
 
 
 def model_rows(candidates: Candidates, order: np.ndarray) -> Iterator[Rows]:
-    """Every risk, procedure, tolerance and delta for one set of candidates.
+    """Rows of risk.csv: every risk, procedure, tolerance and delta for one set of candidates.
 
     Args:
         candidates: what can be chosen from.
@@ -171,7 +171,7 @@ def model_rows(candidates: Candidates, order: np.ndarray) -> Iterator[Rows]:
 
 
 def status_of(procedure: str, rows: int, needed: int, certified: float) -> str:
-    """What there is to say about a row: whether anything could be certified, and was."""
+    """What there is to say about a row of risk.csv: whether anything could be certified, and was."""
     if certified > 0:
         return ""
     return "cannot at this size" if rows < needed else "none kept to it" if procedure == "naive" else "none certified"
@@ -180,7 +180,7 @@ def status_of(procedure: str, rows: int, needed: int, certified: float) -> str:
 def chosen_points(
     candidates: Candidates, risk: str, order: np.ndarray, asked: list[tuple[str, float, float]]
 ) -> np.ndarray:
-    """The point that each of A procedures with its tolerance and delta chooses in each split: int [A, S]."""
+    """For risk.csv: the point that each of A procedures (tolerance, delta) chooses in each split: int [A, S]."""
     path, losses, (splits, n) = candidates.path, candidates.tables[risk], order.shape
     rows = n // 2
     chosen = np.full((len(asked), splits), NONE)
@@ -201,7 +201,7 @@ def chosen_points(
 
 
 def members(examples: np.ndarray, n: int) -> np.ndarray:
-    """Sets of examples [S, c], given by position, as bool [S, n]."""
+    """For the splits of risk.csv: sets of examples [S, c], given by position, as bool [S, n]."""
     found = np.zeros((len(examples), n), dtype=bool)
     np.put_along_axis(found, examples, True, axis=1)
     return found
@@ -210,7 +210,7 @@ def members(examples: np.ndarray, n: int) -> np.ndarray:
 def outcomes(
     candidates: Candidates, risk: str, order: np.ndarray, chosen: np.ndarray, tolerances: list[float]
 ) -> dict[str, np.ndarray]:
-    """What choices give, each a mean [A] over the splits.
+    """What the choices in risk.csv give, each a mean [A] over the splits.
 
     Args:
         candidates: what was chosen from.

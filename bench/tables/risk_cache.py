@@ -55,7 +55,7 @@ def key_of(folder: RunFolder, records: list[dict], split: str, sweeps: Iterable[
 
 
 def read(path: Path) -> dict:
-    """What was kept; nothing where it cannot be read."""
+    """What was kept of a panel's risks; nothing where it cannot be read."""
     try:
         kept = json.loads(path.read_text(encoding="utf8"))
     except (OSError, ValueError):
@@ -64,5 +64,5 @@ def read(path: Path) -> dict:
 
 
 def plain(row: Rows) -> Rows:
-    """A row of numbers and texts as JSON has them."""
+    """A row of a panel's risks as JSON keeps it: numbers and texts."""
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}

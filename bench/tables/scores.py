@@ -153,7 +153,7 @@ class Weighted:
 
 
 def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int = DRAWS) -> Scores:
-    """Score every run of a panel.
+    """Score every run of a panel, for scores.csv.
 
     Args:
         sweeps: all sweeps of the panel; their traces list the same examples in the same order.
@@ -188,7 +188,7 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
 
 
 def by_cost(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Costs [K] and values [K], the cheapest first."""
+    """For scores.csv: costs [K] and values [K], the cheapest first."""
     order = np.argsort(x, kind="stable")
     return x[order], y[order]
 
@@ -256,7 +256,7 @@ class PanelRuns:
 
 
 def ranging(runs: Iterable[tuple[str, list[Sweep]]]) -> set[str]:
-    """The methods whose curves make the common range: the paper's three where all ran, else all that have a curve."""
+    """For scores.csv: methods whose curves make the common range: the paper's three if all ran, else all with one."""
     runs = list(runs)
     names = {method for method, _ in runs}
     if names >= set(PAPER_METHODS):
@@ -266,7 +266,7 @@ def ranging(runs: Iterable[tuple[str, list[Sweep]]]) -> set[str]:
 
 
 def shared_range(costs: list[np.ndarray], runs: list[MethodSeed], methods: set[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The ends [D] of the x-range that all seeds of some methods cover, from the costs [D, K] of all runs."""
+    """For scores.csv: the ends [D] of the x-range that all seeds of some methods cover, from all costs [D, K]."""
     covered = [x for x, (method, _) in zip(costs, runs, strict=True) if method in methods]
     if not covered:
         nowhere = np.full(len(costs[0]), np.nan)
@@ -275,7 +275,7 @@ def shared_range(costs: list[np.ndarray], runs: list[MethodSeed], methods: set[s
 
 
 def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSeeds, np.ndarray]:
-    """The mean [D, Q] of values [D, R, Q] over the runs of each group that `Scores.draws` has."""
+    """From scores, the mean [D, Q] of values [D, R, Q] over the runs of each group that `Scores.draws` has."""
     rows = {run: row for row, run in enumerate(runs)}
     seeds: dict[str, set[int]] = {}
     for method, seed in runs:
@@ -285,7 +285,7 @@ def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSe
 
 
 def group_runs(sweeps: Sequence[Sweep]) -> dict[MethodSeed, list[Sweep]]:
-    """The sweeps of each method and seed: one per trained variant."""
+    """The sweeps that a run's scores come from, by method and seed: one per trained variant."""
     runs: dict[MethodSeed, list[Sweep]] = {}
     for one in sweeps:
         runs.setdefault((one.keys["method"], one.keys["seed"]), []).append(one)

@@ -34,5 +34,5 @@ def summaries(scores: Sequence[Scores]) -> Iterator[tuple[dict, np.ndarray, np.n
 
 
 def mean_over_tasks(panels: Sequence[Scores], name: str, method: str, seed: int) -> np.ndarray:
-    """The mean over the panels that have a run of this seed, of what `Scores` holds of each run."""
+    """For auc and budgets: the mean over the panels that have a run of this seed of what `Scores` holds of each."""
     return np.mean([getattr(p, name)[p.rows(method)[seed]] for p in panels if seed in p.rows(method)], axis=0)

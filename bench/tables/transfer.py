@@ -62,7 +62,7 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
 
 
 def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
-    """The exact settings of one run that one half, bool [n], may choose from."""
+    """For transfer.csv: the exact settings of one run that one half, bool [n], may choose from."""
     settings = Settings(sweeps, "exact", half)
     ones = np.ones((1, len(rows)), dtype=np.float32)
     here, there = settings.under(ones, rows), settings.under(ones, ~rows)
@@ -70,7 +70,7 @@ def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
 
 
 def budget_rows(keys: dict, one: Side) -> Iterator[Rows]:
-    """The best setting within each budget, on the half that chose it and on the other."""
+    """Rows of transfer.csv: the best setting within each budget, on the half that chose it and on the other."""
     targets = np.array(TARGET_BUDGETS)
     chosen, fits = best_within(one.x, one.y, targets)
     keys = {**keys, "target": "budget", "target_value": targets, "constant": np.where(fits, chosen == 0, np.nan)}
@@ -80,7 +80,7 @@ def budget_rows(keys: dict, one: Side) -> Iterator[Rows]:
 
 
 def drop_rows(keys: dict, one: Side, static: float, static_other: float) -> Iterator[Rows]:
-    """The cheapest setting within each tolerated drop below static (ties: the smaller drop), on both halves."""
+    """Rows of transfer.csv: the cheapest setting within each drop below static (ties: the smaller), both halves."""
     targets = np.array(TARGET_DROPS)
     drop, drop_other = static - one.y, static_other - one.y_other
     # cost and drop change places: the least cost among the settings that keep to a limit of the drop
@@ -92,7 +92,7 @@ def drop_rows(keys: dict, one: Side, static: float, static_other: float) -> Iter
 
 
 def promise(at: np.ndarray, other: np.ndarray, chosen: np.ndarray, fits: np.ndarray) -> Rows:
-    """What each choice [T] gives on its own half and on the other; NaN where no setting fits."""
+    """In transfer.csv: what each choice [T] gives on its own half and on the other; NaN where no setting fits."""
     return {"promised": np.where(fits, at[chosen], np.nan), "delivered": np.where(fits, other[chosen], np.nan)}
 
 

@@ -64,18 +64,18 @@ class Groups:
 
 
 def cost_of(one: Sweep, layers: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Mean layer fraction [K] of settings [K, n], of examples that count by weights [n]; None: all the same."""
+    """For undecidable.csv: mean layer fraction [K] of settings [K, n]; examples count by weights [n] (None: alike)."""
     return np.average(layers, axis=1, weights=weights) / one.panel_layers
 
 
 def inside(sweeps: Sequence[Sweep], weights: np.ndarray | None = None) -> list[float]:
-    """The costs of trained models with one setting each that lie `INSIDE`."""
+    """For undecidable.csv: the costs of trained models with one setting each that lie `INSIDE`."""
     costs = [float(cost_of(one, one.layers, weights)[0]) for one in sweeps]
     return [x for x in costs if INSIDE[0] - TOLERANCE <= x <= INSIDE[1] + TOLERANCE]
 
 
 def layers_near(sweeps: Sequence[Sweep], x: float, weights: np.ndarray | None = None) -> np.ndarray | None:
-    """The exit layers [n] at the exact setting of some models that costs nearest to x (ties: the cheaper).
+    """For undecidable.csv: the exit layers [n] at the exact setting that costs nearest to x (ties: the cheaper).
 
     None where the nearest is more than half a layer away.
     """
@@ -87,7 +87,7 @@ def layers_near(sweeps: Sequence[Sweep], x: float, weights: np.ndarray | None = 
 
 
 def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
-    """One panel: every seed of every method that chooses exits, at the costs that it is matched to.
+    """undecidable.csv of one panel: every seed of methods that choose exits, at the costs that it is matched to.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
@@ -139,7 +139,7 @@ def undecidable_table(by_seed: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(units: pd.DataFrame) -> dict[str, float]:
-    """Means over units, of those that have a value, and the t-interval of the difference; matches are summed."""
+    """In undecidable.csv: means over units with a value, and the t-interval of the difference; matches are summed."""
     found = units.dropna(subset="difference")
     columns = {name: units[name].sum() for name in ("matched", "costs")} | {"units": len(found)}
     columns |= {name: found[name].mean() for name in MEASURES[:-1]}

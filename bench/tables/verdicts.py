@@ -28,7 +28,7 @@ def verdict_table(references: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(interval: dict[str, float]) -> str:
-    """What the 95 % interval of a difference says: `beats` where all of it lies above 0."""
+    """In verdicts.csv: what the 95 % interval of a difference says, `beats` where all of it lies above 0."""
     if interval["difference"] <= TOLERANCE:
         return "does not beat"
     return "beats" if interval["difference_low"] > 0 else "not shown"

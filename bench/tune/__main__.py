@@ -23,7 +23,7 @@ OTHERS = ("recipe", "compat", "precision", "unlabelled", "tinybert", "seeds", "a
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line's parser."""
+    """The parser of `python -m bench.tune`."""
     about = "Search recipes: the same number of trials for every method, on rows held out of training."
     parser = argparse.ArgumentParser(prog="python -m bench.tune", description=about, allow_abbrev=False)
     parser.add_argument("--suite", default="embedded", metavar="NAME|FILE.toml", help="default: embedded")
@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Search, and give the exit status: 0, 2 for wrong usage, 130 where it was interrupted."""
+    """`python -m bench.tune`: search, and give the exit status: 0, 2 for wrong usage, 130 where it was interrupted."""
     try:
         return command("bench.tune", lambda: tune(build_parser().parse_args(argv)))
     except KeyboardInterrupt:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def tune(options: argparse.Namespace) -> int:
-    """Search the recipes that a command line asks for."""
+    """Search the recipes that the command line of `python -m bench.tune` asks for."""
     from bench.app import check_loadable
     from bench.run.backends import open_backend
     from bench.run.runner import run
@@ -95,7 +95,7 @@ def tune(options: argparse.Namespace) -> int:
 
 
 def searched(methods: dict[str, Method], named: bool) -> list[Method]:
-    """The methods that a search is for, stage 1 first; it belongs to every search.
+    """The methods that `python -m bench.tune` searches for, stage 1 first; it belongs to every search.
 
     Args:
         methods: what the command line asks for.

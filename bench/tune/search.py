@@ -157,7 +157,7 @@ class Search:
 
 
 def winner(trials: Sequence[Trial]) -> Trial:
-    """The trial with the best mean among those with most seeds; within its standard error the one of fewest steps."""
+    """Of the search: the best mean among the trials with most seeds; within its standard error the fewest steps."""
     most = max(len(trial.scores) for trial in trials)
     judged = [trial for trial in trials if len(trial.scores) == most]
     best = max(judged, key=lambda trial: trial.score)
@@ -166,7 +166,7 @@ def winner(trials: Sequence[Trial]) -> Trial:
 
 
 def say(found: dict[str, Trial]) -> None:
-    """A line per winner."""
+    """A line per winner of the search."""
     for name, trial in found.items():
         recipe = ", ".join(f"{axis} {getattr(trial.recipe, axis):g}" for axis in AXES)
         print(f"{name}: {recipe}: {trial.score:.4f} (trial {trial.number}, {trial.steps} steps)", file=sys.stderr)

@@ -22,7 +22,7 @@ SMALLEST = {"learning_rate": 0.0, "batch_size": 4, "epochs": 1}
 
 
 def steps_of(recipe: Recipe, rows: Iterable[int]) -> int:
-    """The steps of a recipe on the task with most of them, from the training rows of each task."""
+    """How long a recipe of the search is: steps on the task with most of them, from the training rows of each task."""
     return max(recipe.epochs * math.ceil(count / recipe.batch_size) for count in rows)
 
 
@@ -50,7 +50,7 @@ def draw(own: Recipe, count: int, most_steps: int, rows: Sequence[int], seed_par
 
 
 def is_tried(recipe: Recipe, most_steps: int, rows: Sequence[int]) -> bool:
-    """Whether a recipe is neither too long nor too small."""
+    """Whether the search tries a recipe: it is neither too long nor too small."""
     return steps_of(recipe, rows) <= most_steps and all(getattr(recipe, name) >= SMALLEST[name] for name in AXES)
 
 

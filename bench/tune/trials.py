@@ -56,7 +56,7 @@ class Trial:
 
 
 def recipe_key(method: Method) -> str:
-    """The name of a method's recipe in a suite: of stage 1, which all share, the stage's."""
+    """Where a trial's recipe stands in a suite: under the method's name; of stage 1, which all share, the stage's."""
     return "stage1" if method.name == "static" else method.name
 
 

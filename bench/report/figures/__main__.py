@@ -16,12 +16,12 @@ from bench.store.folder import RunFolder
 
 
 def main(arguments: list[str]) -> int:
-    """Draw; the exit status is 2 where the arguments or the tables are wrong."""
+    """Draw the figures again; the exit status is 2 where the arguments or the tables are wrong."""
     return command("bench.report.figures", lambda: redraw(parser().parse_args(arguments)))
 
 
 def redraw(options: argparse.Namespace) -> int:
-    """Draw what the options want of RESULTS into FIGURES."""
+    """Draw again what the options want of RESULTS into FIGURES."""
     panels = tuple(filter(None, options.panels.split(","))) if options.panels is not None else None
     if panels == ():
         raise UserError("--panels: expected at least one name")
@@ -33,7 +33,7 @@ def redraw(options: argparse.Namespace) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """The arguments of the command that draws figures again."""
     about = argparse.ArgumentParser(prog="python -m bench.report.figures", description=__doc__.splitlines()[0])
     about.add_argument("results", type=Path, metavar="RESULTS", help="run folder with the tables")
     about.add_argument("figures", type=Path, metavar="FIGURES", help="folder for the pictures")

@@ -57,7 +57,7 @@ def areas(table: pd.DataFrame) -> Figure | None:
 
 
 def by_value(columns: list[pd.DataFrame], area: str) -> list[str]:
-    """The methods that have an area in some column, by the value in the last one, the largest first."""
+    """The rows of the plot of areas: methods that have one in some column, by the last one's value, largest first."""
     marked = pd.concat(columns[::-1]).dropna(subset=area)["method"]
     last = columns[-1].dropna(subset=area).sort_values(area, ascending=False, kind="stable")["method"]
     return list(dict.fromkeys([*last, *marked]))

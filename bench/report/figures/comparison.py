@@ -56,7 +56,7 @@ def comparison(points_a: pd.DataFrame, points_b: pd.DataFrame) -> Figure:
 
 
 def moved(points_a: pd.DataFrame, points_b: pd.DataFrame) -> pd.DataFrame:
-    """Mean difference B - A of one method's curves on the common grid, with its band, in the columns of curves.csv."""
+    """For the figure of two runs: mean difference B - A of one method's curves on the common grid, with its band."""
     runs_a, runs_b = runs_of(points_a), runs_of(points_b)
     heights = np.stack([interpolate(GRID, *runs_b[seed]) - interpolate(GRID, *runs_a[seed]) for seed in runs_a])
     mean, low, high = t_interval(heights)

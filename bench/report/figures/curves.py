@@ -16,7 +16,7 @@ Curves = dict[tuple[str, ...], list[tuple[str, pd.DataFrame]]]
 
 
 def group_curves(curves: pd.DataFrame) -> Curves:
-    """The mean curves of curves.csv, each with its variant, by backbone, task, split and method.
+    """The mean curves that figures draw, from curves.csv, with variants, by backbone, task, split and method.
 
     The exact one, through all thresholds at which a decision changes, where a method has it, else that of its grid.
     """
@@ -29,7 +29,7 @@ def group_curves(curves: pd.DataFrame) -> Curves:
 
 
 def curves_of(curves: Curves, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """The mean curves of the method and panel that rows of points.csv belong to, each with the rows it is a mean of."""
+    """The mean curves that a figure draws for some rows of points.csv, each with the rows it is a mean of."""
     for variant, curve in curves.get(tuple(rows[key].iloc[0] for key in KEYS), ()):
         yield curve, rows[rows["variant"] == variant] if variant else rows
 

@@ -59,7 +59,7 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
 
 
 def same_setting(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """The rows of a table of the same panel, method, variant and knob as `row`."""
+    """For the figure of difficulty: rows of the same panel, method, variant and knob as `row`."""
     here = np.isclose(table["knob_value"], row["knob_value"])
     for key in ("task", "split", "backbone", "method", "variant"):
         here &= table[key] == row[key]

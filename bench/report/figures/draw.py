@@ -156,7 +156,7 @@ def panel_names(row: object) -> tuple[str, ...]:
 
 
 def has_tables(plot: Plot, results: Path) -> bool:
-    """Whether a run folder holds every table of a plot."""
+    """Whether a run folder holds every table that a figure is drawn from."""
     return all((results / f"{table}.csv").is_file() for table in plot.tables)
 
 
@@ -188,7 +188,7 @@ def draw_one(
 
 
 def part_of(table: pd.DataFrame, backbone: str | None, wanted: Wanted = Wanted()) -> pd.DataFrame:
-    """The rows of one backbone (None: of all), and of the panels that are wanted; a mean over tasks is of all tasks."""
+    """What a figure draws of a table: one backbone (None: all), panels wanted; a mean over tasks is of all tasks."""
     if backbone is not None:
         table = table[table["backbone"] == backbone]
     if wanted.panels is None:

@@ -66,7 +66,7 @@ def figure2(
 
 
 def health_note(health: pd.DataFrame, drawn: dict[str, Look]) -> str:
-    """A sentence that names the exits which see less than is there, empty where there are none; see health.csv."""
+    """For Figure 2's fine print: the exits which see less than is there, empty where there are none; see health.csv."""
     if not len(health):
         return ""
     weak = []
@@ -82,12 +82,12 @@ def health_note(health: pd.DataFrame, drawn: dict[str, Look]) -> str:
 
 
 def count(rows: pd.DataFrame) -> int:
-    """How many panels some rows are about."""
+    """How many panels some rows are about, in Figure 2's fine print."""
     return len(rows[PANEL].drop_duplicates())
 
 
 def starved_note(plateau: pd.DataFrame | None) -> str:
-    """The sentence of the fine print that names the methods which would gain from twice the steps."""
+    """The sentence of Figure 2's fine print that names the methods which would gain from twice the steps."""
     named = [
         f"{name_of(row.method)} on {family(row.backbone)} (+{100 * row.gain:.1f} points)"
         for row in starved(plateau).itertuples()

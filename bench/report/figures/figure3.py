@@ -52,12 +52,12 @@ def figure3(matched: pd.DataFrame) -> Figure | None:
 
 
 def number_of(column: str) -> float:
-    """The tau or share of layers that a column is about."""
+    """The tau or share of layers that a column of Figure 3 is about."""
     return float(column.partition("=")[2])
 
 
 def fitting(columns: list[str]) -> list[str]:
-    """The columns that the page has room for, spread evenly from the first to the last."""
+    """The columns of Figure 3 that the page has room for, spread evenly from the first to the last."""
     room = min(len(columns), max(2, int(page_width() / 1.2)))
     return [columns[at] for at in np.linspace(0, len(columns) - 1, room).round().astype(int)]
 
@@ -92,6 +92,6 @@ def _draw_usage(ax: Axes, matched: pd.DataFrame) -> None:
 
 
 def usage(rows: pd.DataFrame) -> np.ndarray:
-    """The share of the examples that use each layer, [S, L], from the rows of one method at one cost."""
+    """What Figure 3 draws: the share of examples that use each layer, [S, L], from rows of one method at one cost."""
     shares = rows.assign(share=rows["used_count"] / rows["n"])
     return shares.pivot(index="seed", columns="layer", values="share").to_numpy()

@@ -52,7 +52,7 @@ def layers(table: pd.DataFrame) -> Figure | None:
 
 
 def middle_tau(table: pd.DataFrame) -> str:
-    """The variant with the middle tau of a table's DACT models; empty where there is none."""
+    """The one tau in the figure of layers: the middle one of a table's DACT models; empty where there is none."""
     dact = table[table["method"] == "dact"]
     variants = dact.assign(tau=taus(dact["variant"])).dropna(subset="tau").sort_values("tau")["variant"].unique()
     return variants[len(variants) // 2] if len(variants) else ""

@@ -26,7 +26,7 @@ LAYERS_USED = "layers used (fraction)"
 
 
 def layer_axis(ax: Axes) -> None:
-    """The horizontal axis of everything drawn against computation."""
+    """The horizontal axis that figures share: of everything drawn against computation."""
     ax.set(xlim=(0, 1.04), xlabel=LAYERS_USED)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
 
@@ -89,12 +89,12 @@ def number_key(ax: Axes, columns: int = 1, place: str = "upper right") -> None:
 
 
 def seeds_of(points: pd.DataFrame) -> pd.Series:
-    """The number of seeds of every method and panel in rows of points.csv."""
+    """For the fine print of figures: the number of seeds of every method and panel in rows of points.csv."""
     return points.groupby(["task", "split", "backbone", "method"])["seed"].nunique()
 
 
 def band_note(points: pd.DataFrame) -> str:
-    """Which interval the bands are, over how many seeds."""
+    """In the fine print of figures: which interval the bands are, over how many seeds."""
     seeds = seeds_of(points)
     if seeds.max() == 1:
         return "one seed: no interval."
@@ -103,7 +103,7 @@ def band_note(points: pd.DataFrame) -> str:
 
 
 def interval_note(seeds: pd.Series) -> str:
-    """Which interval the vertical lines are, over how many seeds."""
+    """In the fine print of figures: which interval the vertical lines are, over how many seeds."""
     if seeds.max() == 1:
         return "One seed: no interval."
     return f"Lines: 95\N{NO-BREAK SPACE}% Student-t interval over {spread(seeds)}, conditional on this validation set."
@@ -117,7 +117,7 @@ def data_note(rows: pd.DataFrame) -> str:
 
 
 def published_note(rows: pd.DataFrame) -> str:
-    """Which methods among some rows are published ones that were not trained in this run, and where they come from."""
+    """In the fine print of figures: which methods are published ones, not trained here, and where they come from."""
     there = {name for column in ("method", "method_a", "method_b") if column in rows for name in rows[column].unique()}
     by_source: dict[str, list[str]] = {}
     for name in looks(there & current().published.keys()):

@@ -17,7 +17,7 @@ __all__ = ["CHECKPOINTS", "TASKS", "checkpoint", "generate"]
 
 
 def checkpoint(name: str) -> Path:
-    """Return the folder of a committed checkpoint, loadable with `AutoModel.from_pretrained` without network.
+    """Return the folder of an embedded checkpoint, loadable with `AutoModel.from_pretrained` without network.
 
     Raises:
         UserError: no such checkpoint.

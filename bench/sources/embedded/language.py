@@ -55,6 +55,6 @@ def say_fact(rng: Random, subject: str, thing: str) -> str:
 
 
 def verb(rng: Random, verbs: tuple[tuple[str, str], ...], many: bool) -> str:
-    """Choose one of the verbs, in the form for many or for one."""
+    """Choose one of the generated language's verbs, in the form for many or for one."""
     plural, singular = rng.choice(verbs)
     return plural if many else singular

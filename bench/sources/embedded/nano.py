@@ -31,7 +31,7 @@ SPECIALS = {
 
 
 def tokenizer(family: str) -> PreTrainedTokenizerFast:
-    """Return the family's word-level tokenizer; its ids start with the special tokens in the family's own order."""
+    """Return a nano encoder's word-level tokenizer; its ids start with the special tokens in the family's own order."""
     special = SPECIALS["roberta" if family == "roberta" else "bert"]
     ids = {word: i for i, word in enumerate([*special.values(), *language.vocabulary()])}
     rust = Tokenizer(models.WordLevel(ids, unk_token=special["unk"]))

@@ -55,7 +55,7 @@ class Heads(nn.Module):
 def losses(
     encoder: nn.Module, heads: Heads, batches: Batches, count: int, most: int = DEEPEST, doubt: float = 1.0
 ) -> tuple[torch.Tensor, ...]:
-    """Return the losses of one batch: subjects, look-ups, and answers.
+    """Return the losses of one batch of pre-training: subjects, look-ups, and answers.
 
     Args:
         encoder: what is trained.
@@ -78,7 +78,7 @@ def losses(
 
 
 def answer_loss(logits: torch.Tensor, answers: torch.Tensor, told_from: torch.Tensor, doubt: float) -> torch.Tensor:
-    """Return the cross-entropy at all layers: to the answer from a row's layer on, to equal shares before.
+    """Return pre-training's cross-entropy at all layers: to the answer from a row's layer on, to equal shares before.
 
     Args:
         logits: [n, L, C].
@@ -96,7 +96,7 @@ def answer_loss(logits: torch.Tensor, answers: torch.Tensor, told_from: torch.Te
 
 
 def train(parameters: list[nn.Parameter], step, steps: int, label: str, fall: int | None = None) -> None:
-    """Minimise the sum of the losses that `step(i)` returns; prints their running means.
+    """Pre-train: minimise the sum of the losses that `step(i)` returns; prints their running means.
 
     The learning rate rises over `WARMUP` steps, then falls as if to 0 after `fall` steps, by default `steps`.
     """
@@ -158,7 +158,7 @@ def distillation_losses(
 
 
 def last_states(encoder: nn.Module, inputs: dict) -> torch.Tensor:
-    """Run an encoder, without the token types where it has none."""
+    """In pre-training: run an encoder, without the token types where it has none."""
     if encoder.config.model_type == "distilbert":
         inputs = {name: value for name, value in inputs.items() if name != "token_type_ids"}
     return encoder(**inputs).last_hidden_state
@@ -166,12 +166,12 @@ def last_states(encoder: nn.Module, inputs: dict) -> torch.Tensor:
 
 @torch.no_grad()
 def taught_states(teacher: nn.Module, inputs: dict) -> torch.Tensor:
-    """The teacher's `last_states`, which nothing is learnt through."""
+    """In pre-training: the teacher's `last_states`, which nothing is learnt through."""
     return last_states(teacher, inputs)
 
 
 def distance(ours: torch.Tensor, theirs: torch.Tensor, inputs: dict) -> torch.Tensor:
-    """Return 1 - cosine, the mean over all tokens and, with equal weight, over first tokens."""
+    """In distillation: 1 - cosine, the mean over all tokens and, with equal weight, over first tokens."""
     apart = 1 - F.cosine_similarity(ours, theirs, dim=-1)  # [n, T]
     return apart[inputs["attention_mask"] > 0].mean() + apart[:, 0].mean()
 

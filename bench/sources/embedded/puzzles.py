@@ -40,7 +40,7 @@ class Puzzle:
 def draw(
     rng: Random, names: tuple[str, ...], hops: int, things: tuple[str, str], asked: str, state: str, **how
 ) -> Puzzle:
-    """Draw two chains around given things.
+    """Draw a puzzle: two chains around given things.
 
     Args:
         rng: source of randomness.

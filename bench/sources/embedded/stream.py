@@ -23,7 +23,7 @@ class Row:
 
 
 def draw(rng: Random, most: int = DEEPEST) -> Row:
-    """Draw a row that needs at most so many steps."""
+    """Draw a row of the pre-training stream that needs at most so many steps."""
     task = rng.choices(list(SPEAKERS), SPEAKERS.values())[0]
     taught = {steps: share for steps, share in STEPS.items() if steps <= most and (task, steps) != ("sst2", 3)}
     steps = rng.choices(list(taught), taught.values())[0]
