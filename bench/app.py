@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.against import Published, adopt
@@ -38,6 +38,27 @@ from methods.base import Method
 
 #: Seeds of the run with twice the steps, paired with the first of the run.
 PLATEAU_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command asks to run, and where it goes.
+
+    Attributes:
+        grid: its cells.
+        files: of its methods from outside the project.
+        folder: its results.
+        figures: the folder for its figures.
+        options: of the command line.
+        published: the run that its results stand beside, if any.
+    """
+
+    grid: Grid
+    files: dict[str, str]
+    folder: RunFolder
+    figures: Path
+    options: Namespace
+    published: Published | None
 
 
 def run(options: Namespace) -> int:
@@ -82,18 +103,12 @@ def run(options: Namespace) -> int:
     if options.prepare:
         return prepare(grid, folder)
     act = check_plateau if options.check_plateau else run_grid
-    return act(grid, files, folder, figures, options, published)
+    return act(Asked(grid, files, folder, figures, options, published))
 
 
-def run_grid(
-    grid: Grid,
-    files: dict[str, str],
-    folder: RunFolder,
-    figures: Path,
-    options: Namespace,
-    published: Published | None,
-) -> int:
+def run_grid(asked: Asked) -> int:
     """Run the cells that are not finished yet and collect the results; with --plan, only list the cells."""
+    grid, folder, options = asked.grid, asked.folder, asked.options
     check_backend(options)
     shard = resolve_shard(options.shard)
     known = folder.shared()
@@ -101,8 +116,8 @@ def run_grid(
     for line in left_out():
         print(line, file=sys.stderr)
     cells, methods, sources = grid.cells(shared), {}, {}
-    if published:
-        cells, shared, methods, sources = published.beside(grid, cells, shared, files)
+    if asked.published:
+        cells, shared, methods, sources = asked.published.beside(grid, cells, shared, asked.files)
     check_shared(folder.path, known, shared)
     cells = shard.of(cells)
     todo = find_todo(cells, folder, options.force, options.retry == "failed", options.save_models)
@@ -113,43 +128,37 @@ def run_grid(
         return print_plan(cells, todo, grid, folder, options)
     # Nothing has been written yet, so that a command that is refused up to here leaves no folder behind.
     folder.create()
-    make_writable(figures, "figures")
+    make_writable(asked.figures, "figures")
     # models that were trained only for others to start from are reported, too: they cost nothing more
     reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
     commands = {"commands": {command_of(options): list(grid.seeds)}}
     with exclusive(folder, "run.json"):  # two runs that start together would lose one's entries
         if todo.pending:  # else collecting makes the same check
             check_finished(folder, {**shared, **commands}, known_methods(grid.methods))
-        reported = {**methods, **{name: files.get(name) for name in reported}}
+        reported = {**methods, **{name: asked.files.get(name) for name in reported}}
         folder.share({**shared, **commands}, reported, sources)
         write_pins(folder.path, grid.revisions())
     tidy(todo, folder)
-    run_todo(todo, folder, grid, files, options, Refresher(folder, figures, options.focus))
-    if is_collected(folder, figures, options.focus):
-        print(f"tables in {folder.path} and figures in {figures} are up to date")
+    run_todo(todo, asked)
+    if is_collected(folder, asked.figures, options.focus):
+        print(f"tables in {folder.path} and figures in {asked.figures} are up to date")
         return status_of(folder)
-    return collect_and_draw(folder, figures, options.focus)
+    return collect_and_draw(folder, asked.figures, options.focus)
 
 
-def check_plateau(
-    grid: Grid,
-    files: dict[str, str],
-    folder: RunFolder,
-    figures: Path,
-    options: Namespace,
-    published: Published | None,
-) -> int:
+def check_plateau(asked: Asked) -> int:
     """Run a grid, and beside it the same with twice the steps and three seeds: plateau.csv tells whom that helps."""
-    if published:
+    grid, folder = asked.grid, asked.folder
+    if asked.published:
         raise UserError("--check-plateau: not beside a published run (--against), whose methods are not trained here")
     if len(grid.seeds) < PLATEAU_SEEDS:
         raise UserError(f"--check-plateau: expected at least {PLATEAU_SEEDS} seeds, got {len(grid.seeds)}")
     known = folder.shared()
     check_shared(folder.path, known, recalled(known, grid.shared()))  # before anything is trained beside it
     twice = replace(grid, suite=grid.suite.longer(2), seeds=grid.seeds[:PLATEAU_SEEDS])
-    beside = RunFolder(folder.path / PLATEAU_FOLDER)
-    status = run_grid(twice, files, beside, figures / PLATEAU_FOLDER, options, None)
-    return max(status, run_grid(grid, files, folder, figures, options, None))
+    places = {"folder": RunFolder(folder.path / PLATEAU_FOLDER), "figures": asked.figures / PLATEAU_FOLDER}
+    status = run_grid(replace(asked, grid=twice, **places))
+    return max(status, run_grid(asked))
 
 
 def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:
@@ -165,10 +174,9 @@ def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) 
         print(line, file=sys.stderr)
 
 
-def run_todo(
-    todo: Todo, folder: RunFolder, grid: Grid, files: dict[str, str], options: Namespace, refresher: Refresher
-) -> None:
+def run_todo(todo: Todo, asked: Asked) -> None:
     """A command's run: the cells that are left, what people read refreshed after each seed, how many failed."""
+    grid, folder, options = asked.grid, asked.folder, asked.options
     cells = f"{len(todo.pending)} cells to run, {len(todo.finished)} done or skipped"
     what = f"suite '{grid.suite.name}' ({grid.suite.title}): {cells}"
     if not todo.pending:
@@ -177,8 +185,9 @@ def run_todo(
     backend = open_backend(options)
     print(f"{what}, {backend.description}")
     started = time.monotonic()
-    outside = tuple(sorted(set(files.values())))  # a tuple, because workers cache what they import by it
+    outside = tuple(sorted(set(asked.files.values())))  # a tuple, because workers cache what they import by it
     work = Work(folder, grid.pinned_source(), backend.device, outside, options.save_models, grid.unlabelled)
+    refresher = Refresher(folder, asked.figures, options.focus)
     failed = run_cells(todo, work, backend, options.fail_fast, options.force, refresher)
     print(f"{len(todo.pending)} cells in {time.monotonic() - started:.0f} s, {failed} failed")
 

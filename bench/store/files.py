@@ -125,11 +125,12 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict | None:
-    """The content of a JSON file; None where it is not there or is no JSON: for files that a run can do without."""
+    """The object in a JSON file; None where there is none that can be read: for files that a run can do without."""
     try:
-        return json.loads(path.read_text(encoding="utf8"))
+        value = json.loads(path.read_text(encoding="utf8"))
     except (OSError, ValueError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def read_needed_json(path: Path, way_out: str) -> dict:

@@ -14,9 +14,10 @@ import numpy as np
 
 from bench.halting.sweep import Sweep, mean_layer_fraction
 from bench.statistics.areas import auc_common
-from bench.statistics.curves import interpolate, nearest_in_x
+from bench.statistics.curves import interpolate
 from bench.tables.columns import PANEL
 from bench.tables.confidence import decided_share, exit_entropy
+from bench.tables.matched import nearest_setting
 from bench.tables.scores import NARROWEST, QUANTITIES, MethodSeed, PanelRuns, Scores, by_cost, group_runs
 from bench.tables.undecidable import Groups, inside, layers_near
 
@@ -151,7 +152,7 @@ def in_pruning(panel: Compared, against: bool) -> Effects:
     for seed, one, x in dact_inside(panel):
         unused = int(one.trace.logits.shape[1] - one.layers.max())
         if against:
-            rival, at = nearest_setting(panel, "deebert", seed, x)
+            rival, at, _ = nearest_setting(panel.sweeps["deebert", seed], x)
             unused -= int(rival.trace.logits.shape[1] - rival.exact().layers[at].max())
         yield seed, unused
 
@@ -205,9 +206,3 @@ def dact_inside(panel: Compared) -> Iterator[tuple[int, Sweep, float]]:
             x = float(mean_layer_fraction(one.layers, one.panel_layers)[0])
             if low <= x <= high:
                 yield seed, one, x
-
-
-def nearest_setting(panel: Compared, method: str, seed: int, x: float) -> tuple[Sweep, int]:
-    """For a claim's contrast at equal cost: the sweep of a method with one model, its exact setting nearest to x."""
-    (one,) = panel.sweeps[method, seed]
-    return one, int(nearest_in_x(np.array([x]), mean_layer_fraction(one.exact().layers, one.panel_layers))[0])

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Rows, Sweep, mean_layer_fraction
+from bench.halting.sweep import Rows, Sweep
 from bench.statistics.curves import TOLERANCE, nearest_in_x
 from bench.tables.columns import CURVE, taus
 from bench.tables.scores import MethodSeed, group_runs
@@ -37,7 +37,7 @@ def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         for at, cost in (costs.get(seed, {}) if any(costs.values()) else BUDGETS).items():
             # DACT stands at its own tau; the others where they cost the same
             own = [one for one in ones if one.keys["variant"] == at] if method == "dact" and costs.get(seed) else ones
-            yield from nearest_setting(own, at, cost)
+            yield from rows_of(own, at, cost)
 
 
 def costs_by_seed(runs: dict[MethodSeed, list[Sweep]]) -> dict[int, dict[str, float]]:
@@ -51,24 +51,46 @@ def costs_by_seed(runs: dict[MethodSeed, list[Sweep]]) -> dict[int, dict[str, fl
     return found
 
 
-def nearest_setting(ones: Sequence[Sweep], at: str, cost: float) -> Iterator[Rows]:
-    """Rows of matched.csv, one per layer, for the exact setting of a method nearest to a cost, if near enough."""
-    offered = [(one, each) for one in ones for each in range(len(one.exact().layers))]
-    if not offered:
+def rows_of(ones: Sequence[Sweep], at: str, cost: float) -> Iterator[Rows]:
+    """The rows of matched.csv of one method at one cost, one per layer; none where no setting is within one layer."""
+    found = nearest_setting(ones, cost, within=1) if ones else None
+    if found is None:
         return
-    x = np.concatenate([mean_layer_fraction(one.exact().layers, one.panel_layers) for one in ones])
-    place = nearest_in_x(np.array([cost]), x)[0]
-    one, setting = offered[place]
-    if abs(x[place] - cost) > 1 / one.panel_layers + TOLERANCE:
-        return
+    one, setting, x = found
     layers, each = one.exact().layers[setting], np.arange(1, one.panel_layers + 1)
     yield {
         **{name: one.keys[name] for name in (*CURVE, "seed", "variant")},
         "at": at,
         "cost": cost,
         "knob_value": one.exact().knob_values[setting],
-        "layer_fraction": x[place],
+        "layer_fraction": x,
         "layer": each,
         "used_count": (layers >= each[:, None]).sum(axis=1),
         "n": len(layers),
     }
+
+
+def nearest_setting(
+    ones: Sequence[Sweep], cost: float, within: float = np.inf, weights: np.ndarray | None = None
+) -> tuple[Sweep, int, float] | None:
+    """The exact setting of a method that costs nearest to a share of the layers (ties: the cheaper).
+
+    Args:
+        ones: the sweeps of one run, one per trained model, at least one.
+        cost: that share.
+        within: how many layers away it may lie.
+        weights: how much each example [n] counts; None: all the same.
+
+    Returns:
+        Its model, its position among that model's exact settings, and its cost; None where none is near enough.
+    """
+    offered = [(one, setting) for one in ones for setting in range(len(one.exact().layers))]
+    costs = np.concatenate([cost_of(one, one.exact().layers, weights) for one in ones])
+    place = nearest_in_x(np.array([cost]), costs)[0]
+    near = abs(costs[place] - cost) <= within / ones[0].panel_layers + TOLERANCE
+    return (*offered[place], float(costs[place])) if near else None
+
+
+def cost_of(one: Sweep, layers: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Mean layer fraction [K] of settings [K, n], of examples that count by weights [n]; None: all the same."""
+    return np.average(layers, axis=1, weights=weights) / one.panel_layers

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.halting.sweep import Rows, Sweep
 from bench.store.code_hash import PROJECT, hash_of
-from bench.store.files import write_text
+from bench.store.files import read_json, write_text
 from bench.store.folder import RunFolder
 from bench.tables.risk import risk_rows
 
@@ -35,7 +35,7 @@ def cached_risk(folder: RunFolder, records: list[dict], split: str, sweeps: Sequ
     key = key_of(folder, records, split, sweeps)
     names = (str(sweeps[0].keys[name]) for name in ("backbone", "task", "split"))
     path = folder.path / "risk" / f"{'-'.join(names)}.json"
-    kept = read(path)
+    kept = read_json(path) or {}  # nothing is kept yet, or it was damaged
     if kept.get("key") != key:
         started = time.perf_counter()
         rows = [plain(row) for row in risk_rows(sweeps)]
@@ -52,15 +52,6 @@ def key_of(folder: RunFolder, records: list[dict], split: str, sweeps: Iterable[
     traces = {record["key"]: record["traces"].get(split) for record in records}
     content = [hash_of(code), traces, [[one.keys["cell"], one.keys["method"]] for one in sweeps]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def read(path: Path) -> dict:
-    """What was kept of a panel's risks; nothing where it cannot be read."""
-    try:
-        kept = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
 
 
 def plain(row: Rows) -> Rows:

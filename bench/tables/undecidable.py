@@ -21,12 +21,11 @@ from bench.sources.examples import UNDECIDABLE
 from bench.statistics.curves import TOLERANCE
 from bench.statistics.intervals import t_interval
 from bench.tables.columns import PANEL, T_ENDS
+from bench.tables.matched import BUDGETS, cost_of, nearest_setting
 from bench.tables.scores import MethodSeed, group_runs
 
 #: Costs at which methods are compared: at the ends of the axis everybody leaves early, or late.
 INSIDE = (0.25, 0.75)
-#: Without DACT there are no trained models to match.
-COSTS = (0.25, 0.5, 0.75)
 #: The farthest that a setting may lie from the cost that it is matched to, in layers.
 FARTHEST = 0.5
 MEASURES = ("layer_fraction", "hard", "undecidable", "difference")
@@ -63,11 +62,6 @@ class Groups:
         return hard, undecidable, hard - undecidable
 
 
-def cost_of(one: Sweep, layers: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """For undecidable.csv: mean layer fraction [K] of settings [K, n]; examples count by weights [n] (None: alike)."""
-    return np.average(layers, axis=1, weights=weights) / one.panel_layers
-
-
 def inside(sweeps: Sequence[Sweep], weights: np.ndarray | None = None) -> list[float]:
     """For undecidable.csv: the costs of trained models with one setting each that lie `INSIDE`."""
     costs = [float(cost_of(one, one.layers, weights)[0]) for one in sweeps]
@@ -75,15 +69,9 @@ def inside(sweeps: Sequence[Sweep], weights: np.ndarray | None = None) -> list[f
 
 
 def layers_near(sweeps: Sequence[Sweep], x: float, weights: np.ndarray | None = None) -> np.ndarray | None:
-    """For undecidable.csv: the exit layers [n] at the exact setting that costs nearest to x (ties: the cheaper).
-
-    None where the nearest is more than half a layer away.
-    """
-    layers = np.concatenate([one.exact().layers for one in sweeps])
-    costs = cost_of(sweeps[0], layers, weights)
-    distance = np.round(np.abs(costs - x) * sweeps[0].panel_layers, 9)  # rounded, or a tie could hang on the last bit
-    at = np.lexsort((costs, distance))[0]
-    return layers[at] if distance[at] <= FARTHEST else None
+    """The exit layers [n] at the exact setting of some models that costs nearest to x; None: over half a layer away."""
+    found = nearest_setting(sweeps, x, FARTHEST, weights)
+    return None if found is None else found[0].exact().layers[found[1]]
 
 
 def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
@@ -102,7 +90,7 @@ def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     for (method, seed), own in by_run.items():
         if not any(one.chooses.any() for one in own):
             continue
-        costs = inside(by_run["dact", seed]) if ("dact", seed) in by_run else COSTS
+        costs = inside(by_run["dact", seed]) if ("dact", seed) in by_run else BUDGETS.values()
         near = [layers for x in costs if (layers := layers_near(own, x)) is not None]
         found = [(layers.mean() / first.panel_layers, *groups.means(layers)) for layers in near]
         means = np.mean(found, axis=0) if found else [np.nan] * len(MEASURES)

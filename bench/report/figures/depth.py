@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figures.looks import COLORS, family, panels, title
-from bench.report.figures.page import LAYERS_USED, annotate, data_note, heading_and_key, layer_axis, spread
+from bench.report.figures.page import LAYERS_USED, annotate, data_note, heading_and_key, layer_axis
 from bench.report.figures.setting import fitted_width, page_width
+from bench.report.numbers import spread
 from bench.statistics.depth import profile_gap
 from bench.tables.published_depth import FINE_TUNED, FROZEN, published
 
