@@ -186,7 +186,7 @@ def test_every_column_is_documented(finished, tmp_path):
 
 def test_latex_tables(finished):
     names = sorted(path.name for path in (finished / "results" / "latex").iterdir())
-    kinds = ["auc", "budgets", "headline", "paired", "reproduction", "stability", "undecidable"]
+    kinds = ["auc", "budgets", "focus", "headline", "paired", "reproduction", "stability", "undecidable"]
     with_rows = [kind for kind in kinds if has_rows(finished / "results" / f"{kind}.csv")]
     assert names == [f"{kind}.tex" for kind in with_rows]
 

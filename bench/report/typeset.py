@@ -123,7 +123,7 @@ def narrowed(table: Table, size: Size) -> list[Table]:
         for count in range(1, len(units) + 1):
             runs = np.array_split(np.arange(len(units)), count)
             parts = [of_columns(table, np.concatenate([units[i] for i in run])) for run in runs]
-            if all(sum(widths(part, size)) <= WIDTH for part in parts):
+            if all(sum(widths(part, size)) - size.space <= WIDTH for part in parts):
                 return parts
     return parts
 
@@ -177,10 +177,11 @@ def widths(table: Table, size: Size) -> list[float]:
         cells = [cells[i] for block in table.blocks for _, cells in block.rows]
         sides = [cell if isinstance(cell, tuple) else (cell, "") for cell in cells if filled(cell)]
         inside = sum(max((width_of(side, size) for side in part), default=0) for part in zip(*sides, strict=True))
-        natural.append(max(inside, width_of(escaped(column.title), size)) + 2 * size.space)
-    natural[-1] -= size.space  # as the last has
+        head = width_of(escaped(column.title), size)
+        slack = 1.1 if column.kind == "words" else 1  # what just fits a line by this estimate may not
+        natural.append(slack * max(inside, head) + 2 * size.space)
     wraps = [i for i, column in enumerate(table.columns, start=1) if column.kind == "words"]
-    left, wanted = WIDTH - sum(natural), sum(natural[i] for i in wraps)
+    left, wanted = WIDTH + size.space - sum(natural), sum(natural[i] for i in wraps)
     if wraps and left < 0:
         share = max(0.3, (left + wanted) / wanted)  # narrower no word fits
         natural = [wide * share if i in wraps else wide for i, wide in enumerate(natural)]
