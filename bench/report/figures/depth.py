@@ -14,18 +14,22 @@ from bench.report.figures.page import LAYERS_USED, annotate, data_note, heading_
 from bench.report.figures.setting import fitted_width, page_width
 from bench.report.numbers import spread
 from bench.statistics.depth import profile_gap
-from bench.tables.published_depth import FINE_TUNED, FROZEN, published
+from bench.tables.published_depth import FINE_TUNED, FROZEN, JOINT, published
 
 SIDE_BY_SIDE, NARROWEST = 3, 1.6
 HERE = {
     FROZEN: {"color": COLORS[0], "marker": "o", "linestyle": "-", "markersize": 2.5},
+    JOINT: {"color": COLORS[2], "marker": "^", "linestyle": "-", "markersize": 2.5},
     FINE_TUNED: {"color": COLORS[3], "marker": "s", "linestyle": "none", "markersize": 4},
 }
 GLUE = {
     FROZEN: {"color": "black", "linestyle": "--", "linewidth": 0.8},
+    JOINT: {"color": "black", "linestyle": ":", "linewidth": 0.8},
     FINE_TUNED: {"color": "black", "marker": "s", "linestyle": "none", "markersize": 5, "markerfacecolor": "none"},
 }
-WORDS = {FROZEN: "frozen backbone", FINE_TUNED: "cut and fine-tuned"}
+WORDS = {FROZEN: "frozen backbone", JOINT: "trained with all exits", FINE_TUNED: "cut and fine-tuned"}
+#: Where a panel says how far a profile is from the published one; two layers are too few to say it.
+GAP_AT = {FROZEN: 0.04, JOINT: 0.12}
 
 
 def depth(table: pd.DataFrame) -> Figure | None:
@@ -56,7 +60,7 @@ def depth(table: pd.DataFrame) -> Figure | None:
     heading_and_key(figure, f"{family(table['backbone'].iloc[0])}: what each layer is worth", _key(table))
     note = "Gain of a layer's answers over the constant one, as a share of the whole model's; below it 0. Mean over "
     note += f"{spread(table['seeds'])}, no interval drawn. Published: one training, read off a figure. Gap: mean "
-    note += "difference of the frozen profiles at 1, 2, 3, 4, 6 and 9 twelfths of the layers. "
+    note += "difference of the two profiles at 1, 2, 3, 4, 6 and 9 twelfths of the layers. "
     annotate(figure, note + data_note(table))
     return figure
 
@@ -64,13 +68,13 @@ def depth(table: pd.DataFrame) -> Figure | None:
 def _draw(ax: Axes, task: str, split: str, rows: pd.DataFrame) -> None:
     for name, here in rows.groupby("profile", sort=False):
         x, shares = here["layer_fraction"].to_numpy(), here["share"].to_numpy()
-        last = None if name == FROZEN else -1  # full depth is the same model in both
+        last = -1 if name == FINE_TUNED else None  # its full depth is the frozen model's
         ax.plot(x[:last], shares[:last], clip_on=False, **HERE[name])
         if (found := published(task, split, name)) is not None:
             ax.plot(*(values[:last] for values in found), clip_on=False, **GLUE[name])
-            if name == FROZEN:
-                gap = f"gap {profile_gap(x, shares, *found):.2f}".replace("0.", ".")
-                ax.text(0.97, 0.04, gap, transform=ax.transAxes, ha="right", fontsize=6)
+            if name in GAP_AT:
+                gap = f"{name}: gap {profile_gap(x, shares, *found):.2f}".replace("0.", ".")
+                ax.text(0.97, GAP_AT[name], gap, transform=ax.transAxes, ha="right", fontsize=6)
     ax.set_title(title(rows.iloc[0]).replace(", ", ",\n"))
     ax.set_ylim(-0.03, 1.1)
     layer_axis(ax)
