@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--students", metavar="NAME=DIR", help="student checkpoint of the family")
     parser.add_argument("--methods", metavar="NAME|FILE.py,..", help="default: those of the paper that train")
     parser.add_argument("--trials", type=int, default=12, metavar="N", help="recipes per method; default: 12")
-    parser.add_argument("--most-steps", type=int, default=1000, metavar="N", help="of one training; default: 1000")
+    parser.add_argument("--most-steps", type=int, default=1000, metavar="N", help="that may be chosen; default: 1000")
     parser.add_argument("--limit", type=int, metavar="N", help="N training and N held-out rows per task")
     parser.add_argument("--glue-dir", metavar="DIR", help="GLUE in TSV files, for suites that read a folder")
     parser.add_argument("--results", metavar="DIR", help="default: results/tuning-SUITE")
