@@ -115,8 +115,10 @@ tables: from traces to CSV; a file is named after the table it writes.
 report: what people read.
     outputs, refresh, uptodate
                     everything written; while cells run; only where something changed
-    html, latex, claims, numbers
-                    report.html; tables for a paper; the claims in Markdown; digits, p-values and counts for print
+    html, claims, numbers
+                    report.html; the claims in Markdown; digits, p-values and counts for print
+    latex, crossed, typeset
+                    tables for a paper: what each holds; rows by method and columns by task; a table as LaTeX
     export, card    a bundle and what it changes; its data card
     planned, listing, showing, status
                     what `--plan`, `list`, `show` and `status` print

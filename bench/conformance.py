@@ -18,8 +18,10 @@ import torch
 
 from bench.errors import UserError, nearest
 from bench.halting.agreement import disagreements
+from bench.halting.candidates import exact_candidates
 from bench.halting.live import run_live
 from bench.halting.replay import Replay, replay
+from bench.halting.saved import LAST_BITS
 from bench.plan.methods import full_variant, known_methods, parse_variant, rule_spec
 from bench.plan.suite import KINDS, STAGES
 from bench.store.trace import Trace
@@ -200,6 +202,14 @@ def check_knob(method: Method) -> None:
         require(bool((np.diff(knob.values) > 0).all()), "knob values must ascend, without repeats")
         require(knob.sign in (1, -1), f"the knob's sign must be 1 or -1, got {knob.sign}")
         require(bool(knob.name) or len(knob.values) == 1, "a knob with several values needs a name")
+        if knob.span is not None:
+            low, high = knob.span
+            require(low <= high, f"the knob's span must ascend and hold no NaN, got {low} to {high}")
+            exact = exact_candidates(result, knob).knob_values
+            for what, values in (("values", knob.values), ("exact settings", exact[np.isfinite(exact)])):
+                for value in values:
+                    inside = abs(value - knob.nearest(value)) <= LAST_BITS
+                    require(inside, f"knob {what} must be in its span {low:g} to {high:g}, got {value:g}")
         layers = result.exit_layers(knob, knob.values)
         require(bool(((layers >= 1) & (layers <= num_layers)).all()), "an example never halts")
 

@@ -105,12 +105,19 @@ class Knob:
         values: the paper's grid, in the paper's unit.
         strict: whether the score must exceed the threshold (True) or may equal it (False).
         sign: the threshold that a score is compared with is ``sign * value``.
+        span: the lowest and the highest value that make sense, `math.inf` where there is no end, so that a saved model
+            refuses others; None: any number does.
     """
 
     name: str = ""
     values: tuple[float, ...] = (0.0,)
     strict: bool = False
     sign: int = 1
+    span: tuple[float, float] | None = None
+
+    def nearest(self, value: float) -> float:
+        """The value in the span that is nearest to `value`: itself where it is one."""
+        return value if self.span is None else min(max(value, self.span[0]), self.span[1])
 
     def reached(self, score: Tensor, value: float) -> Tensor:
         """Whether each score [n] reaches the knob at `value`, which is when its example halts: bool [n]."""

@@ -65,7 +65,7 @@ class Berxit(Method):
 
     def knob(self, spec: RuleSpec) -> Knob:
         """Expected error t in steps of .05 from 0 to 1."""
-        return Knob("lte", tuple(round(0.05 * i, 2) for i in range(21)), strict=True, sign=-1)
+        return Knob("lte", tuple(round(0.05 * i, 2) for i in range(21)), strict=True, sign=-1, span=(0.0, 1.0))
 
 
 def observed_error(logits: Tensor, labels: Tensor) -> Tensor:

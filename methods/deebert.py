@@ -52,4 +52,5 @@ class DeeBert(Method):
     def knob(self, spec: RuleSpec) -> Knob:
         """S in steps of .05 from 0 up to the first value >= ln C: 15 values for 2 classes, 23 for 3."""
         steps = math.ceil(round(math.log(spec.num_labels) / STEP, 9))
-        return Knob("entropy", tuple(round(STEP * i, 2) for i in range(steps + 1)), strict=True, sign=-1)
+        values = tuple(round(STEP * i, 2) for i in range(steps + 1))
+        return Knob("entropy", values, strict=True, sign=-1, span=(0.0, values[-1]))

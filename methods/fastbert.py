@@ -88,4 +88,4 @@ class FastBert(Method):
 
     def knob(self, spec: RuleSpec) -> Knob:
         """Speed in steps of .05 from 0 to 1."""
-        return Knob("speed", SPEEDS, sign=-1)
+        return Knob("speed", SPEEDS, sign=-1, span=(0.0, 1.0))

@@ -5,6 +5,8 @@ What its released code does otherwise is in `methods.released`.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -62,5 +64,5 @@ class Pabee(Method):
         return PatienceRule(spec)
 
     def knob(self, spec: RuleSpec) -> Knob:
-        """Patience 1..L."""
-        return Knob("patience", tuple(float(p) for p in range(1, spec.num_layers + 1)))
+        """Patience 1..L; with more, too, all layers are used."""
+        return Knob("patience", tuple(float(p) for p in range(1, spec.num_layers + 1)), span=(0.0, math.inf))

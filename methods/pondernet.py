@@ -77,4 +77,4 @@ class PonderNet(Method):
 
     def knob(self, spec: RuleSpec) -> Knob:
         """Cumulated probability q = .1, .2, .. .9."""
-        return Knob("quantile", tuple(round(0.1 * i, 1) for i in range(1, 10)))
+        return Knob("quantile", tuple(round(0.1 * i, 1) for i in range(1, 10)), span=(0.0, 1.0))

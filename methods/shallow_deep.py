@@ -98,7 +98,8 @@ class ShallowDeep(Method):
         """1 / C and the steps of .05 above it, then .99, .999 and 1: most of what happens is close to certainty."""
         chance = 1 / spec.num_labels
         steps = (round(0.05 * i, 2) for i in range(1, 20))
-        return Knob("confidence", (chance, *(t for t in steps if t > chance), 0.99, 0.999, 1.0))
+        values = (chance, *(t for t in steps if t > chance), 0.99, 0.999, 1.0)
+        return Knob("confidence", values, span=(0.0, 1.0))
 
 
 def fitted_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -39,4 +39,4 @@ class Static(Method):
 
     def knob(self, spec: RuleSpec) -> Knob:
         """No knob; the one value is out of the score's reach."""
-        return Knob(values=(1.0,))
+        return Knob(values=(1.0,), span=(1.0, 1.0))

@@ -34,4 +34,5 @@ class Truncated(DeeBert):
 
     def knob(self, spec: RuleSpec) -> Knob:
         """The layer, 1..L."""
-        return Knob("layer", tuple(float(layer) for layer in range(1, spec.num_layers + 1)))
+        layers = tuple(float(layer) for layer in range(1, spec.num_layers + 1))
+        return Knob("layer", layers, span=(1.0, layers[-1]))

@@ -114,6 +114,27 @@ def test_wrong_scores_are_found(rule, message):
     assert message in lacking(broken, "rule")
 
 
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        ((0.0, 0.5), r"knob values must be in its span 0 to 0.5, got 0.6"),
+        ((0.55, 1.0), r"knob values must be in its span 0.55 to 1, got 0.5"),
+        ((2.0, 1.0), "span must ascend and hold no NaN, got 2.0 to 1.0"),
+        ((0.0, float("nan")), "span must ascend and hold no NaN, got 0.0 to nan"),
+    ],
+)
+def test_the_grid_of_a_knob_lies_in_its_span(span, message):
+    knob = Knob("entropy", (0.5, 0.6), strict=True, sign=-1, span=span)
+    assert message in lacking(type("Broken", (Mine,), {"knob": lambda self, spec: knob})(), "knob")
+
+
+def test_the_exact_settings_of_a_knob_lie_in_its_span():
+    knob = Knob("entropy", (0.01,), strict=True, sign=-1, span=(0.0, 0.02))
+    assert "exact settings must be in its span 0 to 0.02, got" in lacking(
+        type("Broken", (Mine,), {"knob": lambda self, spec: knob})(), "knob"
+    )
+
+
 def test_nan_is_called_nan_by_every_check_that_meets_it():
     broken = type("Broken", (Mine,), {"halting_rule": lambda self, spec: Undefined(spec)})()
     said = {name: message for name, outcome, message in check_method(broken) if outcome == "lacks"}

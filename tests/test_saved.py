@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 
 from bench.errors import UserError
-from bench.halting.saved import EarlyExitClassifier
+from bench.halting.saved import EarlyExitClassifier, check_knob_value
 from bench.models.eval_results import board, eval_results
 from bench.models.model import build_model
 from bench.plan.methods import load_method_file
@@ -26,7 +26,7 @@ from bench.sources.tasks import TASKS
 from bench.sources.tsv import TsvFolder
 from bench.store.trace import Trace
 from methods import discover
-from methods.base import HaltingRule, Knob, Method
+from methods.base import HaltingRule, Knob, Method, RuleSpec
 from run_all import main
 
 ROOT = Path(__file__).parents[1]
@@ -101,8 +101,12 @@ def test_the_setting_for_a_budget(run):
     assert [model.knob_for(budget) for budget in (1, 0.7, 0.5, 0.2)] == [0.0, 0.2, 0.2, 0.3]
     with pytest.raises(UserError, match=r"budget 0\.1: the cheapest setting of this model uses 0\.200 of the layers"):
         model.knob_for(0.1)
-    for budget in (0, 1.5, -1, float("nan")):
-        with pytest.raises(UserError, match="budget: expected a share of the layers"):
+    line = "budget: expected a share of the layers, above 0 and at most 1, got "
+    for budget, near in ((0, "0.2"), (1.5, "1"), (-1, "0.2"), (float("inf"), "1")):
+        with pytest.raises(UserError, match=f"^{line}{budget}; the nearest is {near}$"):
+            model.knob_for(budget)
+    for budget in (float("nan"), "0.5", None, True):
+        with pytest.raises(UserError, match=f"^{line}{budget!r}$"):
             model.knob_for(budget)
     model.about["constant"] = {"label": "entailment", "value": 0.8}
     with pytest.warns(
@@ -199,7 +203,7 @@ def test_a_rule_of_ones_own_decides_on_the_models_that_it_replays(run):
     assert list(ours) == list(theirs) and all(torch.equal(ours[key], theirs[key]) for key in ours)
     pair = [("the cat sleeps", "the animal sleeps")]
     assert mine.predict(pair, 0.0)[0].layer == 1 and mine.predict(pair, 1.1)[0].layer == 12
-    assert mine.predict(pair, 1.1)[0].answer == pytest.approx(saved.predict(pair, -1.0)[0].answer)
+    assert mine.predict(pair, 1.1)[0].answer == pytest.approx(saved.predict(pair, 0.0)[0].answer)
     line = "the curve of this model was measured with deebert, not sure: give `predict` a value of sure yourself"
     with pytest.raises(UserError, match=line):
         mine.knob_for(0.5)
@@ -210,10 +214,47 @@ def test_a_rule_of_ones_own_decides_on_the_models_that_it_replays(run):
 @pytest.mark.parametrize("value", ["0.5", None, float("nan"), float("inf"), True, [0.5]])
 def test_a_setting_is_a_number(run, value):
     model = EarlyExitClassifier.from_pretrained(run[0] / "models" / "bert-rte-deebert-seed0")
-    with pytest.raises(UserError, match=r"knob_value: expected a number for entropy, such as 0, 0\.05, .* \.\., got"):
+    with pytest.raises(
+        UserError, match=r"expected a number for entropy from 0 to 0\.7, such as 0, 0\.05, .* \.\., got"
+    ):
         model.predict([("a", "b")], value)
     with pytest.raises(UserError, match="batch_size: expected a whole number of at least 1, got 0"):
         model.predict([("a", "b")], 0.1, batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("deebert", -0.1, "a number for entropy from 0 to 0.7, got -0.1; the nearest is 0"),
+        ("deebert", 50, "a number for entropy from 0 to 0.7, got 50; the nearest is 0.7"),
+        ("fastbert", 1.2, "a number for speed from 0 to 1, got 1.2; the nearest is 1"),
+        ("static", 0.5, "a number for the knob of 1, got 0.5; the nearest is 1"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_with_the_nearest_that_does(run, name, value, line):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / f"bert-rte-{name}-seed0")
+    with pytest.raises(UserError, match=f"^knob_value: expected {line}$"):
+        model.predict([("a", "b")], value)
+
+
+def test_patience_has_no_end_and_slack_no_bounds():
+    spec = RuleSpec(6, 2)
+    for name, value in (("pabee", 40), ("dact-eps", -3), ("dact", 2), ("act", -1)):
+        check_knob_value(discover()[name].knob(spec), value)
+    with pytest.raises(UserError, match=r"for patience from 0 on, got -1; the nearest is 0$"):
+        check_knob_value(discover()["pabee"].knob(spec), -1)
+
+
+@pytest.mark.parametrize("name", ["static", "deebert", "dact-tau=0.5", "fastbert", "shallow-depth=0.25"])
+def test_every_setting_on_offer_is_one_that_a_model_takes(run, name):
+    model = EarlyExitClassifier.from_pretrained(run[0] / "models" / f"bert-rte-{name}-seed0")
+    for point in model.about["exact"]:
+        check_knob_value(model.knob, point["knob_value"])
+    dearest = max(model.about["exact"], key=lambda point: point["layer_fraction"])
+    (found,) = model.predict([("w1 w2", "w3")], dearest["knob_value"])
+    assert np.isfinite(found.answer).all()
+    if model.knob.name == "":
+        assert found.layer == model.model.num_layers
 
 
 def test_the_code_of_a_card_loads_an_outside_method(run, tmp_path, monkeypatch):

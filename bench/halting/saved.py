@@ -38,6 +38,9 @@ from methods import discover
 from methods.base import Knob, Method
 from methods.blocks import prediction
 
+#: How far out of its span a knob may be: exact settings are the next number to a score, which rounding moves as well.
+LAST_BITS = 1e-6
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -156,15 +159,17 @@ class EarlyExitClassifier:
         Raises:
             UserError: no such budget, or no setting is that cheap; the line names the cheapest.
         """
-        if not 0 < budget <= 1:
-            raise UserError(f"budget: expected a share of the layers, above 0 and at most 1, got {budget}")
+        curve, constant = self.about["exact"], self.about["constant"]
+        cheapest = min(point["layer_fraction"] for point in curve)
+        if not is_number(budget) or not 0 < budget <= 1:
+            expected = "budget: expected a share of the layers, above 0 and at most 1"
+            near = f"; the nearest is {1 if budget > 1 else cheapest:.3g}" if is_number(budget) else ""
+            raise UserError(f"{expected}, got {budget!r}{near}")
         if self.method.name != self.about["method"]:
             measured = f"the curve of this model was measured with {self.about['method']}, not {self.method.name}"
             raise UserError(f"{measured}: give `predict` a value of {self.knob.name or 'the knob'} yourself")
-        curve, constant = self.about["exact"], self.about["constant"]
         fitting = [point for point in curve if point["layer_fraction"] <= budget]
         if not fitting:
-            cheapest = min(point["layer_fraction"] for point in curve)
             raise UserError(f"budget {budget:g}: the cheapest setting of this model uses {cheapest:.3f} of the layers")
         best = max(fitting, key=lambda point: (point["value"], -point["layer_fraction"]))
         if best["value"] <= constant["value"]:
@@ -184,8 +189,8 @@ class EarlyExitClassifier:
             batch_size: texts computed at once.
 
         Raises:
-            UserError: single texts for a task on pairs, or the other way round; a knob value that is no finite number,
-                or no batch size.
+            UserError: single texts for a task on pairs, or the other way round; a knob value that is no finite number
+                or out of the knob's span, or no batch size.
         """
         check_knob_value(self.knob, knob_value)
         if type(batch_size) is not int or batch_size < 1:
@@ -223,15 +228,31 @@ def trained_method(method: Method, about: dict) -> Method:
 
 
 def check_knob_value(knob: Knob, value: object) -> None:
-    """Refuse a setting for a saved model that is no finite number: it would halt nobody, or all, without a word.
+    """Refuse a setting for a saved model that makes no sense: it would halt nobody, or all, without a word.
 
     Raises:
-        UserError: the line names the values of the grid.
+        UserError: no finite number, or out of the knob's span; the line names the span, and the nearest setting in it
+            or values of the grid.
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
+    expected = f"knob_value: expected a number for {knob.name or 'the knob'}{span_words(knob)}"
+    if not is_number(value) or not math.isfinite(value):
         grid = ", ".join(f"{each:g}" for each in knob.values[:5]) + (" .." if len(knob.values) > 5 else "")
-        raise UserError(f"knob_value: expected a number for {knob.name or 'the knob'}, such as {grid}, got {value!r}")
+        raise UserError(f"{expected}, such as {grid}, got {value!r}")
+    if abs(value - knob.nearest(value)) > LAST_BITS:
+        raise UserError(f"{expected}, got {value:g}; the nearest is {knob.nearest(value):g}")
+
+
+def span_words(knob: Knob) -> str:
+    """Which settings of a saved model make sense, for the line that refuses another: ` from 0 to 1`; empty: all."""
+    if knob.span is None:
+        return ""
+    low, high = knob.span
+    return f" of {low:g}" if low == high else f" from {low:g}" + (f" to {high:g}" if math.isfinite(high) else " on")
+
+
+def is_number(value: object) -> bool:
+    """Whether what somebody asks of a saved model is a number; truth values are not meant as such, NaN is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def check_replaceable(folder: Path, model: Path) -> None:

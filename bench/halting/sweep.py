@@ -178,8 +178,9 @@ def settings_on_offer(sweep: Sweep) -> dict[str, object]:
     task, labels, found = sweep.task, sweep.trace.labels, sweep.exact()
     value = evaluate_predictions(task, labels, found.predictions)[task.metric]
     x = mean_layer_fraction(found.layers, sweep.panel_layers)
-    # a rule without a knob has one value that means nothing: any will do, and JSON has no NaN
-    knobs = np.nan_to_num(found.knob_values)
+    # a rule without a knob has one value, which halts nobody early: that one is to be given, and JSON has no NaN
+    only = sweep.method.knob(sweep.spec).values[0]
+    knobs = np.where(np.isnan(found.knob_values), only, found.knob_values)
     always = np.full((1, len(labels)), sweep.constant, dtype=found.predictions.dtype)
     label = task.labels[int(sweep.constant)] if task.labels else sweep.constant
     return {

@@ -1,8 +1,7 @@
-"""Numbers for print, with the digits that their interval supports.
+"""Numbers for print.
 
-Metrics are printed in points, 100 times their value. The half-width of an interval keeps one significant digit, two
-where the first is a 1, and the mean is cut at the same place (Particle Data Group, "Review of Particle Physics",
-introduction, section 5.3, uses the same idea).
+In LaTeX all have the same digits in a table, so that they stand below one another; metrics are printed in points, 100
+times their value. As text, a number has the digits that its interval supports.
 """
 
 from __future__ import annotations
@@ -14,25 +13,19 @@ import pandas as pd
 EMPTY = "--"
 
 
-def decimals(low: float, high: float) -> int:
-    """Decimals, in points, that an interval supports; 1 without an interval or where it has no width."""
-    half = 100 * (high - low) / 2
-    if math.isnan(half) or half < 1e-9:
-        return 1
-    for digits in range(12):
-        shown = round(half * 10**digits)
-        if shown >= 1:
-            return digits + (shown == 1)
-    return 12
-
-
-def supported(mean: float, low: float, high: float) -> str:
-    """Mean and half-width in print, for LaTeX, with the digits that the interval supports."""
+def mean_and_half(mean: float, low: float, high: float, digits: int = 1, unit: float = 100) -> tuple[str, str]:
+    """Mean and, where there is an interval, its half-width in print, as LaTeX: what stands before ± and from it on."""
     if math.isnan(mean):
-        return EMPTY
-    digits = decimals(low, high)
-    half = "" if math.isnan(low) else f" \\pm {100 * (high - low) / 2:.{digits}f}"
-    return f"${100 * mean:.{digits}f}{half}$"
+        return EMPTY, ""
+    half = "" if math.isnan(low) else f"${{}}\\pm {unit * (high - low) / 2:.{digits}f}$"
+    return f"${round(unit * mean, digits) + 0.0:.{digits}f}$", half  # + 0: no -0.0
+
+
+def value_and_ends(value: float, low: float, high: float) -> tuple[str, str]:
+    """A value and, where there is an interval, its ends in print, as LaTeX, in their own unit."""
+    if math.isnan(value):
+        return EMPTY, ""
+    return f"${value:.3f}$", "" if math.isnan(low) else f"$\\;[{low:.3f}, {high:.3f}]$"
 
 
 def plain(mean: float, low: float, high: float) -> str:
@@ -44,14 +37,14 @@ def plain(mean: float, low: float, high: float) -> str:
     return f"{mean:.{digits}f}" + ("" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
 
 
-def number(value: float, digits: int) -> str:
-    """A number in print, as LaTeX."""
-    return EMPTY if math.isnan(value) else f"${100 * value:.{digits}f}$"
+def number(value: float) -> str:
+    """A number in print, as LaTeX, in points."""
+    return EMPTY if math.isnan(value) else f"${round(100 * value, 1) + 0.0:.1f}$"
 
 
-def interval(low: float, high: float, digits: int) -> str:
-    """Both ends of an interval in print, as LaTeX."""
-    return EMPTY if math.isnan(low) else f"$[{100 * low:.{digits}f}, {100 * high:.{digits}f}]$"
+def interval(low: float, high: float) -> str:
+    """Both ends of an interval in print, as LaTeX, in points."""
+    return EMPTY if math.isnan(low) else f"$[{100 * low:.1f}, {100 * high:.1f}]$"
 
 
 def p_value(p: float) -> str:
