@@ -51,10 +51,13 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
             number_key(ax, columns=3)
 
     figure = blocks(knobs, draw_panel)
-    note = "Every method at the knob whose mean cost is nearest to half of the layers, where it is within a layer of "
-    note += "it; a method without such a knob is absent. Numbers: Spearman's rank "
-    note += "correlation of exit layer and difficulty there, mean over seeds; none: all exit at one layer. "
-    annotate(figure, f"{note}{interval_note(knobs['seeds'])} Cut at the first and last layer. {data_note(knobs)}")
+    note = (
+        "Every method at the knob whose mean cost is nearest to half of the layers, where it is within a layer of "
+        "it; a method without such a knob is absent. Numbers: Spearman's rank "
+        "correlation of exit layer and difficulty there, mean over seeds; none: all exit at one layer. "
+        f"{interval_note(knobs['seeds'])} Cut at the first and last layer. {data_note(knobs)}"
+    )
+    annotate(figure, note)
     return figure
 
 

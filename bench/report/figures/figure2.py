@@ -56,11 +56,9 @@ def figure2(
     figure = blocks(points, draw_panel)
     note = (
         "Points: single runs at the settings of the grid. Line: mean of the exact curves, through every threshold at "
-    )
-    note += (
         "which a decision changes, where every seed has a value; dotted where nothing was measured: between trained "
+        f"models, and across more than a quarter of the axis; {band_note(points[points['method'].isin(drawn)])} "
     )
-    note += f"models, and across more than a quarter of the axis; {band_note(points[points['method'].isin(drawn)])} "
     annotate(figure, note + health_note(health, drawn) + left_out + starved_note(plateau) + data_note(points))
     return figure
 
@@ -119,9 +117,11 @@ def difference(points: pd.DataFrame) -> Figure | None:
         layer_axis(ax)
 
     figure = blocks(points, draw_panel)
-    note = "Value minus full depth of the static model of the same seed, or of the one that all seeds start from (0: "
-    note += "static). Marks: settings of the grid, mean over seeds, joined in the order of their cost; what loses more "
-    note += f"than {-LOWEST:.2f} is below the frame. {interval_note(seeds_of(points))} {left_out}{data_note(points)}"
+    note = (
+        "Value minus full depth of the static model of the same seed, or of the one that all seeds start from (0: "
+        "static). Marks: settings of the grid, mean over seeds, joined in the order of their cost; what loses more "
+        f"than {-LOWEST:.2f} is below the frame. {interval_note(seeds_of(points))} {left_out}{data_note(points)}"
+    )
     annotate(figure, note)
     return figure
 
