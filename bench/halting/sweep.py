@@ -87,6 +87,10 @@ class Sweep:
         """Mean share of the panel's layers used at each operating point: x of every curve, [K]."""
         return mean_layer_fraction(self.layers, self.panel_layers)
 
+    def named(self, *columns: str) -> dict[str, object]:
+        """Some of its keys, for rows about several sweeps that have them in common."""
+        return {name: self.keys[name] for name in columns}
+
     def rows(self, **columns: object) -> Rows:
         """Rows of the K points in any table: the keys and the knob values before other columns."""
         return {**self.keys, "knob_value": self.knob_values, **columns}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,6 +80,20 @@ def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
     own = set(seeds["static"])
     starting = {each for method in ("dact", "deebert") if method in seeds for each in seeds[method]}
     return next(iter(own)) if len(own) == 1 and starting - own else seed
+
+
+def groups_of(
+    table: pd.DataFrame, columns: list[str], dropna: bool = True
+) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    """What tables of means go through: the rows that agree in some columns, with these; groups in order of appearance.
+
+    Args:
+        table: the rows.
+        columns: in which those of a group agree.
+        dropna: whether rows without a value in one of them are left out.
+    """
+    for values, rows in table.groupby(columns, sort=False, dropna=dropna):
+        yield dict(zip(columns, values, strict=True)), rows
 
 
 def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:

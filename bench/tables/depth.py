@@ -50,9 +50,8 @@ def profile(name: str, models: list[list[Sweep]]) -> Rows:
     nobody = np.full((1, len(first.trace.labels)), first.constant, dtype=first.predictions.dtype)
     constant = float(np.nan_to_num(task_metric(first, nobody)[0]))  # a constant correlates with nothing
     x = layers / first.panel_layers
-    keys = {column: first.keys[column] for column in ("suite", *PANEL)}
     return {
-        **keys,
+        **first.named("suite", *PANEL),
         "profile": name,
         "layer": layers,
         "layer_fraction": x,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions, spearman
-from bench.tables.columns import MODEL, T_ENDS, interval_columns
+from bench.tables.columns import MODEL, T_ENDS, groups_of, interval_columns
 
 SETTING = [*MODEL, "knob", "knob_value"]
 DIFFICULTY = [*SETTING, "difficulty", "n", "mean_exit_layer", "value"]
@@ -48,8 +48,8 @@ def rank_table(ranks: pd.DataFrame) -> pd.DataFrame:
         ranks: the rows of `rank_rows`.
     """
     rows = []
-    for values, group in ranks.dropna(subset="spearman").groupby(MEAN_KEYS, sort=False):
+    for named, group in groups_of(ranks.dropna(subset="spearman"), MEAN_KEYS):
         interval = interval_columns("spearman", group["spearman"].to_numpy())
         cut = {name: np.clip(value, -1, 1) for name, value in interval.items()}
-        rows.append({**dict(zip(MEAN_KEYS, values, strict=True)), **cut, "seeds": len(group)})
+        rows.append({**named, **cut, "seeds": len(group)})
     return pd.DataFrame(rows, columns=DIFFICULTY_RANK)

@@ -17,7 +17,8 @@ from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.intervals import percentile_interval, resamples
 from bench.statistics.significance import bootstrap_test, holm
-from bench.tables.columns import PANEL, examples_seed
+from bench.tables.calibration import by_model
+from bench.tables.columns import CURVE, PANEL, examples_seed
 from bench.tables.confidence import DACTS
 from bench.tables.exits import exits_at_most
 from methods.base import RuleSpec
@@ -44,18 +45,13 @@ def health_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
     """
-    groups: dict[tuple[str, str], list[Sweep]] = {}
-    for one in sweeps:
-        if one.trace.probe is not None and one.trace.logits.shape[1] > 1:
-            groups.setdefault((one.keys["method"], one.keys["variant"]), []).append(one)
-    for (method, variant), seeds in groups.items():
-        if np.isnan(seeds[0].trace.logits[:, 0]).all():
-            continue  # layer L alone has an exit
-        keys = {name: seeds[0].keys[name] for name in ("suite", *PANEL)} | {"method": method, "variant": variant}
-        yield from layer_rows(keys, seeds)
+    probed = [one for one in sweeps if one.trace.probe is not None and one.trace.logits.shape[1] > 1]
+    for seeds in by_model(probed):
+        if not np.isnan(seeds[0].trace.logits[:, 0]).all():  # else layer L alone has an exit
+            yield from layer_rows(seeds)
 
 
-def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
+def layer_rows(seeds: Sequence[Sweep]) -> Iterator[Rows]:
     """Rows of health.csv: of one method and variant, per layer whose exit answers some examples at some setting."""
     labels = seeds[0].trace.labels[:, None]
     answers = np.stack([answers_of(one) for one in seeds])  # [S, n, L]
@@ -73,7 +69,7 @@ def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
         means = [(some[:, :, layer] == labels[:, 0]).mean() for some in (answers, probes)]
         beside = [(one.trace.probe_of_mean[:, layer] == labels[:, 0]).mean() for one in seeds]
         yield {
-            **keys,
+            **seeds[0].named(*CURVE, "variant"),
             "layer": int(layer) + 1,
             "seeds": len(seeds),
             "exit": means[0],

@@ -59,7 +59,7 @@ def rows_of(ones: Sequence[Sweep], at: str, cost: float) -> Iterator[Rows]:
     one, setting, x = found
     layers, each = one.exact().layers[setting], np.arange(1, one.panel_layers + 1)
     yield {
-        **{name: one.keys[name] for name in (*CURVE, "seed", "variant")},
+        **one.named(*CURVE, "seed", "variant"),
         "at": at,
         "cost": cost,
         "knob_value": one.exact().knob_values[setting],

@@ -28,7 +28,6 @@ def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
     """
     for group in () if sweeps[0].task.regression else by_model(sweeps):
-        keys = {name: group[0].keys[name] for name in (*CURVE, "variant", "knob")}
         costs = np.mean([one.layer_fraction for one in group], axis=0)  # [K]
         at = nearest_in_x(np.array([COST]), costs)[0]
         pairs = [sureness(answers_at(one, at), one.trace.labels) for one in group]
@@ -36,7 +35,7 @@ def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         count, sure, correct = (each[0] for each in binned(confidence, right))
         held = count > 0
         yield {
-            **keys,
+            **group[0].named(*CURVE, "variant", "knob"),
             "knob_value": group[0].knob_values[at],
             "layer_fraction": costs[at],
             "seeds": len(group),

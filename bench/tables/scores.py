@@ -25,7 +25,7 @@ from bench.statistics.curves import gap_mask, interpolate
 from bench.statistics.intervals import resamples
 from bench.statistics.metrics import metric_of_counts, weighted_counts
 from bench.statistics.mixing import spend_exactly
-from bench.tables.columns import METHOD, PAPER_METHODS, examples_seed
+from bench.tables.columns import METHOD, PANEL, PAPER_METHODS, examples_seed
 
 #: A common x-range narrower than this says too little about curves: `auc_common` is left empty.
 NARROWEST = 0.1
@@ -161,8 +161,6 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
         draws: D.
     """
     first = sweeps[0]
-    keys = {name: first.keys[name] for name in ("suite", "task", "split", "backbone")}
-    keys |= {"metric": first.task.metric, "resolution": resolution}
     by_run = group_runs(sweeps)
     panel = PanelRuns(by_run, resolution)
     ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
@@ -184,7 +182,14 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
         values[0, row, len(AREAS) :][in_gap] = np.nan
     gaps = np.array([widest_gap(x, low, high) for x, _ in lines])
     models = {method: len(some) for (method, _), some in by_run.items()}
-    return Scores(keys, list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0])
+    return Scores(
+        panel_keys(first, resolution), list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0]
+    )
+
+
+def panel_keys(first: Sweep, resolution: str) -> dict[str, str]:
+    """What names the panel of a sweep in scores.csv; see `Scores.keys`."""
+    return first.named("suite", *PANEL) | {"metric": first.task.metric, "resolution": resolution}
 
 
 def by_cost(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

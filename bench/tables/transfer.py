@@ -19,7 +19,7 @@ import pandas as pd
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.areas import best_within, halves
 from bench.statistics.curves import TOLERANCE
-from bench.tables.columns import CURVE, METHOD, T_ENDS, interval_columns, static_seed
+from bench.tables.columns import CURVE, METHOD, T_ENDS, groups_of, interval_columns, static_seed
 from bench.tables.scores import Settings, group_runs
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)
@@ -53,7 +53,7 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     seeds = {method: [seed for other, seed in runs if other == method] for method, _ in runs}
     for (method, seed), both in sides.items():
         first = runs[method, seed][0]
-        keys = {name: first.keys[name] for name in (*CURVE, "seed")} | {"metric": first.task.metric}
+        keys = first.named(*CURVE, "seed") | {"metric": first.task.metric}
         static = sides.get(("static", static_seed(seeds, seed))) if "static" in seeds else None
         for way, here in enumerate(both):
             yield from budget_rows(keys, here)
@@ -110,10 +110,10 @@ def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:
     # one row per seed; pandas' groups of groups would take most of the time of all tables
     per_seed = found[shares].mean().assign(directions=found.size()).reset_index()
     rows = []
-    for keys, group in per_seed.groupby(TARGET, sort=False):
+    for named, group in groups_of(per_seed, TARGET):
         means = {name: group[name].to_numpy().mean() for name in shares}
         gap = interval_columns("gap", (group["delivered"] - group["promised"]).to_numpy())
         counts = {"seeds": len(group), "chosen": group["directions"].sum()}
         means["constant_share"] = means.pop("constant")
-        rows.append({**dict(zip(TARGET, keys, strict=True)), **means, **gap, **counts})
+        rows.append({**named, **means, **gap, **counts})
     return pd.DataFrame(rows, columns=TRANSFER)

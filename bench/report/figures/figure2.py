@@ -147,7 +147,7 @@ def less_static(points: pd.DataFrame) -> pd.DataFrame:
     for _, panel in points.groupby(["task", "split", "backbone"], sort=False):
         static = panel[panel["method"] == "static"].set_index("seed")["value"]
         if len(static):
-            seeds = panel.groupby("method", observed=True)["seed"].unique()
+            seeds = panel.groupby("method")["seed"].unique()
             beside = {seed: static.get(static_seed(seeds, seed), np.nan) for seed in panel["seed"].unique()}
             parts.append(panel.assign(value=panel["value"] - panel["seed"].map(beside)))
     return pd.concat(parts).dropna(subset="value")

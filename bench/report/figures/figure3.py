@@ -76,7 +76,7 @@ def _finish(figure: Figure, matched: pd.DataFrame, drawn: dict[str, Look], left_
 
 def _draw_usage(ax: Axes, matched: pd.DataFrame) -> None:
     drawn = looks(matched["method"])
-    for method, rows in matched.groupby("method", sort=False, observed=True):
+    for method, rows in matched.groupby("method", sort=False):
         used = usage(rows)
         cost = rows.groupby("seed")["layer_fraction"].first().mean()
         label = f"{cost:.2f}, prune {prunable_layers(used)}".removeprefix("0")
