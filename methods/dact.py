@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, State, TrainingBatch
 from methods.blocks import HaltingExit
 
 TAUS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1)
@@ -64,7 +64,7 @@ class DactRule(HaltingRule):
     answers_probabilities = True
     margin = staticmethod(paper_margin)
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """Lines 1 and 2 of Algorithm 1: p_0 = 1, a_0 = 0."""
         return {"a": torch.zeros(n, num_labels, dtype=torch.float64), "p": torch.ones(n, dtype=torch.float64)}
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, State, TrainingBatch
 from methods.blocks import PoolerExit, layer_losses, prediction_loss
 
 #: The share of the training rows that temperatures are fitted on.
@@ -35,7 +35,7 @@ class ConfidenceRule(HaltingRule):
 
     score_kind = "best"
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """No exit has been confident of anything."""
         return {"answer": torch.zeros(n, num_labels, dtype=torch.float64), "score": torch.zeros(n, dtype=torch.float64)}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import UserError, check_choice, cut, named, nearest
 from bench.plan.suite import STAGES, Suite
 from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
-from methods.base import Method, RuleSpec
+from methods.base import Method, RuleSpec, Variant
 
 
 def trained_methods(methods: dict[str, Method]) -> list[Method]:
@@ -43,7 +43,7 @@ def methods_with_files(files: Iterable[str], compat: str) -> dict[str, Method]:
     return known_methods({method.name: method for file in files for method in load_method_file(file, compat)}, compat)
 
 
-def parse_variant(method: Method, text: str) -> dict[str, float | str]:
+def parse_variant(method: Method, text: str) -> Variant:
     """Read "name=value,name=value" with the method's own names and values.
 
     Returns:
@@ -52,7 +52,7 @@ def parse_variant(method: Method, text: str) -> dict[str, float | str]:
     Raises:
         UserError: an unknown name or a wrong value.
     """
-    given: dict[str, float | str] = {}
+    given: Variant = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
         if name not in method.parameters:
@@ -81,7 +81,7 @@ def parse_value(method: Method, text: str, name: str, value: str) -> float | str
     return number
 
 
-def full_variant(method: Method, text: str) -> dict[str, float | str]:
+def full_variant(method: Method, text: str) -> Variant:
     """A variant's values with the method's defaults for what it does not name."""
     defaults = {name: d[0] if isinstance(d, tuple) else d for name, d in method.parameters.items()}
     return {**defaults, **parse_variant(method, text)}
@@ -96,7 +96,7 @@ def rule_spec(method: Method, num_layers: int, num_labels: int, variant: str) ->
     return RuleSpec(num_layers, num_labels, full_variant(trained, variant))
 
 
-def variant_name(values: dict[str, float | str]) -> str:
+def variant_name(values: Variant) -> str:
     """The canonical name of a variant: `tau=0.005`, numbers as %g."""
     return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())
 

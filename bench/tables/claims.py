@@ -16,6 +16,8 @@ from bench.tables.contrasts import Compared, Effects
 # the smallest effects that matter: in the metric, as a rank correlation, in x, in layers, as a share, in nats
 METRIC, RANK, COST, LAYER, SHARE, NATS = 0.02, 0.5, 0.02, 1.0, 0.1, 0.05
 HALF_A_LAYER = 0.5
+#: What a claim is about, as one number per seed, from the runs of one panel.
+Contrast = Callable[[Compared], Effects]
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Claim:
     id: str
     text: str
     quantity: str
-    effects: Callable[[Compared], Effects]
+    effects: Contrast
     relevant: float
     methods: tuple[str, ...]
     equal: bool = False
     by_size: bool = False
-    mixed: Callable[[Compared], Effects] | None = None
+    mixed: Contrast | None = None
     layers_read: bool = False
     undecidable: bool = False
 
@@ -97,7 +99,7 @@ def claims_against(rival: str, name: str, letters: str) -> list[Claim]:
     ]
 
 
-def in_half(method: str, rival: str) -> tuple[Callable[[Compared], Effects], Callable[[Compared], Effects]]:
+def in_half(method: str, rival: str) -> tuple[Contrast, Contrast]:
     """A claim's number: method minus rival in what budgets up to half of the layers buy, by steps and by mixtures."""
     step, mixed = (
         partial(effects.in_quantity, quantity=name, method=method, rival=rival)

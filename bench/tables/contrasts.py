@@ -14,14 +14,14 @@ import numpy as np
 
 from bench.halting.sweep import Sweep, mean_layer_fraction
 from bench.statistics.areas import auc_common
-from bench.statistics.curves import interpolate
+from bench.statistics.curves import Points, interpolate
 from bench.tables.confidence import decided_share, exit_entropy
 from bench.tables.matched import nearest_setting
 from bench.tables.scores import (
     NARROWEST,
     QUANTITIES,
-    MethodSeed,
     PanelRuns,
+    Runs,
     Scores,
     by_cost,
     group_runs,
@@ -46,7 +46,7 @@ class Compared:
     """
 
     scores: Scores
-    sweeps: dict[MethodSeed, list[Sweep]]
+    sweeps: Runs
     weights: np.ndarray | None = None
 
     @classmethod
@@ -83,7 +83,7 @@ class Compared:
         """A column of scores.csv."""
         return float(self.scores.values[self.scores.rows(method)[seed], QUANTITIES.index(name)])
 
-    def curve(self, method: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def curve(self, method: str, seed: int) -> Points:
         """Cost and value of a run's exact settings."""
         return self.scores.curves[self.scores.rows(method)[seed]]
 

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.curves import TOLERANCE, nearest_in_x
 from bench.tables.columns import CURVE, taus
-from bench.tables.scores import MethodSeed, group_runs
+from bench.tables.scores import Runs, group_runs
 
 MATCHED = [*CURVE, "seed", "at", "cost", "variant", "knob_value", "layer_fraction", "layer", "used_count", "n"]
 #: Costs that are compared in a run without DACT, whose own costs the paper compares at.
@@ -40,7 +40,7 @@ def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             yield from rows_of(own, at, cost)
 
 
-def costs_by_seed(runs: dict[MethodSeed, list[Sweep]]) -> dict[int, dict[str, float]]:
+def costs_by_seed(runs: Runs) -> dict[int, dict[str, float]]:
     """The costs of matched.csv: seed -> name of a DACT model that differs in tau alone -> the layers' share it uses."""
     found: dict[int, dict[str, float]] = {}
     for (method, seed), ones in runs.items():

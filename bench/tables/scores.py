@@ -21,7 +21,7 @@ import pandas as pd
 
 from bench.halting.sweep import Sweep
 from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
-from bench.statistics.curves import gap_mask, interpolate
+from bench.statistics.curves import Points, gap_mask, interpolate
 from bench.statistics.intervals import resamples
 from bench.statistics.metrics import metric_of_counts, weighted_counts
 from bench.statistics.mixing import spend_exactly
@@ -42,6 +42,8 @@ DRAWS = 2000
 BLOCK = 2**21
 
 MethodSeed = tuple[str, int]
+#: The sweeps of every method and seed, one per trained variant.
+Runs = dict[MethodSeed, list[Sweep]]
 MethodSeeds = tuple[str, tuple[int, ...]]
 
 
@@ -71,7 +73,7 @@ class Scores:
     x_low: float
     x_high: float
     gaps: np.ndarray
-    curves: list[tuple[np.ndarray, np.ndarray]]
+    curves: list[Points]
     models_trained: dict[str, int]
     bought: np.ndarray
 
@@ -192,7 +194,7 @@ def panel_keys(first: Sweep, resolution: str) -> dict[str, str]:
     return first.named("suite", *PANEL) | {"metric": first.task.metric, "resolution": resolution}
 
 
-def by_cost(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_cost(x: np.ndarray, y: np.ndarray) -> Points:
     """For scores.csv: costs [K] and values [K], the cheapest first."""
     order = np.argsort(x, kind="stable")
     return x[order], y[order]
@@ -206,7 +208,7 @@ class PanelRuns:
         resolution: of `RESOLUTIONS`.
     """
 
-    def __init__(self, by_run: dict[MethodSeed, list[Sweep]], resolution: str) -> None:
+    def __init__(self, by_run: Runs, resolution: str) -> None:
         self.in_a = halves(next(iter(by_run.values()))[0].trace.index)
         self.runs = list(by_run)
         self.settings = {
@@ -289,9 +291,9 @@ def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSe
     return {(m, own): values[:, [rows[m, seed] for seed in own]].mean(axis=1) for m, own in sorted(groups) if own}
 
 
-def group_runs(sweeps: Sequence[Sweep]) -> dict[MethodSeed, list[Sweep]]:
+def group_runs(sweeps: Sequence[Sweep]) -> Runs:
     """The sweeps that a run's scores come from, by method and seed: one per trained variant."""
-    runs: dict[MethodSeed, list[Sweep]] = {}
+    runs: Runs = {}
     for one in sweeps:
         runs.setdefault((one.keys["method"], one.keys["seed"]), []).append(one)
     return runs

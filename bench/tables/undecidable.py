@@ -21,7 +21,7 @@ from bench.sources.examples import UNDECIDABLE
 from bench.statistics.curves import TOLERANCE
 from bench.tables.columns import PANEL, T_ENDS, groups_of, interval_columns
 from bench.tables.matched import BUDGETS, cost_of, nearest_setting
-from bench.tables.scores import MethodSeed, group_runs
+from bench.tables.scores import Runs, group_runs
 
 #: Costs at which methods are compared: at the ends of the axis everybody leaves early, or late.
 INSIDE = (0.25, 0.75)
@@ -97,7 +97,7 @@ def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         yield {**keys, "method": method, "seed": seed, "matched": len(found), "costs": len(costs), **columns, **sizes}
 
 
-def static_top(by_run: dict[MethodSeed, list[Sweep]], groups: Groups) -> float:
+def static_top(by_run: Runs, groups: Groups) -> float:
     """The static models' mean top probability on undecidable examples: far above chance, they learnt coins by heart."""
     tops = []
     for (method, _), (one, *_) in by_run.items():
