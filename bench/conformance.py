@@ -25,7 +25,7 @@ from bench.plan.suite import KINDS, STAGES
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
 from methods import LEGAL_NAME, discover, is_legal_name, is_of_project
-from methods.base import SCORE_KINDS, ExitOutputs, ExitSpec, Method, RuleSpec, TrainingBatch
+from methods.base import SCORE_KINDS, ExitOutputs, ExitSpec, Method, Methods, RuleSpec, TrainingBatch
 from methods.blocks import exit_of
 
 #: Regression, two classes, three classes: what GLUE asks of a method.
@@ -279,7 +279,7 @@ def rule_steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: boo
             state = {name: tensor[:n] for name, tensor in state.items()}
 
 
-def report_checks(methods: dict[str, Method]) -> int:
+def report_checks(methods: Methods) -> int:
     """Run the conformance suite on methods and print every check with its outcome, for `--check-method`.
 
     Args:

@@ -243,3 +243,7 @@ class Method(ABC):
     @abstractmethod
     def knob(self, spec: RuleSpec) -> Knob:
         """The knob of the rule with the grid of values that the paper sweeps."""
+
+
+#: Methods by name, in the order of tables and lists.
+Methods = dict[str, Method]

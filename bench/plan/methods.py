@@ -10,17 +10,17 @@ from pathlib import Path
 from bench.errors import UserError, check_choice, cut, named, nearest
 from bench.plan.suite import STAGES, Suite
 from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
-from methods.base import Method, RuleSpec, Variant
+from methods.base import Method, Methods, RuleSpec, Variant
 
 
-def trained_methods(methods: dict[str, Method]) -> list[Method]:
+def trained_methods(methods: Methods) -> list[Method]:
     """The methods that must be trained for those to report, starting models first.
 
     A method that only replays another's traces (`trained_by`) stands for that other one, and a method that starts from
     another's model (`starts_from`) brings it along.
     """
     known = known_methods(methods)
-    needed: dict[str, Method] = {}
+    needed: Methods = {}
     for method in methods.values():
         trained = known[method.trained_by] if method.trained_by else method
         for wanted in (trained.starts_from, trained.name):
@@ -29,12 +29,12 @@ def trained_methods(methods: dict[str, Method]) -> list[Method]:
     return sorted(needed.values(), key=lambda method: method.starts_from is not None)
 
 
-def known_methods(others: dict[str, Method], compat: str = "equal") -> dict[str, Method]:
+def known_methods(others: Methods, compat: str = "equal") -> Methods:
     """The methods of the project together with others, by name; `compat` as for `methods.discover`."""
     return {**discover(compat), **others}
 
 
-def methods_with_files(files: Iterable[str], compat: str) -> dict[str, Method]:
+def methods_with_files(files: Iterable[str], compat: str) -> Methods:
     """The methods of the project together with those of files outside it, by name.
 
     Raises:
@@ -101,7 +101,7 @@ def variant_name(values: Variant) -> str:
     return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())
 
 
-def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
+def check_suite_methods(suite: Suite, known: Methods) -> None:
     """Refuse variants and recipes of a suite that are for methods that do not exist."""
     for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
         choices = [*known, *STAGES] if table == "recipes" else list(known)
@@ -111,14 +111,14 @@ def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
                 raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
 
 
-def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]]:
+def resolve_methods(text: str | None) -> tuple[Methods, dict[str, str]]:
     """The methods that `--methods` asks to report, and the files of those from outside the project, both by name.
 
     Raises:
         UserError: an unknown name, or a file that defines no method.
     """
     known = discover()
-    chosen: dict[str, Method] = {}
+    chosen: Methods = {}
     files: dict[str, str] = {}
     for entry in entries_of("default" if text is None else text):
         if entry.endswith(".py"):

@@ -53,7 +53,7 @@ from bench.statistics.metrics import evaluate_predictions
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
-from methods.base import Method
+from methods.base import Method, Methods
 
 
 def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
@@ -256,7 +256,7 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
 
 
 @cache
-def all_methods(files: tuple[str, ...], compat: str) -> dict[str, Method]:
+def all_methods(files: tuple[str, ...], compat: str) -> Methods:
     """The methods of the project and of files outside it, imported once per process."""
     return methods_with_files(files, compat)
 

@@ -11,7 +11,7 @@ from bench.errors import UserError, cut
 from bench.sources.known_sizes import UNKNOWN
 
 if TYPE_CHECKING:
-    from methods.base import Method
+    from methods.base import Methods
 
 #: Keys of run.json that hold one entry per task, checkpoint, method or command: entries may be added, never changed.
 GROWING = ("data", "unlabelled", "checkpoints", "variants", "segments", "commands")
@@ -142,7 +142,7 @@ def expected_values(spec: dict, shared: dict) -> dict[str, list]:
     return expected
 
 
-def outdated(record: dict, methods: dict[str, Method]) -> str | None:
+def outdated(record: dict, methods: Methods) -> str | None:
     """Why a cell has no rows in the tables though it was trained: its method has changed since; None where it has not.
 
     Args:
@@ -160,7 +160,7 @@ def outdated(record: dict, methods: dict[str, Method]) -> str | None:
     return None
 
 
-def outdated_lines(records: Sequence[dict], methods: dict[str, Method]) -> list[str]:
+def outdated_lines(records: Sequence[dict], methods: Methods) -> list[str]:
     """What a run says about such cells of the methods that it trains, a line per method and reason."""
     reasons = Counter(
         (record["spec"]["method"], why)
