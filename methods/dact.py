@@ -97,10 +97,7 @@ class Dact(Method):
     name = "dact"
     parameters: ClassVar = {"tau": 5e-3, "penalty": ("h", "p")}
     variants = tuple(f"tau={tau:g}" for tau in TAUS)
-
-    def skip(self, num_labels: int) -> str | None:
-        """The accumulated answer is a distribution over classes."""
-        return "the halting bound needs classes, this task is a regression" if num_labels == 1 else None
+    needs_classes = "the halting bound needs classes, this task is a regression"
 
     def exit(self, spec: ExitSpec) -> nn.Module:
         """The shared exit with a halting unit, which starts undecided: h near .5."""

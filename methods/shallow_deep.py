@@ -65,10 +65,7 @@ class ShallowDeep(Method):
     recipe = "joint"
     starts_from = None
     parameters: ClassVar = {"temperature": ("none", "fitted")}
-
-    def skip(self, num_labels: int) -> str | None:
-        """Confidence is a probability of a class."""
-        return "the confidence rule needs classes, this task is a regression" if num_labels == 1 else None
+    needs_classes = "the confidence rule needs classes, this task is a regression"
 
     def exit(self, spec: ExitSpec) -> nn.Module:
         """The shared exit with a temperature."""
