@@ -87,6 +87,11 @@ class Sweep:
         """Mean share of the panel's layers used at each operating point: x of every curve, [K]."""
         return mean_layer_fraction(self.layers, self.panel_layers)
 
+    @property
+    def always(self) -> np.ndarray:
+        """The constant answer to every example, like `predictions`: [1, n]."""
+        return np.full((1, len(self.trace.labels)), self.constant, dtype=self.predictions.dtype)
+
     def named(self, *columns: str) -> dict[str, object]:
         """Some of its keys, for rows about several sweeps that have them in common."""
         return {name: self.keys[name] for name in columns}
@@ -184,12 +189,11 @@ def settings_on_offer(sweep: Sweep) -> dict[str, object]:
     x = mean_layer_fraction(found.layers, sweep.panel_layers)
     # a rule without a knob has one value that means nothing: any will do, and JSON has no NaN
     knobs = np.nan_to_num(found.knob_values)
-    always = np.full((1, len(labels)), sweep.constant, dtype=found.predictions.dtype)
     label = task.labels[int(sweep.constant)] if task.labels else sweep.constant
     return {
         "exact": [
             {"knob_value": float(knob), "layer_fraction": float(cost), "value": float(y)}
             for knob, cost, y in zip(knobs, x, value, strict=True)
         ],
-        "constant": {"label": label, "value": float(evaluate_predictions(task, labels, always)[task.metric][0])},
+        "constant": {"label": label, "value": float(evaluate_predictions(task, labels, sweep.always)[task.metric][0])},
     }

@@ -49,7 +49,7 @@ from bench.sources.examples import Examples
 from bench.sources.tasks import Task, task_of
 from bench.sources.tsv import WithUnlabelled
 from bench.statistics.glue_metric import GlueMetric
-from bench.statistics.metrics import evaluate_predictions
+from bench.statistics.metrics import constant_metrics
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
@@ -241,8 +241,7 @@ def constant_label(task: Task, labels: np.ndarray) -> float:
     labels = labels[labels >= 0]
     if task.regression:
         return float(labels.mean())
-    guesses = np.repeat(np.arange(task.num_labels)[:, None], len(labels), axis=1)
-    return int(evaluate_predictions(task, labels, guesses)[task.metric].argmax())
+    return int(constant_metrics(task, labels).argmax())
 
 
 def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:

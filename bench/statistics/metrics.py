@@ -72,6 +72,12 @@ def values_from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
     return values
 
 
+def constant_metrics(task: Task, labels: np.ndarray) -> np.ndarray:
+    """The main metric of each answer that is the same to all n examples, on their labels [n]: [C]."""
+    guesses = np.repeat(np.arange(task.num_labels)[:, None], len(labels), axis=1)
+    return evaluate_predictions(task, labels, guesses)[task.metric]
+
+
 def pearson(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Pearson's correlation of labels with each of K predictions.
 

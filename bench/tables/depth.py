@@ -47,8 +47,7 @@ def profile(name: str, models: list[list[Sweep]]) -> Rows:
     layers = np.concatenate([seeds[0].layers[:, 0] for seeds in models]).astype(np.int64)
     parts = [seed_columns("value", np.stack([task_metric(one, one.predictions) for one in seeds])) for seeds in models]
     values = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
-    nobody = np.full((1, len(first.trace.labels)), first.constant, dtype=first.predictions.dtype)
-    constant = float(np.nan_to_num(task_metric(first, nobody)[0]))  # a constant correlates with nothing
+    constant = float(np.nan_to_num(task_metric(first, first.always)[0]))  # a constant correlates with nothing
     x = layers / first.panel_layers
     return {
         **first.named("suite", *PANEL),

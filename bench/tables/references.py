@@ -48,12 +48,11 @@ def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             yield pick({**rows, **beside}, early)
         value = dealt(one, deals)
         yield pick({**rows, "reference": "random", "value": value, "difference": own - value}, one.chooses)
-        nobody = np.full((1, len(one.trace.labels)), one.constant, dtype=one.predictions.dtype)
         single = {**one.keys, "knob_value": np.nan, "metric": one.task.metric, "difference": np.nan}
         if not one.task.regression:
             cost, value = oracle(one)
             yield {**single, "reference": "oracle", "layer_fraction": cost, "value": np.array([value])}
-        yield {**single, "reference": "constant", "layer_fraction": 0.0, "value": task_metric(one, nobody)}
+        yield {**single, "reference": "constant", "layer_fraction": 0.0, "value": task_metric(one, one.always)}
 
 
 def pick(rows: Rows, which: np.ndarray) -> Rows:

@@ -124,9 +124,8 @@ class Settings:
         first = sweeps[0]
         self.task, self.labels, self.panel_layers = first.task, first.trace.labels, first.panel_layers
         parts = [one.exact(looked_at) if resolution == "exact" else one.grid for one in sweeps]
-        constant = np.full((1, len(self.labels)), first.constant, dtype=first.predictions.dtype)
         self.layers = np.concatenate([0 * parts[0].layers[:1], *(part.layers for part in parts)])  # [1 + K, n]
-        self.predictions = np.concatenate([constant, *(part.predictions for part in parts)])
+        self.predictions = np.concatenate([first.always, *(part.predictions for part in parts)])
 
     def under(self, weights: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Weighted:
         """Costs and counts of some examples, bool [n], under weights [D, n]."""
