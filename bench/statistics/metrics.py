@@ -110,21 +110,6 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=zero, where=denominator != 0)
 
 
-def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The metric that is drawn (`task.metric`), on every bootstrap resample: example i counts `weights[:, i]` times.
-
-    Args:
-        task: names the metric.
-        labels: [n] class ids or scores.
-        predictions: [K, n] class ids or scores.
-        weights: [D, n] whole numbers.
-
-    Returns:
-        [D, K] float64; NaN where no example has weight.
-    """
-    return metric_of_counts(task, weighted_counts(task, labels, predictions, weights))
-
-
 def weighted_counts(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """What the main metric is computed from: sums over examples, which mix when examples are dealt to two settings.
 

@@ -54,10 +54,7 @@ def compare_runs(run_a: RunFolder, run_b: RunFolder, results: RunFolder) -> pd.D
 
 def check_comparable(run_a: RunFolder, run_b: RunFolder) -> None:
     """Refuse to compare two folders on different examples."""
-    a, b = run_a.shared(), run_b.shared()
-    for run, shared in ((run_a, a), (run_b, b)):
-        if not shared:
-            raise UserError(f"results folder '{run.path}' holds no run: run.json is missing")
+    a, b = run_a.needed(), run_b.needed()
     if a["limit"] != b["limit"]:
         raise UserError(f"runs with different --limit have different examples: {a['limit']} and {b['limit']}")
     if a.get("limits", {}) != b.get("limits", {}):
