@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,6 +80,19 @@ def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
     own = set(seeds["static"])
     starting = {each for method in ("dact", "deebert") if method in seeds for each in seeds[method]}
     return next(iter(own)) if len(own) == 1 and starting - own else seed
+
+
+def static_run(runs: Iterable[tuple[str, int]], seed: int) -> tuple[str, int]:
+    """Method and seed of the static model that a run of a seed is compared with; no such run where none ran.
+
+    Args:
+        runs: method and seed of all runs of a panel.
+        seed: of the run.
+    """
+    seeds: dict[str, list[int]] = {}
+    for method, each in runs:
+        seeds.setdefault(method, []).append(each)
+    return "static", static_seed(seeds, seed) if "static" in seeds else seed
 
 
 def groups_of(

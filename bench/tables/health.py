@@ -13,17 +13,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.intervals import percentile_interval, resamples
 from bench.statistics.significance import bootstrap_test, holm
 from bench.tables.calibration import by_model
 from bench.tables.columns import CURVE, PANEL, examples_seed
-from bench.tables.confidence import DACTS
+from bench.tables.confidence import DACTS, accumulated
 from bench.tables.exits import exits_at_most
-from methods.base import RuleSpec
 from methods.blocks import prediction
-from methods.dact import DactRule
 
 HEALTH = ["suite", *PANEL, "method", "variant", "layer", "seeds", "exit", "probe", "probe_of_mean", "difference"]
 HEALTH += ["difference_low", "difference_high", "p_holm", "commonest", "most_exits", "named", "blind", "resolved"]
@@ -90,5 +87,5 @@ def layer_rows(seeds: Sequence[Sweep]) -> Iterator[Rows]:
 def answers_of(one: Sweep) -> np.ndarray:
     """For health.csv: what each exit answers alone [n, L]; of DACT's family the accumulated a_l."""
     if one.keys["method"] in DACTS:
-        return replay(DactRule(RuleSpec(*one.trace.logits.shape[1:])), one.trace).predictions
+        return accumulated(one.trace).predictions
     return prediction(torch.from_numpy(one.trace.logits)).numpy()

@@ -31,7 +31,7 @@ from bench.statistics.risk import (
     rows_needed,
     shared,
 )
-from bench.tables.columns import MODEL, examples_seed, static_seed
+from bench.tables.columns import MODEL, examples_seed, static_run
 from bench.tables.scores import group_runs
 
 SPLITS = 100
@@ -75,14 +75,13 @@ def risk_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     first = sweeps[0]
     order = calibration_splits(len(first.trace.labels), SPLITS, examples_seed(first))
     runs = group_runs(sweeps)
-    seeds = {name: [seed for other, seed in runs if other == name] for name, _ in runs}
     for (method, seed), run in runs.items():
         if method == "static" or (len(run) == 1 and len(run[0].knob_values) == 1):
             continue  # nothing to choose from
         if first.task.regression:
             yield {**empty_row(run[0]), "variant": "", "status": "needs classes"}
             continue
-        static = runs.get(("static", static_seed(seeds, seed)), [None])[0] if "static" in seeds else None
+        static = runs.get(static_run(runs, seed), [None])[0]
         right = None if static is None else static.predictions[0] == static.trace.labels
         for candidates in candidates_of(run, right):
             yield from model_rows(candidates, order)

@@ -19,7 +19,7 @@ import pandas as pd
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.areas import best_within, halves
 from bench.statistics.curves import TOLERANCE
-from bench.tables.columns import CURVE, METHOD, T_ENDS, groups_of, interval_columns, static_seed
+from bench.tables.columns import CURVE, METHOD, T_ENDS, groups_of, interval_columns, static_run
 from bench.tables.scores import Settings, group_runs
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)
@@ -50,11 +50,10 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     runs = group_runs(sweeps)
     in_a = halves(sweeps[0].trace.index)
     sides = {run: [side(here, "a", in_a), side(here, "b", ~in_a)] for run, here in runs.items()}
-    seeds = {method: [seed for other, seed in runs if other == method] for method, _ in runs}
     for (method, seed), both in sides.items():
         first = runs[method, seed][0]
         keys = first.named(*CURVE, "seed") | {"metric": first.task.metric}
-        static = sides.get(("static", static_seed(seeds, seed))) if "static" in seeds else None
+        static = sides.get(static_run(runs, seed))
         for way, here in enumerate(both):
             yield from budget_rows(keys, here)
             if static and method != "static":
