@@ -31,6 +31,10 @@ TRANSFER = [*TARGET, "seeds", "chosen", "promised", "delivered", *(f"gap{end}" f
 TRANSFER += ["kept", "constant_share"]
 
 
+#: What a number is of each setting on the half that chooses, and on the other.
+Both = tuple[np.ndarray, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Side:
     """The settings of one run on the half that chooses and on the other, [1 + K] each, the constant answer first."""
@@ -55,9 +59,14 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         keys = first.named(*CURVE, "seed") | {"metric": first.task.metric}
         static = sides.get(static_run(runs, seed))
         for way, here in enumerate(both):
-            yield from budget_rows(keys, here)
+            cost = (here.x, here.x_other)
+            said = {"layer_fraction": cost, "value": (here.y, here.y_other)}
+            yield from choice_rows(keys, "budget", TARGET_BUDGETS, cost, here.y, said)
             if static and method != "static":
-                yield from drop_rows(keys, here, static[way].y[1], static[way].y_other[1])
+                # cost and drop change places: the least cost among the settings that keep to a limit of the drop
+                drop = (static[way].y[1] - here.y, static[way].y_other[1] - here.y_other)
+                said = {"layer_fraction": cost, "drop": drop}
+                yield from choice_rows(keys, "drop", TARGET_DROPS, drop, -here.x, said)
 
 
 def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
@@ -68,31 +77,26 @@ def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
     return Side(here.x[0], here.y[0], there.x[0], there.y[0])
 
 
-def budget_rows(keys: dict, one: Side) -> Iterator[Rows]:
-    """Rows of transfer.csv: the best setting within each budget, on the half that chose it and on the other."""
-    targets = np.array(TARGET_BUDGETS)
-    chosen, fits = best_within(one.x, one.y, targets)
-    keys = {**keys, "target": "budget", "target_value": targets, "constant": np.where(fits, chosen == 0, np.nan)}
-    kept = np.where(fits, one.x_other[chosen] <= targets + TOLERANCE, np.nan)
-    for quantity, at, other in (("layer_fraction", one.x, one.x_other), ("value", one.y, one.y_other)):
-        yield {**keys, "quantity": quantity, **promise(at, other, chosen, fits), "kept": kept}
+def choice_rows(
+    keys: dict, target: str, limits: Sequence[float], limited: Both, worth: np.ndarray, said: dict[str, Both]
+) -> Iterator[Rows]:
+    """Rows of transfer.csv: the best setting that keeps to each limit on the half that chooses, as both halves see it.
 
-
-def drop_rows(keys: dict, one: Side, static: float, static_other: float) -> Iterator[Rows]:
-    """Rows of transfer.csv: the cheapest setting within each drop below static (ties: the smaller), both halves."""
-    targets = np.array(TARGET_DROPS)
-    drop, drop_other = static - one.y, static_other - one.y_other
-    # cost and drop change places: the least cost among the settings that keep to a limit of the drop
-    chosen, fits = best_within(drop, -one.x, targets)
-    keys = {**keys, "target": "drop", "target_value": targets, "constant": np.where(fits, chosen == 0, np.nan)}
-    kept = np.where(fits, drop_other[chosen] <= targets + TOLERANCE, np.nan)
-    for quantity, at, other in (("layer_fraction", one.x, one.x_other), ("drop", drop, drop_other)):
-        yield {**keys, "quantity": quantity, **promise(at, other, chosen, fits), "kept": kept}
-
-
-def promise(at: np.ndarray, other: np.ndarray, chosen: np.ndarray, fits: np.ndarray) -> Rows:
-    """In transfer.csv: what each choice [T] gives on its own half and on the other; NaN where no setting fits."""
-    return {"promised": np.where(fits, at[chosen], np.nan), "delivered": np.where(fits, other[chosen], np.nan)}
+    Args:
+        keys: the columns that name the run.
+        target: what is limited.
+        limits: [T].
+        limited: the same of each setting.
+        worth: of each setting on the half that chooses; of equals the one further from the limit is taken.
+        said: quantity -> its value at each setting.
+    """
+    targets, (here, there) = np.array(limits), limited
+    chosen, fits = best_within(here, worth, targets)
+    keys = {**keys, "target": target, "target_value": targets, "constant": np.where(fits, chosen == 0, np.nan)}
+    kept = np.where(fits, there[chosen] <= targets + TOLERANCE, np.nan)
+    for quantity, values in said.items():
+        promised, delivered = (np.where(fits, each[chosen], np.nan) for each in values)
+        yield {**keys, "quantity": quantity, "promised": promised, "delivered": delivered, "kept": kept}
 
 
 def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.report.figures.curves import same_setting
 from bench.report.figures.looks import drawn_methods, looks, narrow_title, panels
 from bench.report.figures.page import fill, key_of, new_figure, number_key, surround
 from bench.report.figures.setting import column_width
@@ -59,11 +59,7 @@ def _draw(ax: Axes, rows: pd.DataFrame, errors: pd.DataFrame) -> None:
 
 def _label(errors: pd.DataFrame, point: pd.Series) -> str:
     """The calibration error of an operating point, and that of a perfect exit."""
-    same = (errors["at"] == "exit") & (errors["scaling"] == "none")
-    same &= np.isclose(errors["knob_value"], point["knob_value"])
-    for key in ("task", "split", "method", "variant"):
-        same &= errors[key] == point[key]
-    found = errors[same]
+    found = same_setting(errors[(errors["at"] == "exit") & (errors["scaling"] == "none")], point)
     if not len(found):
         return ""
     return " ".join(

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.report.figures.curves import same_setting
 from bench.report.figures.looks import Look, looks, title
 from bench.report.figures.page import annotate, blocks, data_note, interval_note, number_key
 from bench.statistics.curves import nearest_in_x
@@ -59,14 +60,6 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
     )
     annotate(figure, note)
     return figure
-
-
-def same_setting(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """For the figure of difficulty: rows of the same panel, method, variant and knob as `row`."""
-    here = np.isclose(table["knob_value"], row["knob_value"])
-    for key in ("task", "split", "backbone", "method", "variant"):
-        here &= table[key] == row[key]
-    return table[here]
 
 
 def draw_seeds(ax: Axes, rows: pd.DataFrame, look: Look, label: str, depth: float, shift: float) -> None:

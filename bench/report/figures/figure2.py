@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group_curves, plot_points
+from bench.report.figures.curves import draw_marks, draw_method, group_curves
 from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, family, metric, name_of, title
 from bench.report.figures.page import annotate, band_note, blocks, data_note, interval_note, layer_axis, seeds_of
 from bench.statistics.intervals import t_interval
@@ -43,10 +43,7 @@ def figure2(
         by_method = dict(list(rows.groupby("method")))
         _draw_truncated(ax, by_method)
         for method, look in drawn.items():
-            if method in by_method:
-                plot_points(ax, by_method[method], look)
-                for curve, _ in curves_of(lines, by_method[method]):
-                    draw_curve(ax, curve, look)
+            draw_method(ax, by_method, lines, method, look)
         draw_marks(ax, by_method, MARKS)
         low, high = rows["value"].min(), rows["value"].max()
         pad = 0.06 * max(high - low, 0.05)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.curves import Curves, curves_of, draw_curve, draw_marks, group_curves, plot_points
+from bench.report.figures.curves import Curves, curves_of, draw_marks, draw_method, group_curves
 from bench.report.figures.looks import (
     MARKS,
     OTHER_MARKS,
@@ -93,10 +93,7 @@ def _draw_one(
     for other in others:
         for curve, _ in curves_of(lines, by_method[other]) if other in by_method else ():
             ax.plot(*curve[["x", "mean"]].to_numpy().T, **TRUNCATED)
-    if method in by_method:
-        plot_points(ax, by_method[method], look)
-        for curve, _ in curves_of(lines, by_method[method]):
-            draw_curve(ax, curve, look)
+    draw_method(ax, by_method, lines, method, look)
     draw_marks(ax, by_method, MARKS | OTHER_MARKS)
 
 
