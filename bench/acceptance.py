@@ -88,10 +88,15 @@ def beside_published(found: dict[str, Measured]) -> pd.DataFrame:
     rows, at = {}, [layer - 1 for layer in LAYERS]
     for name, one in found.items():
         real = published(name, TASKS[name].validation_splits[0], FROZEN)[1]
-        row = {f"layer {layer}": one.shares[layer - 1] for layer in LAYERS}
-        row |= {"gap": np.abs(one.shares - real)[at].mean()}
-        row |= {"half": half_gain_layer(one.shares), "real half": half_gain_layer(real)}
-        rows[name] = row | {"final": one.final, "off": one.final - FINAL[name], "certain": one.certain}
+        rows[name] = {
+            **{f"layer {layer}": one.shares[layer - 1] for layer in LAYERS},
+            "gap": np.abs(one.shares - real)[at].mean(),
+            "half": half_gain_layer(one.shares),
+            "real half": half_gain_layer(real),
+            "final": one.final,
+            "off": one.final - FINAL[name],
+            "certain": one.certain,
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

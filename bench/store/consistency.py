@@ -131,10 +131,14 @@ def expected_values(spec: dict, shared: dict) -> dict[str, list]:
     # A cell may have trained the family's backbone or a smaller model of it (`bert`, `bert student`), with any recipe.
     family = {name: known for name, known in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]}
     mended = [shared.get("segments", {}).get(name) for name, known in family.items() if known == spec["checkpoint"]]
-    expected = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}
-    expected |= {"data": [shared["data"].get(spec["task"])], "checkpoint": list(family.values())}
-    expected["limits"] = [shared.get("limits", {}).get(spec["task"])]
-    expected |= {"recipe": list(shared["recipes"].values()), "segments": mended or [None]}
+    expected = {
+        **{name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")},
+        "data": [shared["data"].get(spec["task"])],
+        "checkpoint": list(family.values()),
+        "limits": [shared.get("limits", {}).get(spec["task"])],
+        "recipe": list(shared["recipes"].values()),
+        "segments": mended or [None],
+    }
     if "unlabelled" in spec:
         expected["unlabelled"] = [shared["unlabelled"].get(spec["task"])]
     if spec["method"] in shared.get("variants", {}):

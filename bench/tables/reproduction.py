@@ -125,18 +125,16 @@ def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> di
     """The verdict of reproduction.csv on a claim, and why where it is not the interval alone that decides."""
     rule = equality if claim.equal else superiority
     verdict = rule(row["low"], row["high"], claim.relevant)
+    why = ""
     if len(effects) and effects["both_constant"].all():
-        return {
-            "verdict": OPEN,
-            "why": "both methods buy the constant answer, so the difference is 0",
-        }
-    if claim.undecidable and (why := not_undecidable(row, tables)):
-        return {"verdict": OPEN, "why": why}
-    if claim.layers_read and (blind := blind_exits(claim.methods, tables)):
-        return {"verdict": OPEN, "why": f"exits that answer the constant where a probe sees more: {blind}"}
-    if claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
-        return {"verdict": OPEN, "why": "the area by steps and the area by mixtures disagree"}
-    return {"verdict": verdict, "why": ""}
+        why = "both methods buy the constant answer, so the difference is 0"
+    elif claim.undecidable and (missing := not_undecidable(row, tables)):
+        why = missing
+    elif claim.layers_read and (blind := blind_exits(claim.methods, tables)):
+        why = f"exits that answer the constant where a probe sees more: {blind}"
+    elif claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
+        why = "the area by steps and the area by mixtures disagree"
+    return {"verdict": OPEN if why else verdict, "why": why}
 
 
 def not_undecidable(row: dict, tables: Tables) -> str:

@@ -37,12 +37,10 @@ Both = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Side:
-    """The settings of one run on the half that chooses and on the other, [1 + K] each, the constant answer first."""
+    """Costs and values of the settings of one run, [1 + K] on either half, the constant answer first."""
 
-    x: np.ndarray
-    y: np.ndarray
-    x_other: np.ndarray
-    y_other: np.ndarray
+    x: Both
+    y: Both
 
 
 def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
@@ -59,14 +57,13 @@ def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         keys = first.named(*CURVE, "seed") | {"metric": first.task.metric}
         static = sides.get(static_run(runs, seed))
         for way, here in enumerate(both):
-            cost = (here.x, here.x_other)
-            said = {"layer_fraction": cost, "value": (here.y, here.y_other)}
-            yield from choice_rows(keys, "budget", TARGET_BUDGETS, cost, here.y, said)
+            said = {"layer_fraction": here.x, "value": here.y}
+            yield from choice_rows(keys, "budget", TARGET_BUDGETS, here.x, here.y[0], said)
             if static and method != "static":
                 # cost and drop change places: the least cost among the settings that keep to a limit of the drop
-                drop = (static[way].y[1] - here.y, static[way].y_other[1] - here.y_other)
-                said = {"layer_fraction": cost, "drop": drop}
-                yield from choice_rows(keys, "drop", TARGET_DROPS, drop, -here.x, said)
+                drop = tuple(values[1] - own for values, own in zip(static[way].y, here.y, strict=True))
+                said = {"layer_fraction": here.x, "drop": drop}
+                yield from choice_rows(keys, "drop", TARGET_DROPS, drop, -here.x[0], said)
 
 
 def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
@@ -74,7 +71,7 @@ def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
     settings = Settings(sweeps, "exact", half)
     ones = np.ones((1, len(rows)), dtype=np.float32)
     here, there = settings.under(ones, rows), settings.under(ones, ~rows)
-    return Side(here.x[0], here.y[0], there.x[0], there.y[0])
+    return Side((here.x[0], there.x[0]), (here.y[0], there.y[0]))
 
 
 def choice_rows(
