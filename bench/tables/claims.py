@@ -44,7 +44,7 @@ class Claim:
     quantity: str
     effects: Contrast
     relevant: float
-    methods: tuple[str, ...]
+    methods: tuple[str, ...] = ("dact", "deebert")
     equal: bool = False
     by_size: bool = False
     mixed: Contrast | None = None
@@ -110,7 +110,6 @@ def in_half(method: str, rival: str) -> tuple[Contrast, Contrast]:
 
 def claims() -> list[Claim]:
     """All claims of the paper, in the order of effects.csv."""
-    pair = ("dact", "deebert")
     step, mixed = in_half("dact", "dact-frozen")
     found = [*claims_against("deebert", "DeeBERT", "ac"), *claims_against("pabee", "PABEE", "bd")]
     found += [
@@ -120,7 +119,6 @@ def claims() -> list[Claim]:
             quantity="standard deviation of x at a fixed setting, deebert - dact",
             effects=partial(effects.in_spread, method="dact", rival="deebert"),
             relevant=COST,
-            methods=pair,
         ),
         Claim(
             id="4b",
@@ -128,7 +126,6 @@ def claims() -> list[Claim]:
             quantity="change of x as the knob doubles, deebert - dact",
             effects=effects.in_steepness,
             relevant=COST,
-            methods=pair,
         ),
         Claim(
             id="5a",
@@ -136,7 +133,6 @@ def claims() -> list[Claim]:
             quantity="last layers that no example uses, dact",
             effects=partial(effects.in_pruning, against=False),
             relevant=LAYER,
-            methods=pair,
         ),
         Claim(
             id="5b",
@@ -144,7 +140,6 @@ def claims() -> list[Claim]:
             quantity="last layers that no example uses, dact - deebert",
             effects=partial(effects.in_pruning, against=True),
             relevant=LAYER,
-            methods=pair,
         ),
         Claim(
             id="6",
@@ -170,7 +165,6 @@ def claims() -> list[Claim]:
             quantity="entropy at exit at equal x (nats), dact - deebert",
             effects=effects.in_exit_entropy,
             relevant=NATS,
-            methods=pair,
         ),
         Claim(
             id="9a",
@@ -178,7 +172,6 @@ def claims() -> list[Claim]:
             quantity="mean exit layer, hard decidable examples - undecidable ones, dact",
             effects=partial(effects.in_giving_up, against=False),
             relevant=HALF_A_LAYER,
-            methods=pair,
             layers_read=True,
             undecidable=True,
         ),
@@ -188,7 +181,6 @@ def claims() -> list[Claim]:
             quantity="the same difference, dact - deebert",
             effects=partial(effects.in_giving_up, against=True),
             relevant=HALF_A_LAYER,
-            methods=pair,
             layers_read=True,
             undecidable=True,
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,11 @@ SETTING = [*CURVE, "variant", "knob", "knob_value"]
 #: An estimate, its 95 % t-interval over seeds or tasks, and its 95 % bootstrap interval over examples.
 T_ENDS = ("", "_low", "_high")
 ENDS = (*T_ENDS, "_boot_low", "_boot_high")
+
+
+def with_ends(*names: str, ends: Sequence[str] = T_ENDS) -> list[str]:
+    """The columns of estimates with their intervals; see `T_ENDS` and `ENDS`."""
+    return [f"{name}{end}" for name in names for end in ends]
 
 
 def taus(variants: pd.Series) -> pd.Series:

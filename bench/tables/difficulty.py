@@ -12,14 +12,14 @@ import pandas as pd
 
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions, spearman
-from bench.tables.columns import MODEL, T_ENDS, groups_of, interval_columns
+from bench.tables.columns import MODEL, groups_of, interval_columns, with_ends
 
 SETTING = [*MODEL, "knob", "knob_value"]
 DIFFICULTY = [*SETTING, "difficulty", "n", "mean_exit_layer", "value"]
 #: The rows of single seeds that difficulty_rank.csv is the mean of.
 BY_SEED = [*SETTING, "spearman"]
 MEAN_KEYS = [key for key in SETTING if key != "seed"]
-DIFFICULTY_RANK = [*MEAN_KEYS, *(f"spearman{end}" for end in T_ENDS), "seeds"]
+DIFFICULTY_RANK = [*MEAN_KEYS, *with_ends("spearman"), "seeds"]
 
 
 def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.tables.columns import SETTING, T_ENDS, groups_of, interval_columns
+from bench.tables.columns import SETTING, groups_of, interval_columns, with_ends
 
-KNOBS = [*SETTING, *(f"{name}{end}" for name in ("layer_fraction", "value") for end in T_ENDS), "seeds"]
+KNOBS = [*SETTING, *with_ends("layer_fraction", "value"), "seeds"]
 
 
 def knob_table(points: pd.DataFrame) -> pd.DataFrame:

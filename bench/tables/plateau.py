@@ -13,10 +13,10 @@ import pandas as pd
 
 from bench.statistics.intervals import t_interval
 from bench.store.csv_files import read_table
-from bench.tables.columns import CURVE, PANEL, T_ENDS, at_exact, groups_of
+from bench.tables.columns import CURVE, PANEL, at_exact, groups_of, with_ends
 from bench.tables.scores import Scores, score_table
 
-PLATEAU = [*CURVE, "quantity", "units", "unit_kind", "once", "twice", *(f"gain{end}" for end in T_ENDS)]
+PLATEAU = [*CURVE, "quantity", "units", "unit_kind", "once", "twice", *with_ends("gain")]
 PLATEAU += ["above_constant", "verdict"]
 AT_PLATEAU, STARVED, NOT_SHOWN = "at plateau", "starved", "not shown"
 #: A gain that matters, and the smallest mean gain that says a method was starved.

@@ -19,7 +19,7 @@ import pandas as pd
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.areas import best_within, halves
 from bench.statistics.curves import TOLERANCE
-from bench.tables.columns import CURVE, METHOD, T_ENDS, groups_of, interval_columns, static_run
+from bench.tables.columns import CURVE, METHOD, groups_of, interval_columns, static_run, with_ends
 from bench.tables.scores import Settings, group_runs
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)
@@ -27,7 +27,7 @@ TARGET_DROPS = (0.01, 0.02, 0.05)
 TARGET = [*METHOD, "target", "target_value", "quantity"]
 #: The rows of single choices that transfer.csv is the mean of: one per seed and direction.
 CHOICES = [*TARGET, "seed", "promised", "delivered", "kept", "constant"]
-TRANSFER = [*TARGET, "seeds", "chosen", "promised", "delivered", *(f"gap{end}" for end in T_ENDS)]
+TRANSFER = [*TARGET, "seeds", "chosen", "promised", "delivered", *with_ends("gap")]
 TRANSFER += ["kept", "constant_share"]
 
 

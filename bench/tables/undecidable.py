@@ -19,7 +19,7 @@ import torch
 from bench.halting.sweep import Rows, Sweep
 from bench.sources.examples import UNDECIDABLE
 from bench.statistics.curves import TOLERANCE
-from bench.tables.columns import PANEL, T_ENDS, groups_of, interval_columns
+from bench.tables.columns import PANEL, groups_of, interval_columns, with_ends
 from bench.tables.matched import BUDGETS, cost_of, nearest_setting
 from bench.tables.scores import Runs, group_runs
 
@@ -32,7 +32,7 @@ MEASURES = ("layer_fraction", "hard", "undecidable", "difference")
 BY_SEED = ["suite", *PANEL, "method", "seed", "matched", "costs", *MEASURES]
 BY_SEED += ["hard_rows", "undecidable_rows", "static_top"]
 UNDECIDED = ["suite", *PANEL, "method", "units", "unit_kind", "matched", "costs", *MEASURES[:-1]]
-UNDECIDED += [*(f"difference{end}" for end in T_ENDS), "hard_rows", "undecidable_rows", "static_top"]
+UNDECIDED += [*with_ends("difference"), "hard_rows", "undecidable_rows", "static_top"]
 
 
 @dataclass(frozen=True)

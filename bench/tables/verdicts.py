@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.statistics.curves import TOLERANCE
-from bench.tables.columns import METHOD, T_ENDS, groups_of, interval_columns
+from bench.tables.columns import METHOD, groups_of, interval_columns, with_ends
 
-VERDICTS = [*METHOD, "against", "points", "seeds", *(f"difference{end}" for end in T_ENDS), "verdict"]
+VERDICTS = [*METHOD, "against", "points", "seeds", *with_ends("difference"), "verdict"]
 #: The references that a method must beat.
 RIVALS = ("truncated", "random")
 
