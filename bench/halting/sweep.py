@@ -5,6 +5,7 @@ Shape symbols: K knob values, n examples, L layers of the trace's model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -104,6 +105,10 @@ class Sweep:
     def chooses(self) -> np.ndarray:
         """Whether the examples of a point [K] leave at different layers."""
         return (self.layers != self.layers[:, :1]).any(axis=1)
+
+
+#: All sweeps of one panel; their traces list the same examples in the same order.
+PanelSweeps = Sequence[Sweep]
 
 
 def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:

@@ -6,11 +6,11 @@ at a layer and fine-tuned there (`shallow`), where it ran beside the static mode
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.depth import gain_shares
 from bench.tables.columns import PANEL, seed_columns, task_metric
 from bench.tables.published_depth import FINE_TUNED, FROZEN, published_at
@@ -19,7 +19,7 @@ DEPTH = ["suite", *PANEL, "profile", "layer", "layer_fraction", "metric"]
 DEPTH += ["value", "value_low", "value_high", "constant", "share", "published", "seeds"]
 
 
-def depth_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def depth_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """depth.csv of one panel: its profiles, the cheapest layer first.
 
     Args:

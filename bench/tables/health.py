@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.intervals import percentile_interval, resamples
 from bench.statistics.significance import bootstrap_test, holm
 from bench.tables.calibration import by_model
@@ -36,7 +36,7 @@ FEWEST = 0.05
 COMMONEST = 0.95
 
 
-def health_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def health_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """health.csv: a panel's methods and variants that have exits below layer L and were probed.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.curves import TOLERANCE, nearest_in_x
 from bench.tables.columns import CURVE, taus
 from bench.tables.scores import Runs, group_runs
@@ -23,7 +23,7 @@ MATCHED = [*CURVE, "seed", "at", "cost", "variant", "knob_value", "layer_fractio
 BUDGETS = {f"x={cost:g}": cost for cost in (0.25, 0.5, 0.75)}
 
 
-def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def matched_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """matched.csv: each method's setting nearest in cost, within one layer, for each cost of a panel.
 
     The costs are those of the seed's DACT models, one per tau, as in the paper; without DACT they are `BUDGETS`.

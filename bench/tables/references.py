@@ -12,11 +12,11 @@ Shapes: K points of one sweep, n examples, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.halting.sweep import KEYS, Rows, Sweep
+from bench.halting.sweep import KEYS, PanelSweeps, Rows, Sweep
 from bench.statistics.curves import TOLERANCE, interpolate
 from bench.tables.columns import examples_seed, task_metric
 
@@ -25,7 +25,7 @@ DEALS = 200
 REFERENCES = [*KEYS, "reference", "layer_fraction", "metric", "value", "difference"]
 
 
-def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def reference_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """references.csv: the curves beside every sweep whose examples leave at different layers.
 
     Args:

@@ -6,13 +6,13 @@ themselves are made where those of all panels come together (`TABLES`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from bench.halting.sweep import AGREES, KEYS, METRICS, Rows, Sweep, point_rows
+from bench.halting.sweep import AGREES, KEYS, METRICS, PanelSweeps, Rows, Sweep, point_rows
 from bench.tables.again import called_unpaired
 from bench.tables.auc import AUC, auc_table
 from bench.tables.bounds import BOUNDS, bound_rows
@@ -53,6 +53,9 @@ from bench.tables.verdicts import VERDICTS, verdict_table
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, AGREES, "n", "accumulation"]
 EXITS = [*KEYS, "layer", "exit_count", "used_count"]
 
+#: Rows of a table from the traces of one panel.
+OfPanel = Callable[[PanelSweeps], Iterator[Rows]]
+
 
 @dataclass(frozen=True)
 class PanelRows:
@@ -64,10 +67,10 @@ class PanelRows:
     """
 
     columns: list[str]
-    of: Callable[[Sequence[Sweep]], Iterator[Rows]]
+    of: OfPanel
 
 
-def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> Callable[[Sequence[Sweep]], Iterator[Rows]]:
+def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> OfPanel:
     """How a table of the registry is made sweep by sweep: a panel's rows are those of its sweeps in turn."""
     return lambda sweeps: (part for sweep in sweeps for part in rows(sweep))
 
@@ -129,7 +132,7 @@ class Table:
     columns: list[str]
     says: str
     compute: Callable[[Material], pd.DataFrame] | None = None
-    of: Callable[[Sequence[Sweep]], Iterator[Rows]] | None = None
+    of: OfPanel | None = None
     shown: bool = False
 
     def make(self, material: Material) -> pd.DataFrame:

@@ -5,11 +5,11 @@ Shapes: n examples, K operating points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.calibration import binned, tempered
 from bench.statistics.curves import nearest_in_x
 from bench.tables.calibration import by_model, exit_logits, sureness
@@ -21,7 +21,7 @@ RELIABILITY = [*CURVE, "variant", "knob", "knob_value", "layer_fraction", "seeds
 RELIABILITY += ["accuracy"]
 
 
-def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def reliability_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """reliability.csv: the bins of every model of a panel, the examples of all seeds together; none for regression.
 
     Args:

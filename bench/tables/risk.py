@@ -12,13 +12,13 @@ Shapes: n examples, E places to leave, P points of a path, S splits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.halting.replay import replay
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.models.costs import example_macs, static_macs
 from bench.statistics.paths import ModelPath, Path, threshold_path
 from bench.statistics.risk import (
@@ -66,7 +66,7 @@ class Candidates:
     num_layers: int
 
 
-def risk_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def risk_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """risk.csv of one panel, model by model.
 
     Args:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Sweep
+from bench.halting.sweep import PanelSweeps, Sweep
 from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
 from bench.statistics.curves import Points, gap_mask, interpolate
 from bench.statistics.intervals import resamples
@@ -153,7 +153,7 @@ class Weighted:
     y: np.ndarray
 
 
-def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int = DRAWS) -> Scores:
+def panel_scores(sweeps: PanelSweeps, resolution: str = "exact", draws: int = DRAWS) -> Scores:
     """Score every run of a panel, for scores.csv.
 
     Args:
@@ -290,7 +290,7 @@ def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSe
     return {(m, own): values[:, [rows[m, seed] for seed in own]].mean(axis=1) for m, own in sorted(groups) if own}
 
 
-def group_runs(sweeps: Sequence[Sweep]) -> Runs:
+def group_runs(sweeps: PanelSweeps) -> Runs:
     """The sweeps that a run's scores come from, by method and seed: one per trained variant."""
     runs: Runs = {}
     for one in sweeps:

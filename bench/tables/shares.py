@@ -6,12 +6,12 @@ found. Counting them 0, 1 and 2 times at validation shows how much, without trai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows
 from bench.sources.examples import UNDECIDABLE
 from bench.tables.claims import claims
 from bench.tables.columns import groups_of
@@ -28,7 +28,7 @@ BY_SEED = ["times", *EFFECTS]
 SHARES = ["suite", "backbone", "times", *(name for name in REPRODUCTION[2:] if name not in NOT_SHARED)]
 
 
-def share_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def share_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """The effects of `CLAIMS` in one panel, with undecidable examples counted `TIMES` times."""
     difficulty = sweeps[0].trace.difficulty
     if difficulty is None or not (difficulty == UNDECIDABLE).any():

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.areas import best_within, halves
 from bench.statistics.curves import TOLERANCE
 from bench.tables.columns import CURVE, METHOD, groups_of, interval_columns, static_run, with_ends
@@ -43,7 +43,7 @@ class Side:
     y: Both
 
 
-def transfer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def transfer_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """What each choice of a knob promised and delivered, for each run of a panel and each target, once per direction.
 
     Args:

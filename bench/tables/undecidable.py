@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.sources.examples import UNDECIDABLE
 from bench.statistics.curves import TOLERANCE
 from bench.tables.columns import PANEL, groups_of, interval_columns, with_ends
@@ -73,7 +73,7 @@ def layers_near(sweeps: Sequence[Sweep], x: float, weights: np.ndarray | None = 
     return None if found is None else found[0].exact().layers[found[1]]
 
 
-def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def undecidable_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """undecidable.csv of one panel: every seed of methods that choose exits, at the costs that it is matched to.
 
     Args:
