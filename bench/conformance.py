@@ -27,7 +27,7 @@ from bench.plan.suite import KINDS, STAGES
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
 from methods import LEGAL_NAME, discover, is_legal_name, is_of_project
-from methods.base import SCORE_KINDS, ExitOutputs, ExitSpec, Method, RuleSpec, TrainingBatch
+from methods.base import SCORE_KINDS, ExitOutputs, ExitSpec, Method, Methods, RuleSpec, TrainingBatch
 from methods.blocks import exit_of
 
 #: Regression, two classes, three classes: what GLUE asks of a method.
@@ -182,12 +182,14 @@ def check_rows(method: Method) -> None:
     for count in label_counts(method):
         outputs, order = tiny_outputs(method, count), torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))
         shuffled = ExitOutputs(outputs.logits[order], None if outputs.halting is None else outputs.halting[order])
-        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, shuffled), strict=True)
-        same = all(torch.allclose(a[1][order], b[1], rtol=0, atol=1e-12) for a, b in pairs)
-        require(same, "scores depend on the order of the examples")
-        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, outputs, leave=True), strict=True)
-        same = all(torch.allclose(a[1][: len(b[1])], b[1], rtol=0, atol=1e-12) for a, b in pairs)
-        require(same, "scores change when finished examples leave the batch")
+        for said, leave, message in (
+            (shuffled, False, "scores depend on the order of the examples"),
+            (outputs, True, "scores change when finished examples leave the batch"),
+        ):
+            pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, said, leave), strict=True)
+            rows = slice(None) if leave else order
+            same = all(torch.allclose(a[rows][: len(b)], b, rtol=0, atol=1e-12) for (_, a, _), (_, b, _) in pairs)
+            require(same, message)
 
 
 def check_knob(method: Method) -> None:
@@ -289,7 +291,7 @@ def rule_steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: boo
             state = {name: tensor[:n] for name, tensor in state.items()}
 
 
-def report_checks(methods: dict[str, Method]) -> int:
+def report_checks(methods: Methods) -> int:
     """Run the conformance suite on methods and print every check with its outcome, for `--check-method`.
 
     Args:

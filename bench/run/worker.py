@@ -49,11 +49,11 @@ from bench.sources.examples import Examples
 from bench.sources.tasks import Task, task_of
 from bench.sources.tsv import WithUnlabelled
 from bench.statistics.glue_metric import GlueMetric
-from bench.statistics.metrics import evaluate_predictions
+from bench.statistics.metrics import constant_metrics
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
-from methods.base import Method
+from methods.base import Method, Methods, Variant
 
 
 def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
@@ -129,7 +129,8 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     """A worker trains and traces a cell with one recipe; gives the results for its record."""
     reset_peak_memory(work.device)
     spec, task = cell.spec, task_of(cell.spec)
-    method = all_methods(work.method_files, spec["compat"])[spec["method"]]
+    known = all_methods(work.method_files, spec["compat"])
+    method = known[spec["method"]]
     if method.content != spec.get("content", ""):
         raise UserError(f"the file of '{method.name}' has changed since the plan was made: run the command again")
     clock = time.perf_counter()
@@ -137,15 +138,13 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     variant = full_variant(method, spec["variant"])
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
-    pooling = spec.get("pooling")
-    backbone = fresh_backbone(cell.checkpoint, pooling)
-    model = build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
-    teacher = None
-    if method.has_teacher:
-        starting = all_methods(work.method_files, spec["compat"])[method.starts_from]
-        teacher = build_model(starting, fresh_backbone(cell.checkpoint, pooling), task.num_labels, names, start).to(
-            work.device
-        )
+
+    def built(method: Method, variant: Variant | None = None) -> EarlyExitModel:
+        backbone = fresh_backbone(cell.checkpoint, spec.get("pooling"))
+        return build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
+
+    model = built(method, variant)
+    teacher = built(known[method.starts_from]) if method.has_teacher else None
     loaded = time.perf_counter()
 
     order, how = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
@@ -241,8 +240,7 @@ def constant_label(task: Task, labels: np.ndarray) -> float:
     labels = labels[labels >= 0]
     if task.regression:
         return float(labels.mean())
-    guesses = np.repeat(np.arange(task.num_labels)[:, None], len(labels), axis=1)
-    return int(evaluate_predictions(task, labels, guesses)[task.metric].argmax())
+    return int(constant_metrics(task, labels).argmax())
 
 
 def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
@@ -256,7 +254,7 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
 
 
 @cache
-def all_methods(files: tuple[str, ...], compat: str) -> dict[str, Method]:
+def all_methods(files: tuple[str, ...], compat: str) -> Methods:
     """The methods of the project and of files outside it, imported once per process."""
     return methods_with_files(files, compat)
 

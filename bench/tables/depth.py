@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.depth import gain_shares
 from bench.tables.columns import PANEL, seed_columns, task_metric
 from bench.tables.published_depth import FINE_TUNED, FROZEN, JOINT, published_at
@@ -21,7 +21,7 @@ DEPTH = ["suite", *PANEL, "profile", "layer", "layer_fraction", "metric"]
 DEPTH += ["value", "value_low", "value_high", "constant", "share", "published", "seeds"]
 
 
-def depth_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def depth_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """depth.csv of one panel: its profiles, the cheapest layer first.
 
     Args:
@@ -61,13 +61,11 @@ def profile(name: str, models: list[list[Sweep]], whole: Sequence[Sweep] = ()) -
     layers = np.concatenate([seeds[0].layers[:, 0] for seeds in models]).astype(np.int64)
     parts = [seed_columns("value", np.stack([task_metric(one, one.predictions) for one in seeds])) for seeds in models]
     values = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
-    nobody = np.full((1, len(first.trace.labels)), first.constant, dtype=first.predictions.dtype)
-    constant = float(np.nan_to_num(task_metric(first, nobody)[0]))  # a constant correlates with nothing
+    constant = float(np.nan_to_num(task_metric(first, first.always)[0]))  # a constant correlates with nothing
     final = np.mean([task_metric(one, one.predictions)[-1] for one in whole]) if whole else values["value"][-1]
     x = layers / first.panel_layers
-    keys = {column: first.keys[column] for column in ("suite", *PANEL)}
     return {
-        **keys,
+        **first.named("suite", *PANEL),
         "profile": name,
         "layer": layers,
         "layer_fraction": x,

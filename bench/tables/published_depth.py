@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from bench.statistics.curves import interpolate
+from bench.statistics.curves import Points, interpolate
 from bench.statistics.depth import gain_shares
 
 #: DeeBERT's exits on the frozen fine-tuned model, validation sets: score at layers 1 to 12 in per cent of the last
@@ -58,7 +58,7 @@ SPLITS = ("validation", "validation_matched")
 
 
 @cache
-def published(task: str, split: str, profile: str) -> tuple[np.ndarray, np.ndarray] | None:
+def published(task: str, split: str, profile: str) -> Points | None:
     """BERT-base's published numbers: fractions of the layers and shares there; None where nothing is published."""
     if task not in FINAL or split not in SPLITS:
         return None

@@ -5,11 +5,11 @@ Shapes: n examples, K operating points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.calibration import binned, tempered
 from bench.statistics.curves import nearest_in_x
 from bench.tables.calibration import by_model, exit_logits, sureness
@@ -21,14 +21,13 @@ RELIABILITY = [*CURVE, "variant", "knob", "knob_value", "layer_fraction", "seeds
 RELIABILITY += ["accuracy"]
 
 
-def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def reliability_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """reliability.csv: the bins of every model of a panel, the examples of all seeds together; none for regression.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
     """
     for group in () if sweeps[0].task.regression else by_model(sweeps):
-        keys = {name: group[0].keys[name] for name in (*CURVE, "variant", "knob")}
         costs = np.mean([one.layer_fraction for one in group], axis=0)  # [K]
         at = nearest_in_x(np.array([COST]), costs)[0]
         pairs = [sureness(answers_at(one, at), one.trace.labels) for one in group]
@@ -36,7 +35,7 @@ def reliability_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         count, sure, correct = (each[0] for each in binned(confidence, right))
         held = count > 0
         yield {
-            **keys,
+            **group[0].named(*CURVE, "variant", "knob"),
             "knob_value": group[0].knob_values[at],
             "layer_fraction": costs[at],
             "seeds": len(group),

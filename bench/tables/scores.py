@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Sweep
+from bench.halting.sweep import PanelSweeps, Sweep
 from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
-from bench.statistics.curves import gap_mask, interpolate
+from bench.statistics.curves import Points, gap_mask, interpolate
 from bench.statistics.intervals import resamples
 from bench.statistics.metrics import metric_of_counts, weighted_counts
 from bench.statistics.mixing import spend_exactly
-from bench.tables.columns import METHOD, PAPER_METHODS, examples_seed
+from bench.tables.columns import METHOD, PANEL, PAPER_METHODS, examples_seed
 
 #: A common x-range narrower than this says too little about curves: `auc_common` is left empty.
 NARROWEST = 0.1
@@ -42,6 +42,8 @@ DRAWS = 2000
 BLOCK = 2**21
 
 MethodSeed = tuple[str, int]
+#: The sweeps of every method and seed, one per trained variant.
+Runs = dict[MethodSeed, list[Sweep]]
 MethodSeeds = tuple[str, tuple[int, ...]]
 
 
@@ -71,7 +73,7 @@ class Scores:
     x_low: float
     x_high: float
     gaps: np.ndarray
-    curves: list[tuple[np.ndarray, np.ndarray]]
+    curves: list[Points]
     models_trained: dict[str, int]
     bought: np.ndarray
 
@@ -122,9 +124,8 @@ class Settings:
         first = sweeps[0]
         self.task, self.labels, self.panel_layers = first.task, first.trace.labels, first.panel_layers
         parts = [one.exact(looked_at) if resolution == "exact" else one.grid for one in sweeps]
-        constant = np.full((1, len(self.labels)), first.constant, dtype=first.predictions.dtype)
         self.layers = np.concatenate([0 * parts[0].layers[:1], *(part.layers for part in parts)])  # [1 + K, n]
-        self.predictions = np.concatenate([constant, *(part.predictions for part in parts)])
+        self.predictions = np.concatenate([first.always, *(part.predictions for part in parts)])
 
     def under(self, weights: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Weighted:
         """Costs and counts of some examples, bool [n], under weights [D, n]."""
@@ -152,7 +153,7 @@ class Weighted:
     y: np.ndarray
 
 
-def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int = DRAWS) -> Scores:
+def panel_scores(sweeps: PanelSweeps, resolution: str = "exact", draws: int = DRAWS) -> Scores:
     """Score every run of a panel, for scores.csv.
 
     Args:
@@ -161,8 +162,6 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
         draws: D.
     """
     first = sweeps[0]
-    keys = {name: first.keys[name] for name in ("suite", "task", "split", "backbone")}
-    keys |= {"metric": first.task.metric, "resolution": resolution}
     by_run = group_runs(sweeps)
     panel = PanelRuns(by_run, resolution)
     ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
@@ -184,10 +183,17 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
         values[0, row, len(AREAS) :][in_gap] = np.nan
     gaps = np.array([widest_gap(x, low, high) for x, _ in lines])
     models = {method: len(some) for (method, _), some in by_run.items()}
-    return Scores(keys, list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0])
+    return Scores(
+        panel_keys(first, resolution), list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0]
+    )
 
 
-def by_cost(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def panel_keys(first: Sweep, resolution: str) -> dict[str, str]:
+    """What names the panel of a sweep in scores.csv; see `Scores.keys`."""
+    return first.named("suite", *PANEL) | {"metric": first.task.metric, "resolution": resolution}
+
+
+def by_cost(x: np.ndarray, y: np.ndarray) -> Points:
     """For scores.csv: costs [K] and values [K], the cheapest first."""
     order = np.argsort(x, kind="stable")
     return x[order], y[order]
@@ -201,7 +207,7 @@ class PanelRuns:
         resolution: of `RESOLUTIONS`.
     """
 
-    def __init__(self, by_run: dict[MethodSeed, list[Sweep]], resolution: str) -> None:
+    def __init__(self, by_run: Runs, resolution: str) -> None:
         self.in_a = halves(next(iter(by_run.values()))[0].trace.index)
         self.runs = list(by_run)
         self.settings = {
@@ -284,9 +290,9 @@ def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSe
     return {(m, own): values[:, [rows[m, seed] for seed in own]].mean(axis=1) for m, own in sorted(groups) if own}
 
 
-def group_runs(sweeps: Sequence[Sweep]) -> dict[MethodSeed, list[Sweep]]:
+def group_runs(sweeps: PanelSweeps) -> Runs:
     """The sweeps that a run's scores come from, by method and seed: one per trained variant."""
-    runs: dict[MethodSeed, list[Sweep]] = {}
+    runs: Runs = {}
     for one in sweeps:
         runs.setdefault((one.keys["method"], one.keys["seed"]), []).append(one)
     return runs

@@ -16,7 +16,7 @@ from bench.sources.held_out import SHARE, HeldOut
 from bench.store.consistency import check_shared
 from bench.store.folder import RunFolder
 from bench.store.locks import exclusive
-from methods.base import Method
+from methods.base import Method, Methods
 
 #: What a grid asks for besides the options of a search.
 OTHERS = ("recipe", "compat", "precision", "unlabelled", "tinybert", "seeds", "address")
@@ -94,7 +94,7 @@ def tune(options: argparse.Namespace) -> int:
     return 0
 
 
-def searched(methods: dict[str, Method], named: bool) -> list[Method]:
+def searched(methods: Methods, named: bool) -> list[Method]:
     """The methods that `python -m bench.tune` searches for, stage 1 first; it belongs to every search.
 
     Args:

@@ -142,13 +142,23 @@ class Search:
         for name, trials in self.trials.items():
             for trial in trials:
                 values = {axis: getattr(trial.recipe, axis) for axis in AXES}
-                row = {**where, "method": name, "trial": trial.number, "origin": trial.origin, **values}
-                row |= {"steps": trial.steps, "seeds": len(trial.scores), "models": trial.models}
-                row |= {"seconds": round(trial.seconds, 1), "score": trial.score if trial.score > -1e9 else None}
-                row |= {"standard_error": trial.standard_error if len(trial.scores) > 1 else None}
                 status = "chosen" if self.chosen.get(name) is trial else ""
                 too_long = "" if trial in self.short_enough(trial.method) else "longer than may be chosen"
-                rows.append({**row, "status": trial.reason or too_long or status})
+                row = {
+                    **where,
+                    "method": name,
+                    "trial": trial.number,
+                    "origin": trial.origin,
+                    **values,
+                    "steps": trial.steps,
+                    "seeds": len(trial.scores),
+                    "models": trial.models,
+                    "seconds": round(trial.seconds, 1),
+                    "score": trial.score if trial.score > -1e9 else None,
+                    "standard_error": trial.standard_error if len(trial.scores) > 1 else None,
+                    "status": trial.reason or too_long or status,
+                }
+                rows.append(row)
         return pd.DataFrame(rows, columns=TRIALS)
 
     def toml(self) -> str:
