@@ -57,13 +57,9 @@ def transfer_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
         keys = first.named(*CURVE, "seed") | {"metric": first.task.metric}
         static = sides.get(static_run(runs, seed))
         for way, here in enumerate(both):
-            said = {"layer_fraction": here.x, "value": here.y}
-            yield from choice_rows(keys, "budget", TARGET_BUDGETS, here.x, here.y[0], said)
+            yield from budget_rows(keys, here)
             if static and method != "static":
-                # cost and drop change places: the least cost among the settings that keep to a limit of the drop
-                drop = tuple(values[1] - own for values, own in zip(static[way].y, here.y, strict=True))
-                said = {"layer_fraction": here.x, "drop": drop}
-                yield from choice_rows(keys, "drop", TARGET_DROPS, drop, -here.x[0], said)
+                yield from drop_rows(keys, here, tuple(values[1] for values in static[way].y))
 
 
 def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
@@ -72,6 +68,20 @@ def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
     ones = np.ones((1, len(rows)), dtype=np.float32)
     here, there = settings.under(ones, rows), settings.under(ones, ~rows)
     return Side((here.x[0], there.x[0]), (here.y[0], there.y[0]))
+
+
+def budget_rows(keys: dict, one: Side) -> Iterator[Rows]:
+    """Rows of transfer.csv: the best setting within each budget, on the half that chose it and on the other."""
+    said = {"layer_fraction": one.x, "value": one.y}
+    yield from choice_rows(keys, "budget", TARGET_BUDGETS, one.x, one.y[0], said)
+
+
+def drop_rows(keys: dict, one: Side, static: tuple[float, float]) -> Iterator[Rows]:
+    """Rows of transfer.csv: the cheapest setting within each drop below static (ties: the smaller), both halves."""
+    # cost and drop change places: the least cost among the settings that keep to a limit of the drop
+    drop = (static[0] - one.y[0], static[1] - one.y[1])
+    said = {"layer_fraction": one.x, "drop": drop}
+    yield from choice_rows(keys, "drop", TARGET_DROPS, drop, -one.x[0], said)
 
 
 def choice_rows(
