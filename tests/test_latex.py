@@ -101,8 +101,7 @@ def spread_of(names, value, half=NAN):
 def body(text):
     """The rows of all tabulars of a file: title and cells, without spaces at their ends."""
     inside = re.findall(r"\\begin{tabular}.*?\n(.*?)\\end{tabular}", text, flags=re.DOTALL)
-    ends = re.compile(r"\\\\(\[2pt\])?$")
-    lines = [ends.sub("", line) for part in inside for line in part.splitlines() if ends.search(line)]
+    lines = [line.removesuffix("\\\\") for part in inside for line in part.splitlines() if line.endswith("\\\\")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)&", line)] for line in lines]
 
 

@@ -246,12 +246,14 @@ def head(table: Table) -> str:
 def block_text(block: Block, table: Table) -> str:
     """The rows of a block under its heading."""
     count = 1 + sum(map(span, table.columns))
-    wraps = any(column.kind == "words" for column in table.columns)  # a little space tells rows of several lines apart
-    lines = [f"\\multicolumn{{{count}}}{{@{{}}l}}{{\\emph{{{escaped(block.title)}}}}} \\\\"]
+    wraps = any(column.kind == "words" for column in table.columns)
+    heading = f"\\multicolumn{{{count}}}{{@{{}}l}}{{\\emph{{{escaped(block.title)}}}}} \\\\\n"
+    lines = []
     for title, cells in block.rows:
         texts = [cell_text(cell, column) for cell, column in zip(cells, table.columns, strict=True)]
-        lines.append(" & ".join([escaped(title), *texts]) + " \\\\" + ("[2pt]" if wraps else ""))
-    return "\n".join(lines) + "\n"
+        lines.append(" & ".join([escaped(title), *texts]) + " \\\\")
+    apart = "\n\\addlinespace[2pt]\n" if wraps else "\n"  # a little space tells rows of several lines from one another
+    return heading + apart.join(lines) + "\n"
 
 
 def cell_text(cell: Cell, column: Column) -> str:
