@@ -28,16 +28,17 @@ from bench.tables.curves import CURVES, curve_table
 from bench.tables.effects import EFFECTS, effect_rows
 from bench.tables.failures import finished, records_of
 from bench.tables.focus import focused
-from bench.tables.headline import Savings, panel_savings
+from bench.tables.headline import PanelSavings, Savings
 from bench.tables.registry import FROM_TRACES, TABLES, Material
+from bench.tables.reliability import RELIABILITY
 from bench.tables.risk import RISK
 from bench.tables.risk_cache import cached_risk
-from bench.tables.scores import RESOLUTIONS, Scores, panel_scores
+from bench.tables.scores import Scores, panel_scores
 from methods.base import Method
 
 #: What a panel hands over: its curves instead of the many points that the exact ones are made of.
 BY_PANEL = {name: rows.columns for name, rows in FROM_TRACES.items() if name != "exact"}
-BY_PANEL |= {"curves": CURVES, "effects": EFFECTS, "risk": RISK}
+BY_PANEL |= {"curves": CURVES, "effects": EFFECTS, "reliability": RELIABILITY, "risk": RISK}
 
 #: From so many models on, two panels are worth a process.
 MANY = 100
@@ -120,10 +121,11 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str,
         is made of.
     """
     sweeps = panel_sweeps(folder, records, split)
-    scores = [panel_scores(sweeps, resolution) for resolution in RESOLUTIONS]
+    savings = PanelSavings(sweeps)
+    scores = [panel_scores(sweeps, "exact", also=savings.add), panel_scores(sweeps, "grid")]
     effects = concat_rows(list(effect_rows(Compared.of(scores[0], sweeps))), EFFECTS)
     risk = concat_rows(list(cached_risk(folder, records, split, sweeps)), RISK)
-    return panel_tables(sweeps) | {"effects": effects, "risk": risk}, scores, panel_savings(sweeps)
+    return panel_tables(sweeps) | {"effects": effects, "risk": risk}, scores, savings.found()
 
 
 def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Sweep]:
@@ -144,11 +146,13 @@ def panel_tables(sweeps: list[Sweep], names: Sequence[str] = tuple(FROM_TRACES))
         sweeps: all sweeps of the panel.
         names: those of `FROM_TRACES` that are made; the others stay empty.
     """
-    tables = {
-        name: concat_rows(list(rows.of(sweeps)) if name in names else [], rows.columns)
-        for name, rows in FROM_TRACES.items()
-    }
-    return tables | {"curves": curve_table(tables["points"], tables.pop("exact")), "risk": concat_rows([], RISK)}
+    tables, shown = {}, []
+    for name, rows in FROM_TRACES.items():
+        parts = list(rows.of(sweeps)) if name in names else []
+        tables[name] = concat_rows(parts, rows.columns)
+        shown += [part["reliability"] for part in parts if "reliability" in part]
+    tables |= {"reliability": concat_rows(shown, RELIABILITY), "risk": concat_rows([], RISK)}
+    return tables | {"curves": curve_table(tables["points"], tables.pop("exact"))}
 
 
 def stacked(by_panel: list[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:

@@ -38,7 +38,7 @@ from bench.tables.paired import PAIRED, paired_table
 from bench.tables.plateau import PLATEAU, plateau_table
 from bench.tables.ranks import RANKS, mean_rank_table
 from bench.tables.references import REFERENCES, reference_rows
-from bench.tables.reliability import RELIABILITY, reliability_rows
+from bench.tables.reliability import RELIABILITY
 from bench.tables.reproduction import REPRODUCTION, reproduction_table, twice_of
 from bench.tables.risk import RISK
 from bench.tables.scores import SCORES, Scores, score_table
@@ -86,7 +86,6 @@ FROM_TRACES = {
     "references": PanelRows(REFERENCES, reference_rows),
     "health": PanelRows(HEALTH, health_rows),
     "calibration": PanelRows(CALIBRATION, calibration_rows),
-    "reliability": PanelRows(RELIABILITY, reliability_rows),
     "overthinking": PanelRows(OVERTHINKING, overthinking_rows),
     "oracle": PanelRows(ORACLE, oracle_rows),
     "depth": PanelRows(DEPTH, depth_rows),
