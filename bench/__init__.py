@@ -94,7 +94,8 @@ tables: from traces to CSV; a file is named after the table it writes.
     collect         every table of a folder, panel by panel
     registry        all tables: columns, caption, how made
     columns         what several tables share: intervals as columns, rows put together, the main metric, one seed
-    scores          scores.csv; the settings of a run under weights of its examples
+    scores, settings
+                    scores.csv; the settings of a run under weights of its examples
     summaries       quantities over seeds and tasks, for auc and budgets
     claims          the paper's claims as numbers; contrasts: what each is about, by task and seed; effects: its table
     reproduction    the verdict on each claim, and why

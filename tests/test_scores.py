@@ -14,7 +14,8 @@ from bench.statistics.curves import gap_mask, interpolate
 from bench.statistics.intervals import resamples
 from bench.statistics.metrics import evaluate_predictions, metric_of_counts, weighted_counts
 from bench.store.trace import Trace
-from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, WIDEST, Settings, group_means, panel_scores
+from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, WIDEST, group_means, panel_scores
+from bench.tables.settings import Settings
 from methods import discover
 
 METHODS = discover()

@@ -231,3 +231,19 @@ def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, che
     recipe = Recipe(epochs=1, learning_rate=1e-4, batch_size=8)
     found = anchor.library(TASKS["sst2"], TsvFolder(tmp_path), str(checkpoints["bert"]), recipe, 24, 100, 3)
     assert found == 1.0
+
+
+def test_a_panel_with_and_without_what_traces_know(tiny_suite, tmp_path):
+    from bench.speed.collecting import replayed
+    from bench.tables.collect import panels
+    from bench.tables.failures import finished, records_of
+
+    methods = {name: METHODS[name] for name in ("static", "deebert")}
+    folder = RunFolder(tmp_path)
+    finish(Grid(load_suite(str(tiny_suite)), [TASKS["mnli"]], ["bert"], methods, range(1), Embedded()), folder)
+    counting, _ = finished(folder, records_of(folder), METHODS)
+    panel = next(panels(folder, counting))
+    (tables, savings), (others, nothing) = (replayed(known, *panel) for known in (True, False))
+    differ = {name for name, rows in tables.items() if not rows.equals(others[name])}
+    assert differ == {"calibration", "overthinking", "oracle", "reliability"}
+    assert not any(len(others[name]) for name in differ) and savings.values and not nothing.values

@@ -20,7 +20,8 @@ from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.areas import best_within, halves
 from bench.statistics.curves import TOLERANCE
 from bench.tables.columns import CURVE, METHOD, groups_of, interval_columns, static_run, with_ends
-from bench.tables.scores import Settings, group_runs
+from bench.tables.scores import group_runs
+from bench.tables.settings import Settings
 
 TARGET_BUDGETS = (0.25, 0.5, 0.75)
 TARGET_DROPS = (0.01, 0.02, 0.05)
@@ -65,8 +66,7 @@ def transfer_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
 def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
     """For transfer.csv: the exact settings of one run that one half, bool [n], may choose from."""
     settings = Settings(sweeps, "exact", half)
-    ones = np.ones((1, len(rows)), dtype=np.float32)
-    here, there = settings.under(ones, rows), settings.under(ones, ~rows)
+    here, there = (settings.under(np.ones((1, some.sum()), dtype=np.float32), some) for some in (rows, ~rows))
     return Side((here.x[0], there.x[0]), (here.y[0], there.y[0]))
 
 
