@@ -20,6 +20,7 @@ from bench.halting.sweep import point_rows, settings_on_offer, sweep
 from bench.models.card import describe
 from bench.models.costs import model_macs
 from bench.models.eval_results import board
+from bench.models.exit_norm import fit_norms
 from bench.models.loading import (
     encoded,
     fresh_backbone,
@@ -137,22 +138,24 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     variant = full_variant(method, spec["variant"])
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
-    pooling = spec.get("pooling")
-    backbone = fresh_backbone(cell.checkpoint, pooling)
-    model = build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
+    pooling, exit_norm = spec.get("pooling"), spec.get("exit_norm", "")
+
+    def made(method: Method, variant: dict | None = None) -> EarlyExitModel:
+        backbone = fresh_backbone(cell.checkpoint, pooling)
+        return build_model(method, backbone, task.num_labels, names, start, variant, exit_norm).to(work.device)
+
+    model = made(method, variant)
+    how = (work.device, spec["precision"], inference_batch(recipe.accumulation))
+    fit_norms(model, data, *how)
     teacher = None
     if method.has_teacher:
-        starting = all_methods(work.method_files, spec["compat"])[method.starts_from]
-        teacher = build_model(starting, fresh_backbone(cell.checkpoint, pooling), task.num_labels, names, start).to(
-            work.device
-        )
+        teacher = made(all_methods(work.method_files, spec["compat"])[method.starts_from])
     loaded = time.perf_counter()
 
-    order, how = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
-    seen = train(model, method, variant, data, recipe, order, *how, teacher)
+    order, computed = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
+    seen = train(model, method, variant, data, recipe, order, *computed, teacher)
     trained = time.perf_counter()
 
-    how = (work.device, spec["precision"], inference_batch(recipe.accumulation))
     probes = Probes(model, examples, data, *how) if can_be_probed(model) else None
     traced = {split: trace_split(cell, work, model, method, split, how, probes) for split in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None

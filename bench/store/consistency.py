@@ -135,6 +135,7 @@ def expected_values(spec: dict, shared: dict) -> dict[str, list]:
     expected |= {"data": [shared["data"].get(spec["task"])], "checkpoint": list(family.values())}
     expected["limits"] = [shared.get("limits", {}).get(spec["task"])]
     expected |= {"recipe": list(shared["recipes"].values()), "segments": mended or [None]}
+    expected["exit_norm"] = [shared.get("exit_norm") or None]
     if "unlabelled" in spec:
         expected["unlabelled"] = [shared["unlabelled"].get(spec["task"])]
     if spec["method"] in shared.get("variants", {}):
