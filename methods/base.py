@@ -31,7 +31,8 @@ class ExitOutputs:
     Attributes:
         logits: [n, C] at one layer, [n, L, C] for all layers; NaN at a layer that has no exit.
         halting: [n] or [n, L], the halting values in (0, 1) of methods that have them, else None.
-        states: [n, L, H], the states that exits read, at all layers while training, for losses over them; else None.
+        states: [n, L, H], the states that exits read (before a suite's `exit_norm`), at all layers while training, for
+            losses over them; else None.
         ramp: [n, C], logits of a second exit that stands on layer L beside the first; None at other layers, and
             for all methods without one.
     """

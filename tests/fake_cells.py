@@ -116,4 +116,5 @@ def computed(folder):
 
 if __name__ == "__main__":
     options = SimpleNamespace(folder=sys.argv[1], seeds=int(sys.argv[2]), seconds=float(sys.argv[3]))
-    sys.exit(run_cells(make_grid(options.seeds, options.seconds), RunFolder(Path(options.folder))))
+    limit = float(sys.argv[4]) if len(sys.argv) > 4 else None
+    sys.exit(run_cells(make_grid(options.seeds, options.seconds), RunFolder(Path(options.folder)), timeout=limit))

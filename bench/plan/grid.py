@@ -106,6 +106,7 @@ class Grid:
             "precision": suite.precision,
             "seed_scope": suite.seed_scope,
             "max_length": suite.max_length,
+            "exit_norm": suite.exit_norm,
             "limit": self.limit,
             "limits": {task: limits.spec() for task, limits in suite.limits.items()},
             "engine": ENGINE_VERSION,
@@ -216,6 +217,8 @@ class TaskCells:
         checkpoint, of_family = (grid.checkpoint(name) if name else None for name in (path, family.checkpoint))
         if checkpoint and (pooling := grid.pooling(backbone, checkpoint)):
             spec["pooling"] = pooling
+        if suite.exit_norm:
+            spec["exit_norm"] = suite.exit_norm
         return Cell(spec, checkpoint, of_family, None, skip)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import time
 import traceback
 from dataclasses import replace
 from functools import cache
@@ -20,6 +19,7 @@ from bench.halting.sweep import point_rows, settings_on_offer, sweep
 from bench.models.card import describe
 from bench.models.costs import model_macs
 from bench.models.eval_results import board
+from bench.models.exit_norm import fit_norms
 from bench.models.loading import (
     encoded,
     fresh_backbone,
@@ -44,6 +44,7 @@ from bench.plan.cell import Cell, row_limit
 from bench.plan.methods import full_variant, methods_with_files, rule_spec
 from bench.plan.suite import Recipe
 from bench.run.environment import environment
+from bench.run.gate import running_time
 from bench.run.work import Work
 from bench.sources.examples import Examples
 from bench.sources.tasks import Task, task_of
@@ -70,7 +71,7 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     Raises:
         FolderError: a file cannot be written, which is no fault of the cell.
     """
-    started = time.perf_counter()
+    started = running_time()
     try:
         entry = record_of(cell, "ok") | train_and_trace(cell, work, keep_model)
     except FolderError:
@@ -78,7 +79,7 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     except Exception as error:
         why = one_line(error) if isinstance(error, UserError) else named(error)
         entry = record_of(cell, "failed", why) | {"traceback": traceback.format_exc()}
-    entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
+    entry["seconds"] = {**entry.get("seconds", {}), "all": round(running_time() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     entry["environment"] = environment_id(work)
     work.folder.write_record(entry)
@@ -133,30 +134,32 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     method = known[spec["method"]]
     if method.content != spec.get("content", ""):
         raise UserError(f"the file of '{method.name}' has changed since the plan was made: run the command again")
-    clock = time.perf_counter()
+    clock = running_time()
     examples, data = rows_of(cell, work, "train")
     variant = full_variant(method, spec["variant"])
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
+    exit_norm = spec.get("exit_norm", "")
 
     def built(method: Method, variant: Variant | None = None) -> EarlyExitModel:
         backbone = fresh_backbone(cell.checkpoint, spec.get("pooling"))
-        return build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
+        return build_model(method, backbone, task.num_labels, names, start, variant, exit_norm).to(work.device)
 
     model = built(method, variant)
-    teacher = built(known[method.starts_from]) if method.has_teacher else None
-    loaded = time.perf_counter()
-
-    order, how = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
-    seen = train(model, method, variant, data, recipe, order, *how, teacher)
-    trained = time.perf_counter()
-
     how = (work.device, spec["precision"], inference_batch(recipe.accumulation))
+    fit_norms(model, data, *how)
+    teacher = built(known[method.starts_from]) if method.has_teacher else None
+    loaded = running_time()
+
+    order, computed = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
+    seen = train(model, method, variant, data, recipe, order, *computed, teacher)
+    trained = running_time()
+
     probes = Probes(model, examples, data, *how) if can_be_probed(model) else None
     traced = {split: trace_split(cell, work, model, method, split, how, probes) for split in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
     panel, width = pretrained_macs(cell.family_checkpoint)
-    seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
+    seconds = {"load": loaded - clock, "train": trained - loaded, "trace": running_time() - trained}
     found = {
         "traces": {split: digest for split, (digest, _) in traced.items()},
         "model": kept,

@@ -138,6 +138,7 @@ def expected_values(spec: dict, shared: dict) -> dict[str, list]:
         "limits": [shared.get("limits", {}).get(spec["task"])],
         "recipe": list(shared["recipes"].values()),
         "segments": mended or [None],
+        "exit_norm": [shared.get("exit_norm") or None],
     }
     if "unlabelled" in spec:
         expected["unlabelled"] = [shared["unlabelled"].get(spec["task"])]
