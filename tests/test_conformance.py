@@ -129,7 +129,7 @@ def test_the_grid_of_a_knob_lies_in_its_span(span, message):
 
 
 def test_the_exact_settings_of_a_knob_lie_in_its_span():
-    knob = Knob("entropy", (0.01,), strict=True, sign=-1, span=(0.0, 0.02))
+    knob = Knob("entropy", (0.01, 0.02), strict=True, sign=-1, span=(0.0, 0.02))
     assert "exact settings must be in its span 0 to 0.02, got" in lacking(
         type("Broken", (Mine,), {"knob": lambda self, spec: knob})(), "knob"
     )

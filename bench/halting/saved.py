@@ -163,8 +163,9 @@ class EarlyExitClassifier:
         cheapest = min(point["layer_fraction"] for point in curve)
         if not is_number(budget) or not 0 < budget <= 1:
             expected = "budget: expected a share of the layers, above 0 and at most 1"
-            near = f"; the nearest is {1 if budget > 1 else cheapest:.3g}" if is_number(budget) else ""
-            raise UserError(f"{expected}, got {budget!r}{near}")
+            near = 1 if is_number(budget) and budget > 1 else cheapest
+            got = f"{budget:g}; the nearest is {near:.3g}" if is_number(budget) else repr(budget)
+            raise UserError(f"{expected}, got {got}")
         if self.method.name != self.about["method"]:
             measured = f"the curve of this model was measured with {self.about['method']}, not {self.method.name}"
             raise UserError(f"{measured}: give `predict` a value of {self.knob.name or 'the knob'} yourself")
