@@ -57,7 +57,8 @@ models: a backbone with exits: loaded, checked, trained, traced; what it costs.
     layer_calls     how the library calls its layers: made-up batches, calls watched, stubs, arguments
     backbones       one layer-by-layer view of every model; made shorter, made fresh
     layers          encoder layers as plain tensor functions
-    pooling         which state of a layer an exit reads
+    pooling, exit_norm
+                    which state of a layer an exit reads; the same standardised
     model           a backbone with exits, built or started from stage 1; seeds of random generators
     tokens          batches of token ids, grouped by length
     training        the training loop: losses, features kept of a frozen backbone, teachers
@@ -81,6 +82,7 @@ run: cells on workers.
                     which cell is next; when all cells of a seed have ended
     slot            a worker process that runs a cell at a time
     work, worker    what a worker gets; what it does: load, train, trace, record
+    pause, gate     a run that waits at a signal; where its workers wait, and their clock
     progress, state
                     the progress display; what a running process says for `status`
     estimator       how long cells take, from those that have run
@@ -94,7 +96,8 @@ tables: from traces to CSV; a file is named after the table it writes.
     collect         every table of a folder, panel by panel
     registry        all tables: columns, caption, how made
     columns         what several tables share: intervals as columns, rows put together, the main metric, one seed
-    scores          scores.csv; the settings of a run under weights of its examples
+    scores, settings
+                    scores.csv; the settings of a run under weights of its examples
     summaries       quantities over seeds and tasks, for auc and budgets
     claims          the paper's claims as numbers; contrasts: what each is about, by task and seed; effects: its table
     reproduction    the verdict on each claim, and why

@@ -25,7 +25,7 @@ from bench.sources.examples import UNDECIDABLE
 from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS, Task
 from bench.statistics.depth import gain_shares, half_gain_layer
-from bench.statistics.metrics import evaluate_predictions
+from bench.statistics.metrics import constant_metrics, evaluate_predictions
 from bench.store.trace import Trace
 from bench.tables.published_depth import FINAL, FROZEN, published
 from methods import discover
@@ -55,8 +55,7 @@ class Measured:
 def measured(task: Task, trace: Trace) -> Measured:
     """For the acceptance, from a trace of exits at every layer: shares of the gain, the metric, and how sure it is."""
     scores = evaluate_predictions(task, trace.labels, trace.logits.argmax(axis=2).T)[task.metric]
-    guesses = np.repeat(np.arange(task.num_labels)[:, None], len(trace.labels), axis=1)
-    constant = evaluate_predictions(task, trace.labels, guesses)[task.metric].max()
+    constant = constant_metrics(task, trace.labels).max()
     odds = np.exp(trace.logits[:, -1] - trace.logits[:, -1].max(axis=1, keepdims=True))
     certain = (odds / odds.sum(axis=1, keepdims=True)).max(axis=1)
     return Measured(
@@ -89,10 +88,15 @@ def beside_published(found: dict[str, Measured]) -> pd.DataFrame:
     rows, at = {}, [layer - 1 for layer in LAYERS]
     for name, one in found.items():
         real = published(name, TASKS[name].validation_splits[0], FROZEN)[1]
-        row = {f"layer {layer}": one.shares[layer - 1] for layer in LAYERS}
-        row |= {"gap": np.abs(one.shares - real)[at].mean()}
-        row |= {"half": half_gain_layer(one.shares), "real half": half_gain_layer(real)}
-        rows[name] = row | {"final": one.final, "off": one.final - FINAL[name], "certain": one.certain}
+        rows[name] = {
+            **{f"layer {layer}": one.shares[layer - 1] for layer in LAYERS},
+            "gap": np.abs(one.shares - real)[at].mean(),
+            "half": half_gain_layer(one.shares),
+            "real half": half_gain_layer(real),
+            "final": one.final,
+            "off": one.final - FINAL[name],
+            "certain": one.certain,
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -34,7 +34,7 @@ from bench.store.files import make_writable
 from bench.store.folder import PLATEAU_FOLDER, RunFolder
 from bench.store.locks import exclusive
 from bench.store.revisions import read_pins, write_pins
-from methods.base import Method
+from methods.base import Methods
 
 #: Seeds of the run with twice the steps, paired with the first of the run.
 PLATEAU_SEEDS = 3
@@ -161,7 +161,7 @@ def check_plateau(asked: Asked) -> int:
     return max(status, run_grid(asked))
 
 
-def check_finished(folder: RunFolder, shared: dict, methods: dict[str, Method]) -> None:
+def check_finished(folder: RunFolder, shared: dict, methods: Methods) -> None:
     """Before a command runs: refuse a folder with another run's cells, say which no longer count, or may differ.
 
     Raises:

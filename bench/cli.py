@@ -127,14 +127,8 @@ def build_parser(program: str = CHECKOUT) -> argparse.ArgumentParser:
     where.add_argument("--force", action="store_true", help="run finished cells again")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--plan", action="store_true", help="list the cells and train nothing")
-    instead.add_argument("--prepare", action="store_true", help="download data and checkpoints and train nothing")
-    instead.add_argument("--collect", action="store_true", help="tables and figures from the results that are there")
-    instead.add_argument(
-        "--check-plateau", action="store_true", help="run, and beside it with twice the steps: who would gain?"
-    )
-    instead.add_argument(
-        "--measure-latency", action="store_true", help="time early exit on the models that --save-models kept"
-    )
+    for verb in ("prepare", "collect", "check-plateau", "latency"):
+        instead.add_argument(VERBS[verb][0], action="store_true", help=VERBS[verb][1])
     instead.add_argument(
         "--check-method", metavar="NAME|FILE.py", help="try a method on a tiny random model and say what it lacks"
     )

@@ -23,11 +23,11 @@ from bench.halting.live import run_live
 from bench.halting.replay import Replay, replay
 from bench.halting.saved import LAST_BITS
 from bench.plan.methods import full_variant, known_methods, parse_variant, rule_spec
-from bench.plan.suite import KINDS, STAGES
+from bench.plan.suite import EXIT_NORMS, KINDS, STAGES
 from bench.store.trace import Trace
 from bench.tiny import HIDDEN, LAYERS, ROWS, tiny_data, tiny_model, tiny_teacher
 from methods import LEGAL_NAME, discover, is_legal_name, is_of_project
-from methods.base import SCORE_KINDS, ExitOutputs, ExitSpec, Method, RuleSpec, TrainingBatch
+from methods.base import SCORE_KINDS, ExitOutputs, ExitSpec, Method, Methods, RuleSpec, TrainingBatch
 from methods.blocks import exit_of
 
 #: Regression, two classes, three classes: what GLUE asks of a method.
@@ -182,12 +182,14 @@ def check_rows(method: Method) -> None:
     for count in label_counts(method):
         outputs, order = tiny_outputs(method, count), torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))
         shuffled = ExitOutputs(outputs.logits[order], None if outputs.halting is None else outputs.halting[order])
-        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, shuffled), strict=True)
-        same = all(torch.allclose(a[1][order], b[1], rtol=0, atol=1e-12) for a, b in pairs)
-        require(same, "scores depend on the order of the examples")
-        pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, outputs, leave=True), strict=True)
-        same = all(torch.allclose(a[1][: len(b[1])], b[1], rtol=0, atol=1e-12) for a, b in pairs)
-        require(same, "scores change when finished examples leave the batch")
+        for said, leave, message in (
+            (shuffled, False, "scores depend on the order of the examples"),
+            (outputs, True, "scores change when finished examples leave the batch"),
+        ):
+            pairs = zip(rule_steps(method, count, outputs), rule_steps(method, count, said, leave), strict=True)
+            rows = slice(None) if leave else order
+            same = all(torch.allclose(a[rows][: len(b)], b, rtol=0, atol=1e-12) for (_, a, _), (_, b, _) in pairs)
+            require(same, message)
 
 
 def check_knob(method: Method) -> None:
@@ -215,12 +217,15 @@ def check_knob(method: Method) -> None:
 
 
 def check_live(method: Method) -> None:
-    """The live engine and replay decide alike at every knob value."""
-    for count in label_counts(method):
-        model, batch = tiny_model(trained_method(method), count).eval(), tiny_data(count).batch(np.arange(ROWS))
+    """The live engine and replay decide alike at every knob value, with and without `exit_norm`."""
+    for count, exit_norm in itertools.product(label_counts(method), ("", *EXIT_NORMS)):
+        model, batch = (
+            tiny_model(trained_method(method), count, exit_norm).eval(),
+            tiny_data(count).batch(np.arange(ROWS)),
+        )
         spec = asked(method, model.num_layers, count)
         rule, knob = method.halting_rule(spec), method.knob(spec)
-        result = tiny_replay(method, count)
+        result = tiny_replay(method, count, exit_norm)
         for value in knob.values:
             wrong, _ = disagreements(result, knob, value, run_live(model, rule, knob, value, batch))
             require(not len(wrong), f"at {knob.name or 'knob'} {value:g} {len(wrong)} of {ROWS} live decisions differ")
@@ -259,16 +264,16 @@ def asked(method: Method, num_layers: int, num_labels: int) -> RuleSpec:
     return rule_spec(method, num_layers, num_labels, trained_method(method).variants[0])
 
 
-def tiny_outputs(method: Method, num_labels: int) -> ExitOutputs:
+def tiny_outputs(method: Method, num_labels: int, exit_norm: str = "") -> ExitOutputs:
     """What the exits of a tiny model say in a check of a method, float64 [n, L, C], as halting rules get it."""
     with torch.inference_mode():
-        model = tiny_model(trained_method(method), num_labels).eval()
+        model = tiny_model(trained_method(method), num_labels, exit_norm).eval()
         return model(tiny_data(num_labels).batch(np.arange(ROWS))).double()
 
 
-def tiny_replay(method: Method, num_labels: int) -> Replay:
+def tiny_replay(method: Method, num_labels: int, exit_norm: str = "") -> Replay:
     """A method's rule over the tiny data that methods are checked on."""
-    outputs, data = tiny_outputs(method, num_labels), tiny_data(num_labels)
+    outputs, data = tiny_outputs(method, num_labels, exit_norm), tiny_data(num_labels)
     halting = None if outputs.halting is None else outputs.halting.float().numpy()
     trace = Trace(outputs.logits.float().numpy(), data.labels, np.arange(ROWS), data.lengths, halting)
     return replay(method.halting_rule(asked(method, trace.logits.shape[1], num_labels)), trace)
@@ -289,7 +294,7 @@ def rule_steps(method: Method, num_labels: int, outputs: ExitOutputs, leave: boo
             state = {name: tensor[:n] for name, tensor in state.items()}
 
 
-def report_checks(methods: dict[str, Method]) -> int:
+def report_checks(methods: Methods) -> int:
     """Run the conformance suite on methods and print every check with its outcome, for `--check-method`.
 
     Args:

@@ -14,6 +14,8 @@ from tqdm import tqdm
 
 #: Fewest quick calls that are worth another process, which takes some seconds to start.
 CALLS_PER_PROCESS = 6
+#: As PYTHONWARNINGS: what cleans up after a killed worker (a `resource_tracker`) adds no line after our last one.
+QUIET_TRACKERS = "ignore:resource_tracker"
 
 
 class Lifeline:
@@ -27,6 +29,7 @@ class Lifeline:
 
     def __init__(self) -> None:
         self.end, self._ours = Pipe(duplex=False)
+        os.environ.setdefault("PYTHONWARNINGS", QUIET_TRACKERS)  # trackers are started with the workers, from here
 
 
 def tie_to(end: Connection) -> None:

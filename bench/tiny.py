@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from bench.models.backbones import Layerwise
+from bench.models.exit_norm import fit_norms
 from bench.models.model import EarlyExitModel, build_model
 from bench.models.tokens import Encoded
 from bench.plan.methods import full_variant
@@ -15,7 +16,7 @@ from methods.base import Method
 LAYERS, HIDDEN, WORDS, ROWS = 4, 16, 20, 24
 
 
-def tiny_model(method: Method, num_labels: int) -> EarlyExitModel:
+def tiny_model(method: Method, num_labels: int, exit_norm: str = "") -> EarlyExitModel:
     """A random BERT of 4 layers with a method's exits; without dropout, and so initialised that its layers disagree."""
     from transformers import BertConfig, BertModel
 
@@ -27,7 +28,10 @@ def tiny_model(method: Method, num_labels: int) -> EarlyExitModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         backbone = Layerwise(BertModel(config, add_pooling_layer=False))
-    return build_model(method, backbone, num_labels, ("conformance",), variant=full_variant(method, method.variants[0]))
+    variant = full_variant(method, method.variants[0])
+    model = build_model(method, backbone, num_labels, ("conformance",), variant=variant, exit_norm=exit_norm)
+    fit_norms(model, tiny_data(num_labels), "cpu", "float32", ROWS)
+    return model
 
 
 def tiny_teacher(method: Method, num_labels: int) -> EarlyExitModel | None:

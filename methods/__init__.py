@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from methods.base import Method
+from methods.base import Method, Methods
 
 #: The order of the tables: the methods that run when nobody names any, before all others.
 DEFAULT = ("static", "distilbert", "dact", "dact-exact", "deebert", "pabee", "pabee-frozen")
@@ -33,7 +33,7 @@ def is_legal_name(name: object) -> bool:
     return isinstance(name, str) and len(name) <= 40 and bool(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name))
 
 
-def discover(compat: str = "equal") -> dict[str, Method]:
+def discover(compat: str = "equal") -> Methods:
     """All methods of this folder and of installed packages by name: the default ones in their order, others by name.
 
     Another package offers the modules of its methods as entry points of the group `early_exit_bench.methods`; a method
@@ -46,7 +46,7 @@ def discover(compat: str = "equal") -> dict[str, Method]:
     Raises:
         ValueError: two files define methods of the same name.
     """
-    found: dict[str, Method] = {}
+    found: Methods = {}
     names = [info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)])]
     for method in defined_in([importlib.import_module(f"methods.{name}") for name in names], compat):
         if method.name in found:

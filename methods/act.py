@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, State, TrainingBatch
 from methods.blocks import HaltingExit, prediction_loss
 
 #: What a layer must be worth in loss to be computed: from hardly anything to most of what depth gives.
@@ -46,7 +46,7 @@ class ActRule(HaltingRule):
 
     answers_probabilities = True
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """Nothing is mixed yet, everything remains."""
         zeros = torch.zeros(n, dtype=torch.float64)
         return {"a": torch.zeros(n, num_labels, dtype=torch.float64), "remainder": zeros + 1, "sum": zeros}

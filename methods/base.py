@@ -31,7 +31,8 @@ class ExitOutputs:
     Attributes:
         logits: [n, C] at one layer, [n, L, C] for all layers; NaN at a layer that has no exit.
         halting: [n] or [n, L], the halting values in (0, 1) of methods that have them, else None.
-        states: [n, L, H], the states that exits read, at all layers while training, for losses over them; else None.
+        states: [n, L, H], the states that exits read (before a suite's `exit_norm`), at all layers while training, for
+            losses over them; else None.
         ramp: [n, C], logits of a second exit that stands on layer L beside the first; None at other layers, and
             for all methods without one.
     """
@@ -195,6 +196,8 @@ class Method(ABC):
     reads_labels: ClassVar[bool] = True
     #: Whether every layer has an exit, or layer L only.
     every_layer: ClassVar[bool] = True
+    #: What `skip` says of a regression, for a method that cannot do one.
+    needs_classes: ClassVar[str | None] = None
     #: A reference curve: replayed wherever the traces that it needs exist, whatever methods were named.
     reference: ClassVar[bool] = False
     #: Stands in for the method that it extends, and whose name it inherits, where a suite says `compat = "released"`.
@@ -206,7 +209,7 @@ class Method(ABC):
 
     def skip(self, num_labels: int) -> str | None:
         """The reason why this method cannot do a task with `num_labels` outputs (1: regression), or None."""
-        return None
+        return self.needs_classes if num_labels == 1 else None
 
     def depth(self, num_layers: int, variant: Variant) -> int:
         """How many layers of the backbone are kept, from the first: L of them unless a method cuts it."""
@@ -250,3 +253,7 @@ class Method(ABC):
     @abstractmethod
     def knob(self, spec: RuleSpec) -> Knob:
         """The knob of the rule with the grid of values that the paper sweeps."""
+
+
+#: Methods by name, in the order of tables and lists.
+Methods = dict[str, Method]

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, State, TrainingBatch
 from methods.blocks import HaltingExit
 
 TAUS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1)
@@ -64,7 +64,7 @@ class DactRule(HaltingRule):
     answers_probabilities = True
     margin = staticmethod(paper_margin)
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """Lines 1 and 2 of Algorithm 1: p_0 = 1, a_0 = 0."""
         return {"a": torch.zeros(n, num_labels, dtype=torch.float64), "p": torch.ones(n, dtype=torch.float64)}
 
@@ -97,10 +97,7 @@ class Dact(Method):
     name = "dact"
     parameters: ClassVar = {"tau": 5e-3, "penalty": ("h", "p")}
     variants = tuple(f"tau={tau:g}" for tau in TAUS)
-
-    def skip(self, num_labels: int) -> str | None:
-        """The accumulated answer is a distribution over classes."""
-        return "the halting bound needs classes, this task is a regression" if num_labels == 1 else None
+    needs_classes = "the halting bound needs classes, this task is a regression"
 
     def exit(self, spec: ExitSpec) -> nn.Module:
         """The shared exit with a halting unit, which starts undecided: h near .5."""

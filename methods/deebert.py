@@ -32,10 +32,7 @@ class DeeBert(Method):
     """
 
     name = "deebert"
-
-    def skip(self, num_labels: int) -> str | None:
-        """Entropy is not defined for regression."""
-        return "the entropy rule needs classes, this task is a regression" if num_labels == 1 else None
+    needs_classes = "the entropy rule needs classes, this task is a regression"
 
     def trains(self, part: str, layer: int, num_layers: int) -> bool:
         """The exits below layer L, nothing else."""

@@ -63,10 +63,7 @@ class FastBert(Method):
 
     name = "fastbert"
     reads_labels = False
-
-    def skip(self, num_labels: int) -> str | None:
-        """Entropy is not defined for regression."""
-        return "the entropy rule needs classes, this task is a regression" if num_labels == 1 else None
+    needs_classes = "the entropy rule needs classes, this task is a regression"
 
     def exit(self, spec: ExitSpec) -> nn.Module:
         """A student; on layer L the head of stage 1, which teaches."""

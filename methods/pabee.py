@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from methods.base import ExitOutputs, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.base import ExitOutputs, HaltingRule, Knob, Method, RuleSpec, State, TrainingBatch
 from methods.blocks import layer_losses, prediction
 
 REGRESSION_THRESHOLD = 0.1
@@ -25,7 +25,7 @@ class PatienceRule(HaltingRule):
 
     score_kind = "count"
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """Before layer 1 there is nothing to agree with: NaN equals no prediction."""
         nothing = torch.full((n,), torch.nan, dtype=torch.float64)
         return {"previous": nothing, "counter": torch.zeros(n, dtype=torch.float64)}

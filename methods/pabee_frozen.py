@@ -14,7 +14,4 @@ class PabeeFrozen(Pabee):
 
     name = "pabee-frozen"
     trained_by = "deebert"
-
-    def skip(self, num_labels: int) -> str | None:
-        """DeeBERT's models exist for classes only."""
-        return "replays deebert, which needs classes; this task is a regression" if num_labels == 1 else None
+    needs_classes = "replays deebert, which needs classes; this task is a regression"

@@ -30,10 +30,7 @@ class Pkd(Static):
     starts_from = "static"
     has_teacher = True
     parameters: ClassVar = {"alpha": 0.5, "temperature": 5.0, "beta": 100.0}
-
-    def skip(self, num_labels: int) -> str | None:
-        """Soft labels are probabilities of classes."""
-        return "soft labels need classes, this task is a regression" if num_labels == 1 else None
+    needs_classes = "soft labels need classes, this task is a regression"
 
     def depth(self, num_layers: int, variant: dict) -> int:
         """Half of the layers."""

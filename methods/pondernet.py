@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, State, TrainingBatch
 from methods.blocks import HaltingExit, layer_losses
 
 #: Their expected depths, 6.26, 4.11 and 2.00 of 12 layers, spread over what a geometric distribution cut at L can have.
@@ -31,7 +31,7 @@ def geometric(prior: float, num_layers: int) -> Tensor:
 class CumulatedRule(HaltingRule):
     """Score: the probability of having halted by layer l, 1 - prod_{j<=l} (1 - h_j)."""
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """Nobody has halted."""
         return {"running": torch.ones(n, dtype=torch.float64)}
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, TrainingBatch
+from methods.base import ExitOutputs, ExitSpec, HaltingRule, Knob, Method, RuleSpec, State, TrainingBatch
 from methods.blocks import PoolerExit, layer_losses, prediction_loss
 
 #: The share of the training rows that temperatures are fitted on.
@@ -35,7 +35,7 @@ class ConfidenceRule(HaltingRule):
 
     score_kind = "best"
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """No exit has been confident of anything."""
         return {"answer": torch.zeros(n, num_labels, dtype=torch.float64), "score": torch.zeros(n, dtype=torch.float64)}
 
@@ -65,10 +65,7 @@ class ShallowDeep(Method):
     recipe = "joint"
     starts_from = None
     parameters: ClassVar = {"temperature": ("none", "fitted")}
-
-    def skip(self, num_labels: int) -> str | None:
-        """Confidence is a probability of a class."""
-        return "the confidence rule needs classes, this task is a regression" if num_labels == 1 else None
+    needs_classes = "the confidence rule needs classes, this task is a regression"
 
     def exit(self, spec: ExitSpec) -> nn.Module:
         """The shared exit with a temperature."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from bench.store.folder import RunFolder, record_of
 
 FUNCTION = "fake_cells:run_cell"
 ENVIRONMENT = "0123456789abcdef"
+HELD = []
 
 
 def make_cell(seed=0, method="static", start=None, does="", seconds=0.0):
@@ -80,6 +82,12 @@ def first_time(folder, key):
     return True
 
 
+def hold_a_lock(cell, work, keep_model):
+    """Like a cell that was using a lock of several processes (a progress bar has one) when its worker was killed."""
+    HELD.append(multiprocessing.get_context("spawn").Lock())
+    return {"status": "ok"}
+
+
 def run_cells(cells, folder, jobs=2, backend=None, fail_fast=False, timeout=None, retry=True, force=False):
     """Run a plan as the command line does, without its tables; gives the number of failures."""
     folder.create()
@@ -108,4 +116,5 @@ def computed(folder):
 
 if __name__ == "__main__":
     options = SimpleNamespace(folder=sys.argv[1], seeds=int(sys.argv[2]), seconds=float(sys.argv[3]))
-    sys.exit(run_cells(make_grid(options.seeds, options.seconds), RunFolder(Path(options.folder))))
+    limit = float(sys.argv[4]) if len(sys.argv) > 4 else None
+    sys.exit(run_cells(make_grid(options.seeds, options.seconds), RunFolder(Path(options.folder)), timeout=limit))

@@ -71,24 +71,32 @@ def test_the_debiased_estimate_has_no_bias():
     assert calibration.squared_error(*off).mean() == pytest.approx(0.01, abs=0.0005)
 
 
+def brier_score(p, labels):
+    return calibration.brier_scores(p, labels).mean(axis=1)
+
+
+def log_loss(p, labels):
+    return calibration.log_losses(p, labels).mean(axis=1)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_proper_scores_are_those_of_scikit_learn(classes):
     rng = np.random.default_rng(classes)
     p = rng.dirichlet(np.ones(classes), (3, 200))
     p[0, 0], labels = np.eye(classes)[0], rng.integers(0, classes, 200)
     labels[0] = 1  # as wrong as can be
-    for row, brier, nll in zip(p, calibration.brier_score(p, labels), calibration.log_loss(p, labels), strict=True):
+    for row, brier, nll in zip(p, brier_score(p, labels), log_loss(p, labels), strict=True):
         assert nll == pytest.approx(metrics.log_loss(labels, row, labels=range(classes)), rel=1e-12)
         one_hot = metrics.brier_score_loss(labels, row, labels=range(classes), scale_by_half=False)
         assert brier == pytest.approx(one_hot, rel=1e-12)  # the sum over the classes
     if classes == 2:
-        assert calibration.brier_score(p, labels)[1] == pytest.approx(2 * metrics.brier_score_loss(labels, p[1, :, 1]))
+        assert brier_score(p, labels)[1] == pytest.approx(2 * metrics.brier_score_loss(labels, p[1, :, 1]))
 
 
 def test_brier_and_log_loss_by_hand():
     p = np.array([[[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]]])
-    assert calibration.brier_score(p, np.array([0, 2])) == pytest.approx([(0.09 + 0.04 + 0.01 + 0.25 + 0.25 + 1) / 2])
-    assert calibration.log_loss(p[:, :1], np.array([1])) == pytest.approx([-np.log(0.2)])
+    assert brier_score(p, np.array([0, 2])) == pytest.approx([(0.09 + 0.04 + 0.01 + 0.25 + 0.25 + 1) / 2])
+    assert log_loss(p[:, :1], np.array([1])) == pytest.approx([-np.log(0.2)])
 
 
 def test_the_temperature_is_found():
@@ -98,12 +106,10 @@ def test_the_temperature_is_found():
     labels = (rng.random((20000, 1)) > np.cumsum(p, axis=1)).sum(axis=1)
     found = calibration.inverse_temperature(np.stack([logits, 3 * logits, logits / 2]), labels)
     assert 1 / found == pytest.approx([1, 3, 0.5], rel=0.03)
-    best = [
-        calibration.log_loss(calibration.tempered(logits[None], np.full((1, 20000), b)), labels)[0] for b in found[:1]
-    ]
+    best = [log_loss(calibration.tempered(logits[None], np.full((1, 20000), b)), labels)[0] for b in found[:1]]
     for other in (0.95, 1.05):
         scaled = calibration.tempered(logits[None], np.full((1, 20000), other * found[0]))
-        assert calibration.log_loss(scaled, labels)[0] > best[0]
+        assert log_loss(scaled, labels)[0] > best[0]
 
 
 def test_a_temperature_has_limits():
@@ -111,7 +117,7 @@ def test_a_temperature_has_limits():
     found = calibration.inverse_temperature(logits, labels)
     assert (
         10 < found[0] <= calibration.COLDEST
-        and calibration.log_loss(calibration.tempered(logits, found[:, None] * np.ones((1, 4))), labels)[0] < 1e-14
+        and log_loss(calibration.tempered(logits, found[:, None] * np.ones((1, 4))), labels)[0] < 1e-14
     )
     assert calibration.inverse_temperature(logits, 1 - labels) == pytest.approx([calibration.WARMEST], rel=1e-4)
 

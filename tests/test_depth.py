@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from synthetic import make_tables
 from test_figures import draw, words
-from test_references import BY_LAYER, DEPTHS, everybody, make_sweep
+from test_references import BY_LAYER, CHOSEN, DEPTHS, everybody, make_sweep
 
 from bench.statistics.depth import gain_shares, profile_gap
 from bench.tables.columns import concat_rows
 from bench.tables.depth import DEPTH, depth_rows
-from bench.tables.published_depth import FINE_TUNED, FROZEN, published, published_at
+from bench.tables.published_depth import FINE_TUNED, FROZEN, JOINT, published, published_at
 
 #: By hand from the published percentages, at layers 1, 2, 3, 4, 6, 8, 9 and 10 of 12.
 PUBLISHED = {
@@ -21,6 +21,17 @@ PUBLISHED = {
     "mnli": (0.17, 0.19, 0.34, 0.49, 0.76, 0.85, 0.91, 0.92),
     "rte": (0.16, 0.11, 0.02, 0.38, 0.77, 0.68, 0.56, 0.55),
     "mrpc": (0.01, 0.01, 0.01, 0.11, 0.27, 0.41, 0.72, 0.85),
+}
+
+
+#: The same of models trained with all exits, beside the frozen model's gain.
+PUBLISHED_JOINT = {
+    "sst2": (0.80, 0.81, 0.86, 0.90, 0.92, 0.95, 0.95, 0.95),
+    "qnli": (0.27, 0.32, 0.81, 0.85, 0.90, 0.94, 0.94, 0.96),
+    "qqp": (0.39, 0.70, 0.89, 0.92, 0.97, 0.98, 0.98, 0.99),
+    "mnli": (0.53, 0.74, 0.83, 0.87, 0.94, 0.97, 0.97, 0.98),
+    "rte": (0, 0.13, 0.21, 0.79, 0.77, 0.86, 0.84, 0.79),
+    "mrpc": (0.01, 0.03, 0.07, 0.25, 0.41, 0.57, 0.62, 0.65),
 }
 
 
@@ -44,9 +55,12 @@ def test_the_gap_of_two_profiles_by_hand():
 
 @pytest.mark.parametrize("task", PUBLISHED)
 def test_published_scores_give_the_published_shares(task):
-    x, shares = published(task, "validation_matched" if task == "mnli" else "validation", FROZEN)
+    split = "validation_matched" if task == "mnli" else "validation"
+    x, shares = published(task, split, FROZEN)
     assert shares[[0, 1, 2, 3, 5, 7, 8, 9]] == pytest.approx(PUBLISHED[task], abs=0.011)
     assert x[[0, 2, 11]].tolist() == pytest.approx([1 / 12, 1 / 4, 1]) and shares[-1] == 1
+    joint = published(task, split, JOINT)[1]
+    assert joint[[0, 1, 2, 3, 5, 7, 8, 9]] == pytest.approx(PUBLISHED_JOINT[task], abs=0.011) and joint[-1] < 1
 
 
 def test_published_values_stand_only_where_they_are_published():
@@ -79,6 +93,17 @@ def test_rows_of_both_profiles_by_hand():
     assert table["value_low"].isna().tolist() == [False] * 3 + [True] * 3  # one seed has no interval
 
 
+def test_what_joint_training_gives_is_a_share_of_what_the_static_model_gains():
+    labels = np.array([0, 1, 1, 0, 1, 0])  # "1" is right for half; layers are right for 4, 5 and 6 of 6
+    whole = make_sweep("static", [everybody(2)], labels=labels)  # 5 of 6
+    table = rows_of(make_sweep("pabee", [CHOSEN], labels=labels), whole)
+    assert table["profile"].tolist() == ["joint"] * 3 and table["layer"].tolist() == [1, 2, 3]
+    assert table["value"].tolist() == pytest.approx([4 / 6, 5 / 6, 1])
+    assert table["share"].tolist() == pytest.approx([1 / 2, 1, 3 / 2])
+    real = dict(zip(*published("rte", "validation", JOINT), strict=True))
+    assert table["published"].tolist() == pytest.approx([real[4 / 12], real[8 / 12], real[1]])
+
+
 def test_a_share_between_the_constant_and_the_whole():
     labels = np.array([0, 1, 1, 0, 1, 0])  # "1" is right for half; layers are right for 4, 5 and 6 of 6
     table = rows_of(make_sweep("truncated", DEPTHS, labels=labels))
@@ -101,5 +126,5 @@ def test_a_constant_correlates_with_nothing():
 def test_the_figure_says_the_gap_and_what_is_published(tmp_path):
     run = make_tables(tmp_path, tasks=["sst2", "mnli"], backbones=["bert"], seeds=2)
     said = words(draw(run, "depth"))
-    assert said.count("gap .") == 2 and "MNLI-mm" not in said
+    assert said.count("frozen: gap .") == 2 and "MNLI-mm" not in said
     assert "GLUE: frozen backbone" in said and "cut and fine-tuned" not in said

@@ -14,15 +14,20 @@ from bench.statistics.overthinking import overthinking, recovered
 from bench.tables import oracle as oracle_table
 from bench.tables import overthinking as overthinking_table
 from bench.tables.columns import concat_rows
-from bench.tables.headline import HEADLINE, full_depth, headline_table, panel_savings, savings
+from bench.tables.headline import HEADLINE, PanelSavings, headline_table
 from bench.tables.risk import RISK
+from bench.tables.scores import panel_scores
 from methods import discover
 
 #: Right from layer 1 on; lost at the last layer; right at 1, wrong at 2, right at 3; never; at the last only.
 RIGHT = np.array([[1, 1, 1], [0, 1, 0], [1, 0, 1], [0, 0, 0], [0, 0, 1]], dtype=bool)
 NO_RISK, NOWHERE = pd.DataFrame(columns=RISK), Path("nowhere")
-#: Every example counts once.
-WHOLE = np.ones((1, 400), np.float32)
+
+
+def panel_savings(sweeps, draws):
+    savings = PanelSavings(sweeps, draws)
+    panel_scores(sweeps, "exact", draws, savings.add)
+    return savings.found()
 
 
 def test_overthinking_by_hand():
@@ -121,15 +126,14 @@ def test_the_headline_by_hand():
     by_layer[a[: round(0.015 * len(a)) or 1], 0] = 1  # layer 1 loses one or two of half A, and a tenth of half B
     by_layer[b[: len(b) // 10], 0] = 1
     mine = make_sweep("mine", [[3] * 200, [1] * 200], "sst2", by_layer=by_layer, labels=labels)
-    values, met = savings([mine], full_depth([sweeps[0]], WHOLE[:, :200]), WHOLE[:, :200])
+    found = panel_savings([sweeps[0], mine], draws=1)
+    values = found.values["mine"][0]
     lost_a, lost_b = ((by_layer[half, 0] == 1).mean() for half in (a, b))
     assert 0.01 < lost_a <= 0.02 < lost_b
     # at most 0 or 1 point: full depth in both directions; at most 2: layer 1 is chosen on A, and loses a tenth on B
-    assert values[0, :, 0] == pytest.approx([0, 0, (2 / 3) / 2]) and values[0, :, 2] == pytest.approx(
-        [0, 0, lost_b / 2]
-    )
-    assert values[0, :, 1] == pytest.approx(values[0, :, 0])  # every layer costs alike here
-    assert met[0].tolist() == [1, 1, 1]
+    assert values[:, 0] == pytest.approx([0, 0, (2 / 3) / 2]) and values[:, 2] == pytest.approx([0, 0, lost_b / 2])
+    assert values[:, 1] == pytest.approx(values[:, 0])  # every layer costs alike here
+    assert found.met["mine"].tolist() == [1, 1, 1]
 
 
 def test_where_nothing_qualifies_the_static_model_is_used():
@@ -185,7 +189,7 @@ def test_coverage_of_the_bootstrap():
 
 
 def values_of(sweeps):
-    return savings(sweeps[1:], full_depth(sweeps[:1], WHOLE), WHOLE)[0][0, :, 0]
+    return panel_savings(sweeps, draws=1).values["mine"][0][:, 0]
 
 
 def test_regression_has_a_headline():

@@ -144,6 +144,7 @@ SUITE = {
     "compat": ("max_length", 'compat = "released"\nmax_length'),
     "recipe": ("max_length", 'recipe = "pabee-scripts"\nmax_length'),
     "pooling": ("max_length", 'pooling = "mean"\nmax_length'),
+    "exit_norm": ("max_length", 'exit_norm = "standardise"\nmax_length'),
     "tasks": None,  # tests/test_own_tasks.py
 }
 RECIPE = {"epochs": 2, "learning_rate": 2e-3, "batch_size": 10, "weight_decay": 0.1, "clip": 0.5, "accumulation": 2}

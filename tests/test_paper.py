@@ -10,8 +10,10 @@ import pytest
 import torch
 from conftest import WORDS, random_encoder, word_tokenizer
 
-from bench.plan.suite_file import load_suite
+from bench.plan.suite import Recipe
+from bench.plan.suite_file import load_suite, with_recipe
 from bench.sources.tasks import PAPER_TASKS, TASKS
+from methods import discover
 from run_all import main
 
 CHECKPOINTS = {
@@ -72,6 +74,15 @@ def test_the_checkpoints_and_tasks_are_the_papers(world):
     named = [name for family in suite.backbones.values() for name in (family.checkpoint, family.student)]
     assert sorted(named) == sorted(CHECKPOINTS)
     assert (suite.max_length, suite.precision, suite.seed_scope, suite.compat) == (128, "float32", "heads", "equal")
+    # 4.2 and appendix B: the library's defaults, which for stage 2 is our reading; PABEE by its own script
+    literal = Recipe(epochs=3, learning_rate=5e-5, batch_size=8)
+    assert suite.recipes["stage1"] == suite.recipes["stage2"] == literal
+    assert suite.recipes["joint"] == Recipe(epochs=5, learning_rate=2e-5, batch_size=32)
+    methods = discover()
+    trained = {name: suite.recipe_of(methods[name], "bert") for name in ("static", "distilbert", "deebert", "dact")}
+    assert set(trained.values()) == {literal} and suite.recipe_of(methods["pabee"], "bert") == suite.recipes["joint"]
+    former = with_recipe(suite, "run-glue").recipes
+    assert former["stage1"] == former["stage2"] == Recipe(epochs=3, learning_rate=2e-5, batch_size=32)
     full = load_suite("paper-full")
     assert (full.seed_scope, full.backbones, full.recipes) == ("full", suite.backbones, suite.recipes)
 

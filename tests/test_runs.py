@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -50,6 +51,22 @@ def wait_until(condition, seconds=120.0):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_what_a_killed_worker_held_is_cleaned_up_without_a_line(tmp_path):
+    program = """if True:
+        from types import SimpleNamespace
+        from bench.run.slot import Slot
+        slot = Slot("fake_cells:hold_a_lock")
+        slot.run(None, SimpleNamespace(device="cpu"), False, None)
+        slot.stop()
+    """
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parents[1], Path(__file__).parent)))
+    }
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_every_cell_once_and_starting_models_first(undisturbed):

@@ -12,9 +12,10 @@ from bench.sources.tasks import TASKS
 from bench.statistics.areas import spend
 from bench.statistics.curves import gap_mask, interpolate
 from bench.statistics.intervals import resamples
-from bench.statistics.metrics import evaluate_predictions, weighted_metric
+from bench.statistics.metrics import evaluate_predictions, metric_of_counts, weighted_counts
 from bench.store.trace import Trace
-from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, WIDEST, Settings, group_means, panel_scores
+from bench.tables.scores import AREAS, BUDGETS, QUANTITIES, WIDEST, group_means, panel_scores
+from bench.tables.settings import Settings
 from methods import discover
 
 METHODS = discover()
@@ -60,12 +61,12 @@ def test_weighted_metrics_are_those_of_repeated_examples(task):
         labels, predictions = rng.integers(task.num_labels, size=40), rng.integers(task.num_labels, size=(5, 40))
         predictions[0] = 1
     (weights,) = resamples(40, 3, seed=1, block=3)
-    got = weighted_metric(task, labels, predictions, weights)
+    got = metric_of_counts(task, weighted_counts(task, labels, predictions, weights))
     for row, weight in zip(got, weights, strict=True):
         drawn = np.repeat(np.arange(40), weight.astype(int))
         expected = evaluate_predictions(task, labels[drawn], predictions[:, drawn])[task.metric]
         np.testing.assert_allclose(row, expected, atol=1e-9)
-    assert np.isnan(weighted_metric(task, labels, predictions, 0 * weights)).all()
+    assert np.isnan(metric_of_counts(task, weighted_counts(task, labels, predictions, 0 * weights))).all()
 
 
 @pytest.mark.parametrize("task", ["rte", "mrpc", "cola", "mnli"])

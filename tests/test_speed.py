@@ -203,9 +203,34 @@ def test_our_side_of_the_anchor_may_come_from_a_table(tmp_path, capsys, monkeypa
     assert anchor.main([*where, "--tasks", "mnli", "--seeds", "2"]) == 0
     line = capsys.readouterr().out
     assert line.startswith("mnli accuracy: Trainer 0.6350 (0.5900 0.6800, ")
-    assert line.endswith("static 0.6500 (0.6000 0.7000), difference +1.50 points\n")
-    monkeypatch.setattr(anchor, "library", lambda *arguments: 0.6)
-    assert anchor.main([*where, "--tasks", "mnli", "--seeds", "2"]) == 1  # more than two points apart
+    assert line.endswith("static 0.6500 (0.6000 0.7000), difference +1.50 points [-4.85, +7.85]\n")
+    monkeypatch.setattr(anchor, "library", lambda *arguments: {0: 0.589, 1: 0.688}[arguments[-1]])
+    assert anchor.main([*where, "--tasks", "mnli", "--seeds", "2"]) == 0  # by half a point
+    monkeypatch.setattr(anchor, "library", lambda *arguments: {0: 0.57, 1: 0.67}[arguments[-1]])
+    assert anchor.main([*where, "--tasks", "mnli", "--seeds", "2"]) == 1  # three points apart for both seeds
+    capsys.readouterr()
+    assert anchor.main([*where, "--tasks", "mnli", "--seeds", "1"]) == 2
+    assert "--seeds: an interval needs at least 2, got 1" in capsys.readouterr().err
+
+
+def test_both_sides_of_the_anchor_train_as_the_paper_and_read_the_first_token(monkeypatch, tmp_path):
+    from bench.speed import anchor
+
+    seen = []
+    monkeypatch.setattr(anchor, "library", lambda *arguments: seen.append(arguments[3]) or 0.5)
+
+    def run(command, check):
+        suite = load_suite(command[command.index("--suite") + 1])
+        seen.append((suite.pooling, suite.recipes["stage1"]))
+        results = Path(command[command.index("--results") + 1])
+        results.mkdir(parents=True)
+        row = {"method": "static", "task": "mrpc", "split": "validation", "variant": "", "value": 0.5}
+        pd.DataFrame([row | {"seed": seed} for seed in (0, 1, 2)]).to_csv(results / "points.csv", index=False)
+
+    monkeypatch.setattr(anchor.subprocess, "run", run)
+    assert anchor.main(["--glue-dir", str(tmp_path), "--backbone", "none", "--tasks", "mrpc"]) == 0
+    literal = Recipe(epochs=3, learning_rate=5e-5, batch_size=8)
+    assert seen == [("first", literal), literal, literal, literal]
 
 
 def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, checkpoints, monkeypatch):
@@ -231,3 +256,19 @@ def test_the_trainers_side_of_the_anchor_is_judged_by_its_own_rows(tmp_path, che
     recipe = Recipe(epochs=1, learning_rate=1e-4, batch_size=8)
     found = anchor.library(TASKS["sst2"], TsvFolder(tmp_path), str(checkpoints["bert"]), recipe, 24, 100, 3)
     assert found == 1.0
+
+
+def test_a_panel_with_and_without_what_traces_know(tiny_suite, tmp_path):
+    from bench.speed.collecting import replayed
+    from bench.tables.collect import panels
+    from bench.tables.failures import finished, records_of
+
+    methods = {name: METHODS[name] for name in ("static", "deebert")}
+    folder = RunFolder(tmp_path)
+    finish(Grid(load_suite(str(tiny_suite)), [TASKS["mnli"]], ["bert"], methods, range(1), Embedded()), folder)
+    counting, _ = finished(folder, records_of(folder), METHODS)
+    panel = next(panels(folder, counting))
+    (tables, savings), (others, nothing) = (replayed(known, *panel) for known in (True, False))
+    differ = {name for name, rows in tables.items() if not rows.equals(others[name])}
+    assert differ == {"calibration", "overthinking", "oracle", "reliability"}
+    assert not any(len(others[name]) for name in differ) and savings.values and not nothing.values

@@ -35,6 +35,20 @@ def cells_of(grid):
 LIMITS = "\n[limits.rte]\ntrain = 50\nvalidation = 30\n"
 
 
+def test_the_reference_run_is_one_short_command():
+    """Its suite says how exits read, which rows, which recipes and which tau; sizes differ by task."""
+    suite, methods = load_suite("glue-minilm"), discover()
+    assert (suite.pooling, suite.seed_scope, suite.exit_norm) == ("mean", "full", "")
+    limits = {task: (each.train, each.validation) for task, each in suite.limits.items()}
+    assert limits == {"sst2": (6000, 2000), "qnli": (3000, 2000), "qqp": (5000, 2000), "mnli": (4000, 2000)}
+    for name in ("dact", "dact-frozen"):
+        assert suite.variants.get(name, methods[name].variants) == methods["dact"].variants
+    whole = load_suite("glue-all")
+    assert whole.pooling == "mean" and not whole.limits and "mpnet" in whole.backbones
+    paper = load_suite("paper")
+    assert all(whole.recipes[stage] == paper.recipes[stage] for stage in ("stage1", "stage2", "joint"))
+
+
 def test_a_limit_changes_the_cells_of_its_task_alone(tiny_suite):
     without, limited = cells_of(grid_of(tiny_suite)), cells_of(grid_of(tiny_suite, LIMITS))
     assert without["sst2"].key == limited["sst2"].key and "limits" not in limited["sst2"].spec

@@ -146,7 +146,7 @@ def test_stability_counts_only_knobs_inside_the_range():
 def test_transfer_by_budget_takes_the_best_setting_that_fits():
     x, y = np.array([0, 0.2, 0.5, 0.7]), np.array([0.5, 0.6, 0.8, 0.9])
     x_other, y_other = np.array([0, 0.3, 0.45, 0.8]), np.array([0.4, 0.5, 0.7, 0.95])
-    cost, value = transfer.budget_rows({}, transfer.Side(x, y, x_other, y_other))
+    cost, value = transfer.budget_rows({}, transfer.Side((x, x_other), (y, y_other)))
     assert cost["promised"].tolist() == [0.2, 0.5, 0.7] and cost["delivered"].tolist() == [0.3, 0.45, 0.8]
     assert value["promised"].tolist() == [0.6, 0.8, 0.9] and value["delivered"].tolist() == [0.5, 0.7, 0.95]
     assert cost["kept"].tolist() == [0, 1, 0] and cost["constant"].tolist() == [0, 0, 0]
@@ -154,7 +154,7 @@ def test_transfer_by_budget_takes_the_best_setting_that_fits():
 
 def test_transfer_by_drop_takes_the_cheapest_setting_that_fits():
     x, drop = np.array([0, 0.2, 0.4, 0.6, 0.4]), np.array([0.3, 0.06, 0.02, 0.0, 0.015])
-    cost, dropped = transfer.drop_rows({}, transfer.Side(x, 0.9 - drop, x + 0.1, 0.9 - drop), 0.9, 0.91)
+    cost, dropped = transfer.drop_rows({}, transfer.Side((x, x + 0.1), (0.9 - drop, 0.9 - drop)), (0.9, 0.91))
     assert cost["promised"].tolist() == [0.6, 0.4, 0.4]
     np.testing.assert_allclose(dropped["promised"], [0.0, 0.015, 0.015], atol=1e-12)
     assert cost["delivered"].tolist() == [0.7, 0.5, 0.5]
@@ -163,7 +163,7 @@ def test_transfer_by_drop_takes_the_cheapest_setting_that_fits():
 
 
 def test_the_constant_answer_is_everybodys_choice():
-    side = transfer.Side(*(np.array(v) for v in ([0, 0.2, 0.6], [0.7, 0.6, 0.9], [0, 0.2, 0.6], [0.7, 0.6, 0.9])))
+    side = transfer.Side((np.array([0, 0.2, 0.6]),) * 2, (np.array([0.7, 0.6, 0.9]),) * 2)
     cost, value = transfer.budget_rows({}, side)
     assert cost["promised"].tolist() == [0, 0, 0.6] and value["promised"].tolist() == [0.7, 0.7, 0.9]
     assert cost["constant"].tolist() == [1, 1, 0]

@@ -70,7 +70,8 @@ def test_what_is_drawn_is_short_enough_different_and_the_same_again(count, most)
 
 def test_a_winner_on_the_edge_is_gone_beyond():
     tried = [OWN, scaled(OWN, 2), scaled(OWN, 1, 2), scaled(OWN, 1, 0.5), scaled(OWN, 1, 1, 2), scaled(OWN, 0.5)]
-    assert beyond(scaled(OWN, 2), tried, 10_000, [160]) == [scaled(OWN, 4), scaled(OWN, 2, 1, 0.5)]
+    assert beyond(scaled(OWN, 2), tried, 10_000, [160]) == [scaled(OWN, 4)], "never fewer epochs"
+    assert beyond(scaled(OWN, 1, 0.5), tried, 10_000, [160]) == [scaled(OWN, 1, 0.25)], "never a larger batch"
     assert beyond(scaled(OWN, 1, 1, 2), tried, 80, [160]) == [], "twice the epochs are too many steps"
     inner = [OWN, *(scaled(OWN, *factors) for factors in ((2,), (0.5,), (1, 2), (1, 0.5), (1, 1, 2), (1, 1, 0.5)))]
     assert beyond(OWN, inner, 10_000, [160]) == []

@@ -140,7 +140,7 @@ class EarlyExitClassifier:
             raise UserError(f"'{folder}' was saved by method and version {wanted}, not {given}")
         checkpoint = Checkpoint(str(folder))
         backbone = empty_encoder(load_config(checkpoint), about.get("pooling"))
-        model = with_exits(trained, backbone, task_of(about).num_labels, ("saved",))
+        model = with_exits(trained, backbone, task_of(about).num_labels, ("saved",), about.get("exit_norm", ""))
         try:
             load_model(model, str(folder / "model.safetensors"))
         except (OSError, RuntimeError, SafetensorError) as error:

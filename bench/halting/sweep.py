@@ -5,6 +5,7 @@ Shape symbols: K knob values, n examples, L layers of the trace's model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -87,6 +88,15 @@ class Sweep:
         """Mean share of the panel's layers used at each operating point: x of every curve, [K]."""
         return mean_layer_fraction(self.layers, self.panel_layers)
 
+    @property
+    def always(self) -> np.ndarray:
+        """The constant answer to every example, like `predictions`: [1, n]."""
+        return np.full((1, len(self.trace.labels)), self.constant, dtype=self.predictions.dtype)
+
+    def named(self, *columns: str) -> dict[str, object]:
+        """Some of its keys, for rows about several sweeps that have them in common."""
+        return {name: self.keys[name] for name in columns}
+
     def rows(self, **columns: object) -> Rows:
         """Rows of the K points in any table: the keys and the knob values before other columns."""
         return {**self.keys, "knob_value": self.knob_values, **columns}
@@ -95,6 +105,10 @@ class Sweep:
     def chooses(self) -> np.ndarray:
         """Whether the examples of a point [K] leave at different layers."""
         return (self.layers != self.layers[:, :1]).any(axis=1)
+
+
+#: All sweeps of one panel; their traces list the same examples in the same order.
+PanelSweeps = Sequence[Sweep]
 
 
 def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:
@@ -181,12 +195,11 @@ def settings_on_offer(sweep: Sweep) -> dict[str, object]:
     # a rule without a knob has one value, which halts nobody early: that one is to be given, and JSON has no NaN
     only = sweep.method.knob(sweep.spec).values[0]
     knobs = np.where(np.isnan(found.knob_values), only, found.knob_values)
-    always = np.full((1, len(labels)), sweep.constant, dtype=found.predictions.dtype)
     label = task.labels[int(sweep.constant)] if task.labels else sweep.constant
     return {
         "exact": [
             {"knob_value": float(knob), "layer_fraction": float(cost), "value": float(y)}
             for knob, cost, y in zip(knobs, x, value, strict=True)
         ],
-        "constant": {"label": label, "value": float(evaluate_predictions(task, labels, always)[task.metric][0])},
+        "constant": {"label": label, "value": float(evaluate_predictions(task, labels, sweep.always)[task.metric][0])},
     }

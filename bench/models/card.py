@@ -44,6 +44,7 @@ def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Met
         "data": shared["title"],
         "base": base,
         "pooling": record["pooling"],
+        "exit_norm": spec.get("exit_norm", ""),
         **{name: rows[name] for name in ("split", "knob", "metric", "n")},
         "curve": curve,
         **on_offer,
@@ -91,6 +92,7 @@ def model_card(about: dict, method: Method) -> str:
         for point in about["curve"]
     ]
     seen = f"{about['split']} split, {about['n']} examples"
+    standardised = ", standardised" if about.get("exit_norm") else ""
     return "\n".join(
         [
             "---",
@@ -107,7 +109,7 @@ def model_card(about: dict, method: Method) -> str:
             f"- data: {about['data']}",
             f"- suite {about['suite']}, compat {about['compat']}, variant '{about['variant']}', seed {about['seed']}",
             f"- trained in {about['precision']}: {', '.join(f'{k} {v:g}' for k, v in about['recipe'].items())}",
-            f"- exits read: {about.get('pooling', 'what the library reads')}",
+            f"- exits read: {about.get('pooling', 'what the library reads')}{standardised}",
             f"- labels: {', '.join(about['labels']) or 'a score'}",
             "",
             f"One trained model; {about['metric']} on the {seen}, against the share of layers and multiply-adds used:",

@@ -60,13 +60,16 @@ def family(encoder: nn.Module) -> str:
 
 def inputs_of(encoder: nn.Module, batch: Batch) -> dict:
     """The arguments of the library's own forward for a batch: no cache, and segments where the family has them."""
+    cache = {"use_cache": False} if takes_cache(type(encoder)) else {}
     inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+    return {**inputs, **segments_of(encoder, batch), **cache}
+
+
+def segments_of(encoder: nn.Module, batch: Batch) -> Batch:
+    """The segments of a batch, as keyword arguments of the library; empty where it, or the family, has none."""
     # tokenizers may give segments to a family that has none: DistilBERT's published ones load as BERT's
-    if "token_type_ids" in batch and getattr(encoder.config, "type_vocab_size", 1) > 1:
-        inputs["token_type_ids"] = batch["token_type_ids"]
-    if takes_cache(type(encoder)):
-        inputs["use_cache"] = False
-    return inputs
+    has_them = "token_type_ids" in batch and getattr(encoder.config, "type_vocab_size", 1) > 1
+    return {"token_type_ids": batch["token_type_ids"]} if has_them else {}
 
 
 @cache

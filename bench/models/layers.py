@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from transformers import PreTrainedConfig
 from transformers.activations import get_activation
 
+from bench.models.layer_calls import Batch, segments_of
+
 _BERT = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -91,12 +93,9 @@ class FunctionalLayer:
         return module.p if module is not None and module.training else 0.0
 
 
-def embeddings_of(encoder: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+def embeddings_of(encoder: nn.Module, batch: Batch) -> Tensor:
     """What the plain layers start from: embeddings [n, T, H] of a batch, as wide as the layers."""
-    inputs = {"input_ids": batch["input_ids"]}
-    if "token_type_ids" in batch and getattr(encoder.config, "type_vocab_size", 1) > 1:
-        inputs["token_type_ids"] = batch["token_type_ids"]
-    hidden = encoder.embeddings(**inputs)
+    hidden = encoder.embeddings(input_ids=batch["input_ids"], **segments_of(encoder, batch))
     project = getattr(encoder, "embeddings_project", None)  # ELECTRA's embeddings may have a width of their own
     return hidden if project is None else project(hidden)
 

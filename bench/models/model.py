@@ -12,17 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.backbones import Batch, Layerwise
+from bench.models.pooling import Standardise
 from methods.base import ExitOutputs, ExitSpec, Method
 from methods.blocks import exit_of
 
 
 class EarlyExitModel(nn.Module):
-    """A backbone with an exit on every layer, or on layer L alone where the method has no others."""
+    """A backbone with an exit on every layer, or on layer L alone where the method has no others.
 
-    def __init__(self, backbone: Layerwise, exits: dict[int, nn.Module], num_labels: int) -> None:
+    Args:
+        backbone: its states are what exits read.
+        exits: by layer.
+        num_labels: C.
+        exit_norm: "standardise" or empty, of the suite; see `bench.models.exit_norm`.
+    """
+
+    def __init__(self, backbone: Layerwise, exits: dict[int, nn.Module], num_labels: int, exit_norm: str = "") -> None:
         super().__init__()
         self.backbone = backbone
         self.exits = nn.ModuleDict({str(layer): module for layer, module in exits.items()})
+        norms = {str(layer): Standardise(backbone.hidden_size) for layer in exits} if exit_norm else {}
+        self.norms = nn.ModuleDict(norms)
         self.num_labels = num_labels
 
     @property
@@ -45,14 +55,19 @@ class EarlyExitModel(nn.Module):
         """
         module = self.exits[str(layer)] if str(layer) in self.exits else None
         if getattr(module, "reads_sequence", False):
-            return module(*self.backbone.read_all(hidden, attention))
+            states, attention = self.backbone.read_all(hidden, attention)
+            return module(self.normed(layer, states), attention)
         return self.said(layer, self.backbone.read(hidden, attention))
 
     def said(self, layer: int, state: Tensor) -> ExitOutputs:
         """Outputs of the exit of one layer for the states [n, H] that it reads; NaN logits where there is no exit."""
         if str(layer) not in self.exits:
             return ExitOutputs(state.new_full((len(state), self.num_labels), torch.nan))
-        return self.exits[str(layer)](state)
+        return self.exits[str(layer)](self.normed(layer, state))
+
+    def normed(self, layer: int, states: Tensor) -> Tensor:
+        """The states [.., H] of a layer as its exit gets them: standardised where the suite says so."""
+        return self.norms[str(layer)](states) if self.norms else states
 
     def read(self, states: Tensor) -> ExitOutputs:
         """Outputs of all exits, logits [n, L, C], for what is read of all layers, [n, L, H]."""
@@ -85,6 +100,7 @@ def build_model(
     seed_parts: tuple,
     start: dict[str, Tensor] | None = None,
     variant: dict[str, float | str] | None = None,
+    exit_norm: str = "",
 ) -> EarlyExitModel:
     """A model ready for training: exits made, starting weights loaded, and frozen what the method does not train.
 
@@ -97,9 +113,10 @@ def build_model(
         seed_parts: what the initialisation depends on besides the layer.
         start: the state of a trained stage-1 model: its backbone, and its head for layer L.
         variant: what is trained, for methods whose depth depends on it.
+        exit_norm: of the suite; `bench.models.exit_norm.fit_norms` must be called before the model is used.
     """
     backbone.cut(method.depth(backbone.num_layers, variant or {}))
-    model = with_exits(method, backbone, num_labels, seed_parts)
+    model = with_exits(method, backbone, num_labels, seed_parts, exit_norm)
     if start is not None:
         load_stage1(model, start)
     for layer, parameter in backbone.parts():
@@ -109,7 +126,9 @@ def build_model(
     return model
 
 
-def with_exits(method: Method, backbone: Layerwise, num_labels: int, seed_parts: tuple) -> EarlyExitModel:
+def with_exits(
+    method: Method, backbone: Layerwise, num_labels: int, seed_parts: tuple, exit_norm: str = ""
+) -> EarlyExitModel:
     """An untrained model: a backbone of the method's depth with the method's exits on it; see `build_model`."""
     num_layers = backbone.num_layers
     std = getattr(backbone.config, "initializer_range", 0.02)
@@ -120,7 +139,7 @@ def with_exits(method: Method, backbone: Layerwise, num_labels: int, seed_parts:
             spec = ExitSpec(backbone.hidden_size, num_labels, backbone.dropout, std, layer, num_layers)
             exits[layer] = exit_of(method, spec)
     method.connect(exits)
-    return EarlyExitModel(backbone, exits, num_labels)
+    return EarlyExitModel(backbone, exits, num_labels, exit_norm)
 
 
 def load_stage1(model: EarlyExitModel, start: dict[str, Tensor]) -> None:

@@ -1,11 +1,12 @@
-"""Which state of a layer an exit reads: that of the first token, the mean over tokens, or that of the last token.
+"""Which state of a layer an exit reads: that of the first token, the mean over tokens, or the last; and standardised.
 
 Shape symbols: n examples, T tokens (padded), H hidden size.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from bench.errors import UserError, check_choice
@@ -50,3 +51,27 @@ def check_pooling(pooling: str, config: PreTrainedConfig, is_causal: bool) -> No
     if pooling == "first" and is_causal:
         what = f"the first token of a causal '{config.model_type}' model sees no other"
         raise UserError(f"pooling 'first': {what}, expected last or mean")
+
+
+class Standardise(nn.Module):
+    """States with a mean and a scale of each feature taken off, fixed once by `bench.models.exit_norm.fit_norms`.
+
+    Both are buffers: no training changes them, and they are saved with the model. NaN as long as they are not fixed.
+
+    Args:
+        width: H, the number of features.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((width,), torch.nan))
+        self.register_buffer("std", torch.full((width,), torch.nan))
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the mean and the scale are known."""
+        return not bool(self.mean.isnan().any())
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States [.., H] standardised, in float32 whatever the precision of matrix products."""
+        return (states.float() - self.mean) / self.std

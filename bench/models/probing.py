@@ -1,7 +1,7 @@
 """What a linear probe can read at every layer of a trained model, so that an exit that reads less is found out.
 
 Probes are fitted in closed form on training rows (`bench.statistics.probe`), once on the very states that the exits
-read and once on the mean over tokens: where the second sees more, it is the pooling that an exit is blind for.
+get and once on the mean over tokens: where the second sees more, it is the pooling that an exit is blind for.
 
 Shape symbols: m training rows, n examples of a split, L layers, H hidden size.
 """
@@ -11,15 +11,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from bench.models.exit_norm import sample_rows
 from bench.models.model import EarlyExitModel, autocast
 from bench.models.pooling import POOLINGS
 from bench.models.tokens import Encoded, sorted_batches
 from bench.models.training import INFERENCE_BATCH
 from bench.sources.examples import Examples
 from bench.statistics.probe import probe
-
-#: More training rows than this make a probe slower and hardly better.
-MOST_ROWS = 2000
 
 
 def can_be_probed(model: EarlyExitModel) -> bool:
@@ -49,8 +47,7 @@ class Probes:
         batch_size: int = INFERENCE_BATCH,
     ) -> None:
         self.model, self.how = model, (device, precision, batch_size)
-        labelled = np.flatnonzero(examples.labels >= 0)
-        rows = np.sort(np.random.default_rng(0).permutation(labelled)[:MOST_ROWS])
+        rows = sample_rows(examples.labels)
         self.labels = examples.labels[rows]
         self.states = layer_states(model, data.take(rows), *self.how)
 
@@ -75,8 +72,9 @@ def layer_states(
         for rows in sorted_batches(data.lengths, batch_size):
             batch = data.batch(rows, device)
             attention = batch["attention_mask"]
-            for layer, hidden in enumerate(backbone.sequences(batch)):
-                read = backbone.read(hidden, attention), POOLINGS["mean"](backbone.norm(hidden), attention)
+            for layer, hidden in enumerate(backbone.sequences(batch), start=1):
+                state = model.normed(layer, backbone.read(hidden, attention))
+                read = state, POOLINGS["mean"](backbone.norm(hidden), attention)
                 for states, values in zip(found.values(), read, strict=True):
-                    states[rows, layer] = values.float().cpu().numpy()
+                    states[rows, layer - 1] = values.float().cpu().numpy()
     return found

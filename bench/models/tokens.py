@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from bench.models.layer_calls import Batch
 from bench.sources.examples import Examples
 
 #: An epoch is cut into at least this many groups that are sorted by length, of at most so many batches each: enough
@@ -46,7 +47,7 @@ class Encoded:
         """Where each row begins in the columns, int64 [n]."""
         return np.cumsum(self.lengths) - self.lengths
 
-    def batch(self, rows: np.ndarray, device: str = "cpu", length: int | None = None) -> dict[str, torch.Tensor]:
+    def batch(self, rows: np.ndarray, device: str = "cpu", length: int | None = None) -> Batch:
         """Rows as tensors [n, T] (input_ids, attention_mask, ..), padded to the longest row, or to `length`."""
         width = length or int(self.lengths[rows].max())
         attention = np.arange(width)[None, :] < self.lengths[rows][:, None]

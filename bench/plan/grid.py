@@ -16,7 +16,7 @@ from bench.sources.hub_rows import data_commit
 from bench.sources.known_sizes import UNKNOWN, find_known, known_task
 from bench.sources.tasks import Task
 from bench.sources.tsv import WithUnlabelled
-from methods.base import Method
+from methods.base import Method, Methods
 
 #: Raise it when a change of the benchmark itself (training, traces) changes numbers; a method has its own version.
 ENGINE_VERSION = 1
@@ -44,7 +44,7 @@ class Grid:
     suite: Suite
     tasks: Sequence[Task]
     backbones: Sequence[str]
-    methods: dict[str, Method]
+    methods: Methods
     seeds: Sequence[int]
     source: Source
     limit: int | None = None
@@ -106,6 +106,7 @@ class Grid:
             "precision": suite.precision,
             "seed_scope": suite.seed_scope,
             "max_length": suite.max_length,
+            "exit_norm": suite.exit_norm,
             "limit": self.limit,
             "limits": {task: limits.spec() for task, limits in suite.limits.items()},
             "engine": ENGINE_VERSION,
@@ -160,7 +161,7 @@ class TaskCells:
         known: every method there is, by name: a method of the grid may start from one that is not in it.
     """
 
-    def __init__(self, grid: Grid, backbone: str, task: Task, shared: dict, known: dict[str, Method]) -> None:
+    def __init__(self, grid: Grid, backbone: str, task: Task, shared: dict, known: Methods) -> None:
         self.grid, self.backbone, self.task, self.shared, self.known = grid, backbone, task, shared, known
         self.starting = {method.starts_from for method in known.values()}
         self.templates: dict[tuple[str, str], Cell] = {}
@@ -216,6 +217,8 @@ class TaskCells:
         checkpoint, of_family = (grid.checkpoint(name) if name else None for name in (path, family.checkpoint))
         if checkpoint and (pooling := grid.pooling(backbone, checkpoint)):
             spec["pooling"] = pooling
+        if suite.exit_norm:
+            spec["exit_norm"] = suite.exit_norm
         return Cell(spec, checkpoint, of_family, None, skip)
 
 

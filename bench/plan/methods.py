@@ -10,17 +10,17 @@ from pathlib import Path
 from bench.errors import UserError, check_choice, cut, named, nearest
 from bench.plan.suite import STAGES, Suite
 from methods import DEFAULT, LEGAL_NAME, discover, from_file, is_legal_name
-from methods.base import Method, RuleSpec
+from methods.base import Method, Methods, RuleSpec, Variant
 
 
-def trained_methods(methods: dict[str, Method]) -> list[Method]:
+def trained_methods(methods: Methods) -> list[Method]:
     """The methods that must be trained for those to report, starting models first.
 
     A method that only replays another's traces (`trained_by`) stands for that other one, and a method that starts from
     another's model (`starts_from`) brings it along.
     """
     known = known_methods(methods)
-    needed: dict[str, Method] = {}
+    needed: Methods = {}
     for method in methods.values():
         trained = known[method.trained_by] if method.trained_by else method
         for wanted in (trained.starts_from, trained.name):
@@ -29,12 +29,12 @@ def trained_methods(methods: dict[str, Method]) -> list[Method]:
     return sorted(needed.values(), key=lambda method: method.starts_from is not None)
 
 
-def known_methods(others: dict[str, Method], compat: str = "equal") -> dict[str, Method]:
+def known_methods(others: Methods, compat: str = "equal") -> Methods:
     """The methods of the project together with others, by name; `compat` as for `methods.discover`."""
     return {**discover(compat), **others}
 
 
-def methods_with_files(files: Iterable[str], compat: str) -> dict[str, Method]:
+def methods_with_files(files: Iterable[str], compat: str) -> Methods:
     """The methods of the project together with those of files outside it, by name.
 
     Raises:
@@ -43,7 +43,7 @@ def methods_with_files(files: Iterable[str], compat: str) -> dict[str, Method]:
     return known_methods({method.name: method for file in files for method in load_method_file(file, compat)}, compat)
 
 
-def parse_variant(method: Method, text: str) -> dict[str, float | str]:
+def parse_variant(method: Method, text: str) -> Variant:
     """Read "name=value,name=value" with the method's own names and values.
 
     Returns:
@@ -52,7 +52,7 @@ def parse_variant(method: Method, text: str) -> dict[str, float | str]:
     Raises:
         UserError: an unknown name or a wrong value.
     """
-    given: dict[str, float | str] = {}
+    given: Variant = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
         if name not in method.parameters:
@@ -81,7 +81,7 @@ def parse_value(method: Method, text: str, name: str, value: str) -> float | str
     return number
 
 
-def full_variant(method: Method, text: str) -> dict[str, float | str]:
+def full_variant(method: Method, text: str) -> Variant:
     """A variant's values with the method's defaults for what it does not name."""
     defaults = {name: d[0] if isinstance(d, tuple) else d for name, d in method.parameters.items()}
     return {**defaults, **parse_variant(method, text)}
@@ -96,12 +96,12 @@ def rule_spec(method: Method, num_layers: int, num_labels: int, variant: str) ->
     return RuleSpec(num_layers, num_labels, full_variant(trained, variant))
 
 
-def variant_name(values: dict[str, float | str]) -> str:
+def variant_name(values: Variant) -> str:
     """The canonical name of a variant: `tau=0.005`, numbers as %g."""
     return ",".join(f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items())
 
 
-def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
+def check_suite_methods(suite: Suite, known: Methods) -> None:
     """Refuse variants and recipes of a suite that are for methods that do not exist."""
     for table, what, names in (("variants", "method", suite.variants), ("recipes", "stage or method", suite.recipes)):
         choices = [*known, *STAGES] if table == "recipes" else list(known)
@@ -111,14 +111,14 @@ def check_suite_methods(suite: Suite, known: dict[str, Method]) -> None:
                 raise UserError(f"suite '{suite.name}': [{table}] names no {what} with '{name}'{hint}")
 
 
-def resolve_methods(text: str | None) -> tuple[dict[str, Method], dict[str, str]]:
+def resolve_methods(text: str | None) -> tuple[Methods, dict[str, str]]:
     """The methods that `--methods` asks to report, and the files of those from outside the project, both by name.
 
     Raises:
         UserError: an unknown name, or a file that defines no method.
     """
     known = discover()
-    chosen: dict[str, Method] = {}
+    chosen: Methods = {}
     files: dict[str, str] = {}
     for entry in entries_of("default" if text is None else text):
         if entry.endswith(".py"):

@@ -18,7 +18,7 @@ from bench.sources.hub_rows import Hub
 from bench.sources.tasks import PAPER_TASKS, TASKS, Task
 from bench.sources.tsv import TsvFolder
 from methods import discover
-from methods.base import Method
+from methods.base import Methods
 
 
 def resolve_grid(options: Namespace, pins: dict[str, str], offline: bool = False) -> tuple[Grid, dict[str, str]]:
@@ -143,7 +143,7 @@ def resolve_source(suite: Suite, glue_dir: str | None, pins: dict[str, str]) -> 
     return Embedded() if suite.source == "embedded" else Hub(revision=pins.get(f"datasets/{Hub.repo}"))
 
 
-def resolve_unlabelled(folder: str | None, methods: dict[str, Method]) -> Path | None:
+def resolve_unlabelled(folder: str | None, methods: Methods) -> Path | None:
     """The folder of rows without labels that `--unlabelled` names, if it does.
 
     Raises:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 POOLINGS = ("first", "mean", "last")
+EXIT_NORMS = ("standardise",)
 DATA_SOURCES = ("embedded", "folder", "hub")
 PRECISIONS = ("float32", "bfloat16", "float16")
 SEED_SCOPES = ("full", "heads")
@@ -115,6 +116,7 @@ class Suite:
         recipe: name of a set in recipes.toml whose tables go over the suite's; empty: none.
         pooling: what exits read of a layer, "first", "mean" or "last", unless a family's own `pooling` says otherwise;
             empty: what the checkpoint says, see `bench.models.pooling`.
+        exit_norm: "standardise" gives every exit its state standardised, see `bench.models.exit_norm`; empty: as it is.
         tasks: tasks besides GLUE's, by name.
     """
 
@@ -131,6 +133,7 @@ class Suite:
     compat: str = "equal"
     recipe: str = ""
     pooling: str = ""
+    exit_norm: str = ""
     tasks: dict[str, Task] = field(default_factory=dict)
 
     def recipe_of(self, method: Method, family: str) -> Recipe:

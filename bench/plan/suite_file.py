@@ -13,6 +13,7 @@ from bench.plan.own_tasks import parse_tasks
 from bench.plan.suite import (
     COMPATS,
     DATA_SOURCES,
+    EXIT_NORMS,
     LARGEST,
     POOLINGS,
     PRECISIONS,
@@ -120,6 +121,7 @@ def parse_suite(name: str, table: dict, path: Path | None = None) -> Suite:
         raise UserError(f"generated data must say so in every row: name the file embedded-{name}.toml")
     for pooling in (suite.pooling, *(family.pooling for family in families.values())):
         check_choice("pooling", pooling, ("", *POOLINGS))
+    check_choice("exit_norm", suite.exit_norm, ("", *EXIT_NORMS))
     check_choice("precision", suite.precision, PRECISIONS)
     check_choice("seed_scope", suite.seed_scope, SEED_SCOPES)
     check_choice("compat", suite.compat, COMPATS)

@@ -50,7 +50,8 @@ def by_method(
 
 def by_task(rows: pd.DataFrame) -> dict[tuple[str, str], Column]:
     """A column per task and split, in the order of figures, and one of the mean over them where there is one."""
-    tasks = {(task, split): Column(panel_title(part)) for task, split, part in panels(rows[rows["task"] != "mean"])}
+    parts = panels(rows[rows["task"] != "mean"])
+    tasks = {tuple(part[["task", "split"]].iloc[0]): Column(panel_title(part)) for part in parts}
     return tasks | ({MEAN: Column("mean")} if (rows["task"] == "mean").any() else {})
 
 
@@ -67,7 +68,7 @@ def place_of(row: dict) -> tuple[str, str]:
 def metrics_of(rows: pd.DataFrame) -> str:
     """The main metrics of a table, the one of most tasks first, with the tasks of each of the others."""
     tasks: dict[str, list[str]] = {}
-    for _, _, part in panels(rows[rows["task"] != "mean"]):
+    for part in panels(rows[rows["task"] != "mean"]):
         name = part["metric"].iloc[0]
         tasks.setdefault(METRICS.get(name, name), []).append(panel_title(part))
     names = sorted(tasks, key=lambda name: -len(tasks[name]))

@@ -45,8 +45,7 @@ def export(folder: RunFolder, target: Path, precision: str) -> int:
     """
     check_choice("precision of logits", precision, PRECISIONS)
     check_target(target)
-    if not folder.shared():
-        raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
+    about_run = folder.needed()
     if not is_current(folder):
         raise UserError(f"the tables in '{folder.path}' are not up to date: --collect first")
     run = open_run(folder.path)  # with the published run that it may stand beside: a bundle is whole by itself
@@ -56,7 +55,7 @@ def export(folder: RunFolder, target: Path, precision: str) -> int:
     about = {
         "program": installed("early-exit-bench"),
         "engine": ENGINE_VERSION,
-        "suite": folder.shared()["suite"],
+        "suite": about_run["suite"],
         "logits": precision,
         "changed": "nothing" if exact else all_changes(run, counting, precision).words(),
     }

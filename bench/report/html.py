@@ -26,7 +26,7 @@ from bench.tables.again import SAYS as AGAIN_SAYS
 from bench.tables.columns import ENDS
 from bench.tables.failures import LEFT_OUT
 from bench.tables.registry import TABLES
-from methods.base import Method
+from methods.base import Method, Methods
 
 #: The tables that say what was run and what was left out.
 FACTS = ("points.csv", "failures.csv")
@@ -74,7 +74,7 @@ class Grid:
         return " ".join(values[name][0] for name in choosing).replace(MARK, "") or self.rows[0][0]
 
 
-def write_report(folder: RunFolder, methods: dict[str, Method], figures: list[Path]) -> Path:
+def write_report(folder: RunFolder, methods: Methods, figures: list[Path]) -> Path:
     """Write report.html into a run folder whose tables and figures are written.
 
     Args:

@@ -101,10 +101,6 @@ def latency_rows(
         ways = [partial(run_live, model, rule, knob, value, precision=spec["precision"]) for value in values]
         runs = in_turn(full, *ways, items=[(batch,) for batch in batches], rounds=ROUNDS)
         for i, value in enumerate(values, start=1):
-            times = {
-                "milliseconds": median(run[i] for run in runs),
-                "full_milliseconds": median(run[0] for run in runs),
-            }
             yield {
                 **keys,
                 "knob_value": value,
@@ -113,7 +109,8 @@ def latency_rows(
                 "n": n,
                 "layer_fraction": depth(ways[i - 1], batches) / model.num_layers,
                 "time_fraction": ratio(runs, i, 0),
-                **{name: 1000 * seconds / n for name, seconds in times.items()},
+                "milliseconds": 1000 * median(run[i] for run in runs) / n,
+                "full_milliseconds": 1000 * median(run[0] for run in runs) / n,
             }
 
 

@@ -13,6 +13,9 @@ from bench.store.beside import REFERENCES, references
 from bench.store.bundle import read_manifest
 from methods import DEFAULT, discover
 
+#: What there is of one kind: its name, and what there is to know about it.
+Entries = Iterator[tuple[str, str]]
+
 
 def main(words: list[str]) -> int:
     """Print what `list` was asked for: all kinds, or the one that is named."""
@@ -26,28 +29,28 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def tasks() -> Iterator[tuple[str, str]]:
+def tasks() -> Entries:
     """Lines of `list`: GLUE's tasks."""
     for task in TASKS.values():
         kind = f"{len(task.labels)} classes" if task.labels else "a score"
         yield task.id, f"{task.title}: {kind}, {task.metric}"
 
 
-def methods() -> Iterator[tuple[str, str]]:
+def methods() -> Entries:
     """Lines of `list`: the methods found, those that run by default marked."""
     for name, method in discover().items():
         citation = inspect.getdoc(type(method)).splitlines()[0]
         yield name, f"{'(default) ' if name in DEFAULT else ''}{citation}"
 
 
-def suites() -> Iterator[tuple[str, str]]:
+def suites() -> Entries:
     """Lines of `list`: the suites that come with the project."""
     for name in available():
         suite = load_suite(name)
         yield name, f"{suite.title}; {suite.source} data, {', '.join(suite.backbones)}"
 
 
-def backbones() -> Iterator[tuple[str, str]]:
+def backbones() -> Entries:
     """Lines of `list`: the families of all suites with their checkpoints."""
     found: dict[str, list[str]] = {}
     for name in available():
@@ -57,7 +60,7 @@ def backbones() -> Iterator[tuple[str, str]]:
         yield family, "; ".join(checkpoints)
 
 
-def published() -> Iterator[tuple[str, str]]:
+def published() -> Entries:
     """Lines of `list`: the published runs that come with the project, for `--against`."""
     for name in references():
         about = read_manifest(REFERENCES / name)
@@ -65,7 +68,7 @@ def published() -> Iterator[tuple[str, str]]:
         yield name, f"suite {about['suite']}: {tasks}; engine {about['engine']}, logits as {about['logits']}"
 
 
-KINDS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
+KINDS: dict[str, Callable[[], Entries]] = {
     "tasks": tasks,
     "methods": methods,
     "suites": suites,

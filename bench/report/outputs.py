@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError
 from bench.report.uptodate import inputs_of, stamp
 from bench.store.beside import open_run
 from bench.store.files import make_writable
@@ -33,8 +32,7 @@ def collect_and_draw(folder: RunFolder, figures: Path, focus: str | None = None)
     from bench.tables.again import again_line
     from bench.tables.failures import LEFT_OUT
 
-    if not folder.shared():
-        raise UserError(f"results folder '{folder.path}' holds no run: run.json is missing")
+    folder.needed()
     run = open_run(folder.path)  # with the published run that it may stand beside
     with exclusive(folder, "tables"):  # of two runs that end together, the second sees everything
         inputs = inputs_of(folder)  # before: what another run finishes meanwhile is not in the tables

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.processes import lifeline, tie_to
 from bench.report.outputs import write_outputs
+from bench.run.gate import Gate, obey
 from bench.store.beside import open_run
 from bench.store.folder import RunFolder
 from bench.store.locks import Locks
@@ -34,12 +35,14 @@ class Refresher:
         self.folder, self.figures, self.focus = folder, figures, focus
         self.seconds, self.started = 0.0, 0.0
         self.process: multiprocessing.Process | None = None
+        self.gate = Gate()
 
     def start(self, unfinished: frozenset[int]) -> bool:
         """Begin, without the seeds that have unfinished cells; False where one is under way."""
         if self.process is not None:
             return False
-        what = (self.folder.path, unfinished, self.figures, self.focus)
+        self.gate = Gate()
+        what = (self.gate.end, self.folder.path, unfinished, self.figures, self.focus)
         # a daemon: it ends with this process, and draws without processes of its own
         self.process = multiprocessing.get_context("spawn").Process(
             target=refresh, args=(lifeline().end, *what), daemon=True
@@ -58,6 +61,15 @@ class Refresher:
             return "tables and figures could not be made yet; the end of the run tells why"
         return f"a seed is complete: tables and figures so far, read {self.folder.path / 'report.html'}"
 
+    def pause(self) -> None:
+        """Let one that is under way wait."""
+        if self.process is not None:
+            self.gate.close()
+
+    def go_on(self) -> None:
+        """Let it go on after `pause`."""
+        self.gate.open()
+
     def close(self) -> None:
         """End one that is under way."""
         if self.process is not None:
@@ -65,11 +77,14 @@ class Refresher:
             self.process.join()
 
 
-def refresh(end: Connection, path: Path, unfinished: frozenset[int], figures: Path, focus: str | None) -> None:
+def refresh(
+    end: Connection, gate: Connection, path: Path, unfinished: frozenset[int], figures: Path, focus: str | None
+) -> None:
     """Make tables, figures and report in this process, silently, while workers have the cores."""
     import torch
 
     tie_to(end)
+    obey(gate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process ends this one
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by an exception: files half written are removed
     torch.set_num_threads(1)  # threads that wait for one another on busy cores take five times the work

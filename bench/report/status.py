@@ -43,11 +43,11 @@ def status(path: Path) -> dict:
     records, processes = own.records(), running(own)
     counts = Counter(record["status"] for record in records)
     left = [process["seconds_left"] for process in processes]
-    known = processes and None not in left
+    known = processes and None not in left and not any(process.get("paused") for process in processes)
     return {
         "results": str(path),
         "suite": shared["suite"],
-        "state": "running" if processes else "failed" if counts["failed"] else "not running",
+        "state": state_of(processes, counts["failed"]),
         "cells": {name: counts[name] for name in ("ok", "failed", "skipped")},
         "planned": max((process["cells"] for process in processes), default=None),
         "running": [cell for process in processes for cell in process["running"]],
@@ -56,6 +56,13 @@ def status(path: Path) -> dict:
         "tables": tables_state(own),
         "processes": [{name: each[name] for name in ("host", "pid", "started", "updated")} for each in processes],
     }
+
+
+def state_of(processes: list[dict], failed: int) -> str:
+    """For `status`: what the processes of a folder do, or what they have left."""
+    if processes:
+        return "paused" if all(process.get("paused") for process in processes) else "running"
+    return "failed" if failed else "not running"
 
 
 def tables_state(folder: RunFolder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Collection
@@ -96,10 +97,7 @@ class Progress:
         if now - self.last_update < UPDATE_EVERY:
             return
         self.last_update = now
-        if self.state is not None:
-            cells = [{"cell": cell.label, "seconds": round(now - start, 1)} for cell, start in self.running.values()]
-            counts = {"cells": self.total, "done": self.done, "failed": self.failed, "elsewhere": elsewhere}
-            self.state.write(**counts, running=cells, seconds_left=self.seconds_left())
+        self.tell(elsewhere)
         state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
         others = f"; {elsewhere} in another run" if elsewhere else ""
         if self.bar is not None:
@@ -108,6 +106,28 @@ class Progress:
             self.last_line = now
             elapsed = clock_time(now - self.started)
             print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}{others}", file=sys.stderr, flush=True)
+
+    def tell(self, elsewhere: int = 0, is_paused: bool = False) -> None:
+        """Write the present state for other processes."""
+        if self.state is None:
+            return
+        now = time.monotonic()
+        cells = [{"cell": cell.label, "seconds": round(now - start, 1)} for cell, start in self.running.values()]
+        counts = {"cells": self.total, "done": self.done, "failed": self.failed, "elsewhere": elsewhere}
+        self.state.write(at_once=is_paused, **counts, running=cells, seconds_left=self.seconds_left(), paused=is_paused)
+
+    def pause(self) -> None:
+        """Say that the run stands still, here and to other processes."""
+        self.say(f"paused; it goes on with: kill -CONT {os.getpid()}, or fg")
+        self.tell(is_paused=True)
+
+    def go_on(self, seconds: float) -> None:
+        """Say that the run goes on; the seconds that it was paused are taken out of all times."""
+        self.say(f"goes on after a pause of {clock_time(seconds)}")
+        self.started += seconds
+        self.running = {key: (cell, start + seconds) for key, (cell, start) in self.running.items()}
+        if self.bar is not None:
+            self.bar.start_t += seconds
 
     def short_state(self) -> str:
         """The cell that has run longest, how many others run, and the time left: what 80 columns have room for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.run.backends import Backend
 from bench.run.estimator import Estimator
+from bench.run.pause import Pauses
 from bench.run.progress import Progress
 from bench.run.scheduler import Scheduler
 from bench.run.seeds import Refresh, Seeds
@@ -42,9 +43,11 @@ def run(
             estimator.learn(record["spec"], record["seconds"]["all"])
     progress = Progress(todo.pending, len(todo.finished), backend.capacity(), estimator, State(work.folder))
     seeds = Seeds(todo, progress, refresh) if refresh else None
-    scheduler = Scheduler(todo, work, backend, locks, progress, fail_fast, seeds)
+    pauses = Pauses(backend, progress, refresh)
+    scheduler = Scheduler(todo, work, backend, locks, progress, fail_fast, seeds, pauses)
     try:
-        scheduler.run()
+        with pauses:
+            scheduler.run()
     finally:
         if refresh:
             refresh.close()

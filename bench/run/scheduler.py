@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.plan.cell import Cell
 from bench.run.backends import Backend
+from bench.run.pause import Pauses
 from bench.run.progress import Progress
 from bench.run.seeds import Seeds
 from bench.run.slot import CellDied, CellHung, CellRefused
@@ -40,9 +41,10 @@ class Scheduler:
         progress: Progress,
         fail_fast: bool,
         seeds: Seeds | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         self.work, self.backend, self.locks = work, backend, locks
-        self.progress, self.fail_fast, self.seeds = progress, fail_fast, seeds
+        self.progress, self.fail_fast, self.seeds, self.pauses = progress, fail_fast, seeds, pauses
         self.starts, self.models = todo.starts, todo.models
         self.place = {cell.key: place for place, cell in enumerate(todo.pending)}
         self.ready: list[tuple[int, str, Cell]] = []  # a heap, the first of the plan on top
@@ -62,6 +64,8 @@ class Scheduler:
     def run(self) -> None:
         """Work until nothing is left, or until the first failure where that was asked for."""
         while self.ready or self.elsewhere or self.suspects or self.in_flight:
+            if self.pauses:
+                self.pauses.look()
             self.fill()
             if self.in_flight:
                 done, _ = wait(self.in_flight, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)

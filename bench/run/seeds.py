@@ -26,6 +26,12 @@ class Refresh(Protocol):
     def look(self) -> str:
         """What to say about one that has ended since the last look; empty where none has."""
 
+    def pause(self) -> None:
+        """Let one that is under way wait."""
+
+    def go_on(self) -> None:
+        """Let it go on after `pause`."""
+
     def close(self) -> None:
         """The last cell has ended: one that is being made now is not needed any more."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import pkgutil
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 
@@ -14,6 +16,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from bench.plan.cell import Cell
 from bench.processes import Lifeline, tie_to
 from bench.run.devices import claim_device
+from bench.run.gate import Gate, obey
 from bench.run.work import Work
 
 #: Each worker computes with one thread and finds what `--prepare` or an earlier command fetched.
@@ -27,6 +30,8 @@ WORKER_ENVIRONMENT = {
 }
 #: What runs a cell, by name: only worker processes import it, for it is heavy.
 RUN_CELL = "bench.run.worker:run_cell"
+#: Seconds of a wait at a time: what a time limit counts at most, however long this process itself was stopped in it.
+TICK = 1.0
 
 
 class CellDied(Exception):
@@ -54,7 +59,7 @@ class Slot:
         self.function, self.devices, self.jobs = function, devices, jobs
         self.pool: ProcessPoolExecutor | None = None
         self.stopped, self.lock = False, threading.Lock()
-        self.lifeline = Lifeline()
+        self.lifeline, self.gate = Lifeline(), Gate()
 
     def run(self, cell: Cell, work: Work, keep_model: bool, timeout: float | None) -> dict:
         """Run a cell; see `bench.run.worker.run_cell`.
@@ -63,7 +68,7 @@ class Slot:
             cell: what to run.
             work: where.
             keep_model: whether other cells start from the trained model.
-            timeout: seconds that it may take, the start of the worker process not counted.
+            timeout: seconds that it may take, the start of the worker process and pauses not counted.
 
         Raises:
             CellDied: its process was killed, or ran out of memory.
@@ -72,7 +77,7 @@ class Slot:
         """
         try:
             future = self.warm().submit(call, self.function, cell, work, keep_model)
-            record = future.result(timeout)
+            record = result_within(future, timeout)
         except TimeoutError as error:
             self.close()
             raise CellHung(f"ran longer than --cell-timeout {timeout:g} s") from error
@@ -95,15 +100,23 @@ class Slot:
                 env=WORKER_ENVIRONMENT,
                 timeout=None,
                 initializer=prepare_worker,
-                initargs=(self.lifeline.end, self.devices, self.jobs),
+                initargs=(self.lifeline.end, self.gate.end, self.devices, self.jobs),
             )
         pool.submit(load, self.function).result()
         return pool
 
+    def pause(self) -> None:
+        """Let the worker process wait, wherever it is in its cell."""
+        self.gate.close()
+
+    def go_on(self) -> None:
+        """Let the worker process go on after `pause`."""
+        self.gate.open()
+
     def close(self) -> None:
         """End the worker process, whatever it does; the next cell gets a new one."""
         with self.lock:
-            pool, self.pool = self.pool, None
+            pool, self.pool, self.gate = self.pool, None, Gate()
         if pool is not None:
             pool.shutdown(wait=True, kill_workers=True)
 
@@ -111,6 +124,19 @@ class Slot:
         """End the worker process for good."""
         self.stopped = True
         self.close()
+
+
+def result_within(future: Future, timeout: float | None) -> dict:
+    """The result of a cell's future, waited for in short parts: the time in which this process is stopped is no wait.
+
+    Raises:
+        TimeoutError: it took longer than `timeout` seconds.
+    """
+    while timeout is not None and timeout > 0 and not future.done():
+        began = time.monotonic()
+        wait([future], min(timeout, TICK))
+        timeout -= min(time.monotonic() - began, TICK)
+    return future.result(None if timeout is None else 0)
 
 
 def call(function: str, cell: Cell, work: Work, keep_model: bool) -> dict:
@@ -125,7 +151,7 @@ def load(function: str) -> None:
     gc.freeze()
 
 
-def prepare_worker(lifeline: Connection, devices: Sequence[str], jobs: int) -> None:
+def prepare_worker(lifeline: Connection, gate: Connection, devices: Sequence[str], jobs: int) -> None:
     """Set up a worker process once; on a GPU machine it gets one device and sees no other."""
     import signal
 
@@ -135,4 +161,5 @@ def prepare_worker(lifeline: Connection, devices: Sequence[str], jobs: int) -> N
     # loky would replace a worker that has grown by 300 MB, which every fine-tuned BERT does: seconds lost a cell
     process_executor._USE_PSUTIL = False
     tie_to(lifeline)
+    obey(gate)
     claim_device(devices, jobs)

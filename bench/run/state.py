@@ -27,10 +27,10 @@ class State:
         self.path = place / f"{host()}-{os.getpid()}.json"
         self.started, self.written = time.time(), 0.0
 
-    def write(self, **about: object) -> None:
-        """Write what is done and running, at most every `WRITE_EVERY` seconds."""
+    def write(self, at_once: bool = False, **about: object) -> None:
+        """Write what is done and running, at most every `WRITE_EVERY` seconds unless it must be there at once."""
         now = time.time()
-        if now - self.written < WRITE_EVERY:
+        if now - self.written < WRITE_EVERY and not at_once:
             return
         self.written = now
         process = {"host": host(), "pid": os.getpid(), "started": self.started, "updated": now}

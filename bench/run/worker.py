@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import time
 import traceback
 from dataclasses import replace
 from functools import cache
@@ -20,6 +19,7 @@ from bench.halting.sweep import point_rows, settings_on_offer, sweep
 from bench.models.card import describe
 from bench.models.costs import model_macs
 from bench.models.eval_results import board
+from bench.models.exit_norm import fit_norms
 from bench.models.loading import (
     encoded,
     fresh_backbone,
@@ -44,16 +44,17 @@ from bench.plan.cell import Cell, row_limit
 from bench.plan.methods import full_variant, methods_with_files, rule_spec
 from bench.plan.suite import Recipe
 from bench.run.environment import environment
+from bench.run.gate import running_time
 from bench.run.work import Work
 from bench.sources.examples import Examples
 from bench.sources.tasks import Task, task_of
 from bench.sources.tsv import WithUnlabelled
 from bench.statistics.glue_metric import GlueMetric
-from bench.statistics.metrics import evaluate_predictions
+from bench.statistics.metrics import constant_metrics
 from bench.store.files import write_bytes, write_json
 from bench.store.folder import record_of
 from bench.store.trace import Trace
-from methods.base import Method
+from methods.base import Method, Methods, Variant
 
 
 def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
@@ -70,7 +71,7 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     Raises:
         FolderError: a file cannot be written, which is no fault of the cell.
     """
-    started = time.perf_counter()
+    started = running_time()
     try:
         entry = record_of(cell, "ok") | train_and_trace(cell, work, keep_model)
     except FolderError:
@@ -78,7 +79,7 @@ def run_cell(cell: Cell, work: Work, keep_model: bool) -> dict:
     except Exception as error:
         why = one_line(error) if isinstance(error, UserError) else named(error)
         entry = record_of(cell, "failed", why) | {"traceback": traceback.format_exc()}
-    entry["seconds"] = {**entry.get("seconds", {}), "all": round(time.perf_counter() - started, 3)}
+    entry["seconds"] = {**entry.get("seconds", {}), "all": round(running_time() - started, 3)}
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     entry["environment"] = environment_id(work)
     work.folder.write_record(entry)
@@ -129,35 +130,36 @@ def attempt(cell: Cell, work: Work, keep_model: bool, recipe: Recipe) -> dict:
     """A worker trains and traces a cell with one recipe; gives the results for its record."""
     reset_peak_memory(work.device)
     spec, task = cell.spec, task_of(cell.spec)
-    method = all_methods(work.method_files, spec["compat"])[spec["method"]]
+    known = all_methods(work.method_files, spec["compat"])
+    method = known[spec["method"]]
     if method.content != spec.get("content", ""):
         raise UserError(f"the file of '{method.name}' has changed since the plan was made: run the command again")
-    clock = time.perf_counter()
+    clock = running_time()
     examples, data = rows_of(cell, work, "train")
     variant = full_variant(method, spec["variant"])
     start = load_file(work.folder.checkpoint_path(cell.start)) if cell.start else None
     names = (spec["backbone"], task.id, spec["seed"])
-    pooling = spec.get("pooling")
-    backbone = fresh_backbone(cell.checkpoint, pooling)
-    model = build_model(method, backbone, task.num_labels, names, start, variant).to(work.device)
-    teacher = None
-    if method.has_teacher:
-        starting = all_methods(work.method_files, spec["compat"])[method.starts_from]
-        teacher = build_model(starting, fresh_backbone(cell.checkpoint, pooling), task.num_labels, names, start).to(
-            work.device
-        )
-    loaded = time.perf_counter()
+    exit_norm = spec.get("exit_norm", "")
 
-    order, how = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
-    seen = train(model, method, variant, data, recipe, order, *how, teacher)
-    trained = time.perf_counter()
+    def built(method: Method, variant: Variant | None = None) -> EarlyExitModel:
+        backbone = fresh_backbone(cell.checkpoint, spec.get("pooling"))
+        return build_model(method, backbone, task.num_labels, names, start, variant, exit_norm).to(work.device)
 
+    model = built(method, variant)
     how = (work.device, spec["precision"], inference_batch(recipe.accumulation))
+    fit_norms(model, data, *how)
+    teacher = built(known[method.starts_from]) if method.has_teacher else None
+    loaded = running_time()
+
+    order, computed = (task.id, spec["seed"]), (work.device, spec["precision"], spec["compat"])
+    seen = train(model, method, variant, data, recipe, order, *computed, teacher)
+    trained = running_time()
+
     probes = Probes(model, examples, data, *how) if can_be_probed(model) else None
     traced = {split: trace_split(cell, work, model, method, split, how, probes) for split in task.validation_splits}
     kept = write_bytes(work.folder.checkpoint_path(cell.key), save(model.cpu().state_dict())) if keep_model else None
     panel, width = pretrained_macs(cell.family_checkpoint)
-    seconds = {"load": loaded - clock, "train": trained - loaded, "trace": time.perf_counter() - trained}
+    seconds = {"load": loaded - clock, "train": trained - loaded, "trace": running_time() - trained}
     found = {
         "traces": {split: digest for split, (digest, _) in traced.items()},
         "model": kept,
@@ -241,8 +243,7 @@ def constant_label(task: Task, labels: np.ndarray) -> float:
     labels = labels[labels >= 0]
     if task.regression:
         return float(labels.mean())
-    guesses = np.repeat(np.arange(task.num_labels)[:, None], len(labels), axis=1)
-    return int(evaluate_predictions(task, labels, guesses)[task.metric].argmax())
+    return int(constant_metrics(task, labels).argmax())
 
 
 def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
@@ -256,7 +257,7 @@ def rows_of(cell: Cell, work: Work, split: str) -> tuple[Examples, Encoded]:
 
 
 @cache
-def all_methods(files: tuple[str, ...], compat: str) -> dict[str, Method]:
+def all_methods(files: tuple[str, ...], compat: str) -> Methods:
     """The methods of the project and of files outside it, imported once per process."""
     return methods_with_files(files, compat)
 

@@ -2,11 +2,12 @@
 
     python -m bench.speed.anchor --glue-dir DIR --backbone DIR
 
-The library's side is its own sequence classifier, tokenizer, collator and Trainer, at the hyper-parameters of stage 1
-of suite glue-local; only the rows come from our loader, so that both sides see the same. Our side is the command line,
-or what it has left behind (`--points`, of a run with the same seeds, limit and recipe). Both run on one machine, one
-after the other. Exit status 1 where a mean over seeds lies more than two points apart. Needs the extra `speed` (the
-Trainer wants `accelerate`).
+The library's side is its own sequence classifier, tokenizer, collator and Trainer, at the Trainer's own defaults, which
+are the paper's recipe; only the rows come from our loader, so that both sides see the same. Both read the first token,
+as the library's classifier does. Our side is the command line, or what it has left behind (`--points`, of a run with
+the same seeds, limit, recipe and pooling). Both run on one machine, one after the other. Exit status 1 where the
+interval of the mean difference over seeds excludes zero by more than a point. Needs the extra `speed` (the Trainer
+wants `accelerate`).
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ from bench.plan.suite_file import load_suite
 from bench.sources.examples import Examples, load_split
 from bench.sources.tasks import Task
 from bench.sources.tsv import TsvFolder
+from bench.statistics.intervals import t_interval
 from bench.statistics.metrics import evaluate_predictions
 from bench.store.csv_files import read_table
 
 PROGRAM = Path(__file__).parents[2] / "run_all.py"
-SUITE, POINTS = "glue-local", 2.0
+#: A suite file of both sides.
+SUITE = 'extends = "glue-local"\nrecipe = "trainer-defaults"\npooling = "first"\n'
+#: By how many points an interval may exclude zero.
+POINTS = 1.0
 
 
 def rows_of(tokenizer, examples: Examples, max_length: int) -> list[dict]:
@@ -86,8 +91,14 @@ def library(
     return float(evaluate_predictions(task, found.label_ids, found.predictions.argmax(axis=1)[None])[task.metric][0])
 
 
-def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarray:
+def ours(task: Task, options: argparse.Namespace, seeds: list[int], suite: Path) -> np.ndarray:
     """Our static model against the Trainer's: its metric for each seed, by the command line or from its points.csv.
+
+    Args:
+        task: to train on.
+        options: of the command line.
+        seeds: to train.
+        suite: the suite file.
 
     Raises:
         UserError: the table has other seeds of the task.
@@ -95,7 +106,7 @@ def ours(task: Task, options: argparse.Namespace, seeds: list[int]) -> np.ndarra
     if options.points:
         return static_values(read_table(Path(options.points)), task, seeds)
     with tempfile.TemporaryDirectory() as folder:
-        command = ["--suite", SUITE, "--glue-dir", options.glue_dir, "--backbones", f"bert={options.backbone}"]
+        command = ["--suite", str(suite), "--glue-dir", options.glue_dir, "--backbones", f"bert={options.backbone}"]
         command += ["--tasks", task.id, "--methods", "static", "--limit", str(options.limit)]
         command += ["--seed-list", ",".join(map(str, seeds)), "--jobs", "1"]
         command += ["--results", f"{folder}/results", "--figures", f"{folder}/figures"]
@@ -123,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--backbone", required=True, metavar="DIR")
     parser.add_argument("--tasks", default="sst2,mrpc", metavar="T,..")
     parser.add_argument("--limit", type=int, default=10_000, metavar="N")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="at least 2, for an interval (default: 3)")
     parser.add_argument("--points", metavar="FILE.csv", help="our side: points.csv of a finished run")
     options = parser.parse_args(argv)
     try:
@@ -134,20 +145,30 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare_with_trainer(options: argparse.Namespace) -> int:
-    """Print both sides; 1 where a mean lies too far apart. Ours comes first: it finds what is wrong with options."""
+    """Print both sides; 1 where an interval lies too far from zero. Ours comes first: it finds what is wrong.
+
+    Raises:
+        UserError: fewer than two seeds, or something is wrong with the options.
+    """
+    if options.seeds < 2:
+        raise UserError(f"--seeds: an interval needs at least 2, got {options.seeds}")
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as our cells compute
-    suite, source, seeds = load_suite(SUITE), TsvFolder(Path(options.glue_dir)), list(range(options.seeds))
-    tasks, recipe, apart = resolve_tasks(options.tasks), suite.recipes["stage1"], 0
-    how = (options.backbone, recipe, suite.max_length, options.limit)
-    for task, (mine, took) in zip(tasks, [timed(ours, task, options, seeds) for task in tasks], strict=True):
+    source, seeds = TsvFolder(Path(options.glue_dir)), list(range(options.seeds))
+    tasks, apart = resolve_tasks(options.tasks), 0
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "anchor.toml"
+        file.write_text(SUITE)
+        suite = load_suite(str(file))
+        sides = [timed(ours, task, options, seeds, file) for task in tasks]
+    how = (options.backbone, suite.recipes["stage1"], suite.max_length, options.limit)
+    for task, (mine, took) in zip(tasks, sides, strict=True):
         theirs, seconds = timed(lambda task=task: [library(task, source, *how, seed) for seed in seeds])
-        difference = 100 * (np.mean(mine) - np.mean(theirs))
-        apart += abs(difference) > POINTS
-        sides = (("Trainer", theirs, seconds), ("static", mine, None if options.points else took))
-        print(
-            f"{task.id} {task.metric}: {', '.join(said(*side) for side in sides)}, difference {difference:+.2f} points"
-        )
+        mean, low, high = t_interval(100 * (mine - np.array(theirs)))
+        apart += low > POINTS or high < -POINTS
+        both = (("Trainer", theirs, seconds), ("static", mine, None if options.points else took))
+        difference = f"difference {mean:+.2f} points [{low:+.2f}, {high:+.2f}]"
+        print(f"{task.id} {task.metric}: {', '.join(said(*side) for side in both)}, {difference}", flush=True)
     return int(apart > 0)
 
 

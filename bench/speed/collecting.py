@@ -1,4 +1,4 @@
-"""Time and memory of collecting: three tables, then all of them, for results folders of three sizes.
+"""Time and memory of collecting: three tables, then all of them, for results folders of three sizes; what some cost.
 
 Each is done in a process of its own. Memory is that of this process and its workers together, libraries included; pages
 that they share count once.
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ from bench.store.csv_files import write_table
 from bench.store.folder import RunFolder
 from bench.tables.collect import collect, methods_of, panel_sweeps, panel_tables, panels, stacked
 from bench.tables.failures import finished, records_of
-from bench.tables.registry import POINTS
+from bench.tables.headline import PanelSavings, Savings
+from bench.tables.registry import FROM_TRACES, POINTS
+from bench.tables.scores import panel_scores
+from bench.timing import in_turn, ratio
 from methods.base import Method
 
 #: Seeds that make about a hundred, a thousand and ten thousand cells.
@@ -33,6 +37,10 @@ SEEDS = (1, 9, 93)
 GOALS = {"s": "<= 60", "MB": "<= 1000"}
 #: The tables that the goals are about.
 CURVES = ("points", "exits", "curves")
+#: Tables of what traces know, beside the headline and reliability.csv, which is made with the first.
+KNOWN = ("calibration", "overthinking", "oracle")
+#: Examples of a trace for their row, about those of a validation set.
+ROWS = 1000
 #: Seconds between two looks at the memory.
 TICK = 0.2
 
@@ -53,13 +61,37 @@ def measure(settings: Settings) -> Iterator[Row]:
     for what, (*_, before, last) in costs.items():
         name = f"collecting, {what}: time of a cell among the most, against ten times fewer"
         yield Row(name, last / before, "times", "<= 1.5")
+    with tempfile.TemporaryDirectory() as place:
+        folder = RunFolder(Path(place))
+        in_another_process(make_finished, folder, 1, ROWS)
+        times = in_another_process(cost_of_known, folder)
+    yield Row(f"panels with / without {', '.join(KNOWN)}, reliability, headline", times, "times")
 
 
-def make_finished(folder: RunFolder, seeds: int) -> int:
-    """Make a folder of the embedded suite with so many seeds; the number of its cells."""
-    from bench.speed.finished import embedded_grid, finish
+def make_finished(folder: RunFolder, seeds: int, rows: int | None = None) -> int:
+    """Make a folder of the embedded suite with so many seeds (and examples of a trace); the number of its cells."""
+    from bench.speed.finished import ROWS, embedded_grid, finish
 
-    return finish(embedded_grid(seeds), folder)
+    return finish(embedded_grid(seeds), folder, rows or ROWS)
+
+
+def cost_of_known(folder: RunFolder) -> float:
+    """How much longer panels take with the tables of `KNOWN`, their by-product reliability.csv and the headline."""
+    counting, _ = finished(folder, records_of(folder), methods_of(folder))
+    some = list(panels(folder, counting))[:2]
+    return ratio(in_turn(partial(replayed, True), partial(replayed, False), items=some))
+
+
+def replayed(
+    known: bool, folder: RunFolder, records: list[dict], split: str
+) -> tuple[dict[str, pd.DataFrame], Savings]:
+    """What a panel is replayed to, apart from risk.csv and the effects; without what traces know it stays empty."""
+    sweeps = panel_sweeps(folder, records, split)
+    savings = PanelSavings(sweeps)
+    panel_scores(sweeps, "exact", also=savings.add if known else None)
+    panel_scores(sweeps, "grid")
+    names = [name for name in FROM_TRACES if known or name not in KNOWN]
+    return panel_tables(sweeps, names), savings.found()
 
 
 def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:

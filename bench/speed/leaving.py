@@ -21,7 +21,7 @@ from bench.speed.real import deebert, problem
 from bench.speed.released import entropy_is_low, one_by_one
 from bench.speed.table import Row, Settings
 from bench.timing import in_turn, ratio
-from methods.base import ExitOutputs, HaltingRule, Knob, RuleSpec
+from methods.base import ExitOutputs, HaltingRule, Knob, RuleSpec, State
 from methods.deebert import DeeBert
 
 #: Mean shares of the layers that exits are imposed at.
@@ -40,7 +40,7 @@ class ImposedRule(HaltingRule):
         super().__init__(spec)
         self.layers = layers
 
-    def start(self, n: int, num_labels: int) -> dict[str, Tensor]:
+    def start(self, n: int, num_labels: int) -> State:
         """The layer at which each example is to halt, as the state."""
         return {"halts": self.layers.double()}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.plan.grid import Grid
+from bench.run.devices import Machine
 from bench.run.forecast import forecast
 from bench.run.todo import find_todo
 from bench.speed.finished import embedded_grid
@@ -36,5 +37,5 @@ def measure(settings: Settings) -> Iterator[Row]:
 def plan(grid: Grid, folder: RunFolder) -> int:
     """What `--plan` does, to be timed: fingerprints, cells, what is left and what it will cost; the number of cells."""
     cells = grid.cells(grid.shared())
-    forecast(grid, find_todo(cells, folder), folder, "cpu", jobs=2, processors=2, save_models=False)
+    forecast(grid, find_todo(cells, folder), folder, Machine("cpu", jobs=2, processors=2), save_models=False)
     return len(cells)

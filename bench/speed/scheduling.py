@@ -69,6 +69,12 @@ class InProcess:
         """See `Backend`."""
         return future.result()
 
+    def pause(self) -> None:
+        """Nothing runs between two cells."""
+
+    def go_on(self) -> None:
+        """See `pause`."""
+
     def close(self) -> None:
         """Nothing runs now."""
 

@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from bench.sources.checkpoints import find_checkpoint
 from bench.sources.generated import Embedded
 from bench.sources.tasks import TASKS
 from bench.speed.table import Row, Settings
+from bench.timing import seconds
 from methods import discover
 from methods.base import Method, TrainingBatch
 
@@ -68,9 +70,7 @@ def against_bare_loop(name: str) -> float:
         model = build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
         bare.append(bare_loop(model, method, variant, data, recipe))
         model = build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
-        start = time.perf_counter()
-        train(model, method, variant, data, recipe, (TASK, 0))
-        ours.append(time.perf_counter() - start)
+        ours.append(seconds(partial(train, model, method, variant, data, recipe, (TASK, 0))))
     return statistics.median(b / o for b, o in zip(bare[1:], ours[1:], strict=True))  # the first pair warms up
 
 
@@ -88,9 +88,7 @@ def matmul_rate() -> float:
     for size in (256, 512, 1024, 2048):
         left, right = torch.randn(size, size), torch.randn(size, size)
         for _ in range(5):
-            start = time.perf_counter()
-            left @ right
-            best = max(best, size**3 / (time.perf_counter() - start))
+            best = max(best, size**3 / seconds(partial(torch.matmul, left, right)))
     return best
 
 
@@ -100,15 +98,13 @@ def share_of_matmul_rate() -> tuple[float, float]:
     method, recipe = discover()["static"], Recipe(epochs=1, learning_rate=1e-5, batch_size=LARGE_ROWS)
     model = build_model(method, random_weights(empty_encoder(config)), 2, ("bert", TASK, 0))
     rng = np.random.default_rng(0)
-    seconds = []
+    times = []
     for steps in (1, LARGE_STEPS):
         n = steps * LARGE_ROWS
         rows = rng.integers(1000, config.vocab_size, n * LARGE_TOKENS, dtype=np.int32)
         data = Encoded({"input_ids": rows}, rng.integers(0, 2, n), np.full(n, LARGE_TOKENS), {"input_ids": 0})
-        start = time.perf_counter()
-        train(model, method, {}, data, recipe, (TASK, 0))
-        seconds.append(time.perf_counter() - start)
-    step = (seconds[1] - seconds[0]) / (LARGE_STEPS - 1)
+        times.append(seconds(partial(train, model, method, {}, data, recipe, (TASK, 0))))
+    step = (times[1] - times[0]) / (LARGE_STEPS - 1)
     return training_macs(config, LARGE_ROWS, LARGE_TOKENS) / step, matmul_rate()
 
 
@@ -121,9 +117,7 @@ def embedded_rate() -> float:
     batches = epochs(data, recipe, np.random.default_rng(0))
     macs = sum(training_macs(backbone.config, len(rows), data.lengths[rows].max()) for rows in batches)
     model = build_model(method, backbone, 2, ("bert", TASK, 0))
-    start = time.perf_counter()
-    train(model, method, {}, data, recipe, (TASK, 0))
-    return macs / (time.perf_counter() - start)
+    return macs / seconds(partial(train, model, method, {}, data, recipe, (TASK, 0)))
 
 
 def random_weights(backbone: Layerwise) -> Layerwise:

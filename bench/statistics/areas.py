@@ -33,7 +33,7 @@ def auc_common(x: np.ndarray, y: np.ndarray, x_low: np.ndarray, x_high: np.ndarr
     Returns:
         [...]; NaN for an empty range and for a run that does not cover it (nothing is extrapolated).
     """
-    x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    x, y = level_ties(x, y)
     # [..., 1] against [..., K - 1] segments: every run may have a range of its own
     low, high = np.asarray(x_low, dtype=np.float64)[..., None], np.asarray(x_high, dtype=np.float64)[..., None]
     start, width = x[..., :-1], np.diff(x)

@@ -43,7 +43,7 @@ def binned(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> tuple
         right: bool [R, n].
         bins: B.
     """
-    order = np.argsort(confidence, axis=1, kind="stable")
+    order = np.argsort(confidence, axis=1)  # equal confidences share a bin, in whatever order
     confidence, right = np.take_along_axis(confidence, order, 1), np.take_along_axis(right, order, 1)
     cells = equal_mass_bins(confidence, bins) + bins * np.arange(len(confidence))[:, None]
     sums = (np.bincount(cells.ravel(), each, bins * len(cells)) for each in (None, confidence.ravel(), right.ravel()))
@@ -97,25 +97,28 @@ def null_ece(confidence: np.ndarray, uniform: np.ndarray, bins: int = BINS) -> n
     found = np.empty(len(confidence))
     for at, (row, cells) in enumerate(zip(confidence, equal_mass_bins(confidence, bins), strict=True)):
         starts = np.flatnonzero(np.diff(cells, prepend=-1))
-        correct = np.add.reduceat(uniform < row, starts, axis=1, dtype=np.float64)
+        members = (cells[:, None] == cells[starts]).astype(np.float32)
+        correct = (uniform < row).astype(np.float32) @ members  # [D, B]; whole numbers are exact in float32
         found[at] = np.abs(correct - np.add.reduceat(row, starts)).sum(axis=1).mean() / len(row)
     return found
 
 
-def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Brier score [R]: squared distance to the label's 0s and a 1, summed over the classes (G. Brier, 1950).
+def brier_scores(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Brier score of each answer: squared distance to the label's 0s and a 1, summed over classes (G. Brier, 1950).
 
     Args:
         probabilities: [R, n, C].
         labels: [n].
+
+    Returns:
+        [R, n]; their mean over the examples is the score.
     """
-    squares = (probabilities**2).sum(axis=2) - 2 * of_label(probabilities, labels) + 1
-    return squares.mean(axis=1)
+    return (probabilities**2).sum(axis=2) - 2 * of_label(probabilities, labels) + 1
 
 
-def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Negative log likelihood [R] of the labels [n] under probabilities [R, n, C], in nats."""
-    return -np.log(np.clip(of_label(probabilities, labels), SMALLEST, 1)).mean(axis=1)
+def log_losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Negative log likelihood [R, n] of each of the labels [n] under probabilities [R, n, C], in nats."""
+    return -np.log(np.clip(of_label(probabilities, labels), SMALLEST, 1))
 
 
 def of_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def level_ties(x: np.ndarray, y: np.ndarray) -> Points:
     """
     # One bincount over all runs at once: a new group begins where x changes, and at the start of every run.
     order = np.argsort(x, axis=-1, kind="stable")
-    x, y = np.take_along_axis(x, order, axis=-1), np.take_along_axis(y, order, axis=-1)
+    x, y = (np.take_along_axis(np.asarray(v, dtype=np.float64), order, axis=-1) for v in (x, y))
     starts = np.ones(x.shape, dtype=bool)
     starts[..., 1:] = x[..., 1:] != x[..., :-1]
     group = np.cumsum(starts.ravel()) - 1
@@ -59,7 +59,7 @@ def interpolate(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         [..., G], NaN outside [min x, max x] (to 1e-12).
     """
     grid = np.asarray(grid, dtype=np.float64)
-    x, y = level_ties(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    x, y = level_ties(x, y)
     left = (x[..., None, :] <= grid[..., None] + TOLERANCE).sum(axis=-1) - 1  # [..., G], last point at or before
     inside = (left >= 0) & (grid <= x[..., -1:] + TOLERANCE)
     left = np.maximum(left, 0)

@@ -72,6 +72,12 @@ def values_from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
     return values
 
 
+def constant_metrics(task: Task, labels: np.ndarray) -> np.ndarray:
+    """The main metric of each answer that is the same to all n examples, on their labels [n]: [C]."""
+    guesses = np.repeat(np.arange(task.num_labels)[:, None], len(labels), axis=1)
+    return evaluate_predictions(task, labels, guesses)[task.metric]
+
+
 def pearson(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Pearson's correlation of labels with each of K predictions.
 
@@ -102,21 +108,6 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide, 0 where the denominator is 0."""
     zero = np.zeros(np.shape(denominator))
     return np.divide(numerator, denominator, out=zero, where=denominator != 0)
-
-
-def weighted_metric(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The metric that is drawn (`task.metric`), on every bootstrap resample: example i counts `weights[:, i]` times.
-
-    Args:
-        task: names the metric.
-        labels: [n] class ids or scores.
-        predictions: [K, n] class ids or scores.
-        weights: [D, n] whole numbers.
-
-    Returns:
-        [D, K] float64; NaN where no example has weight.
-    """
-    return metric_of_counts(task, weighted_counts(task, labels, predictions, weights))
 
 
 def weighted_counts(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from bench.errors import UserError, cut
 from bench.sources.known_sizes import UNKNOWN
 
 if TYPE_CHECKING:
-    from methods.base import Method
+    from methods.base import Methods
 
 #: Keys of run.json that hold one entry per task, checkpoint, method or command: entries may be added, never changed.
 GROWING = ("data", "unlabelled", "checkpoints", "variants", "segments", "commands")
@@ -131,10 +131,15 @@ def expected_values(spec: dict, shared: dict) -> dict[str, list]:
     # A cell may have trained the family's backbone or a smaller model of it (`bert`, `bert student`), with any recipe.
     family = {name: known for name, known in shared["checkpoints"].items() if name.split()[0] == spec["backbone"]}
     mended = [shared.get("segments", {}).get(name) for name, known in family.items() if known == spec["checkpoint"]]
-    expected = {name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")}
-    expected |= {"data": [shared["data"].get(spec["task"])], "checkpoint": list(family.values())}
-    expected["limits"] = [shared.get("limits", {}).get(spec["task"])]
-    expected |= {"recipe": list(shared["recipes"].values()), "segments": mended or [None]}
+    expected = {
+        **{name: [shared[name]] for name in ("engine", "compat", "precision", "max_length", "limit")},
+        "data": [shared["data"].get(spec["task"])],
+        "checkpoint": list(family.values()),
+        "limits": [shared.get("limits", {}).get(spec["task"])],
+        "recipe": list(shared["recipes"].values()),
+        "segments": mended or [None],
+        "exit_norm": [shared.get("exit_norm") or None],
+    }
     if "unlabelled" in spec:
         expected["unlabelled"] = [shared["unlabelled"].get(spec["task"])]
     if spec["method"] in shared.get("variants", {}):
@@ -142,7 +147,7 @@ def expected_values(spec: dict, shared: dict) -> dict[str, list]:
     return expected
 
 
-def outdated(record: dict, methods: dict[str, Method]) -> str | None:
+def outdated(record: dict, methods: Methods) -> str | None:
     """Why a cell has no rows in the tables though it was trained: its method has changed since; None where it has not.
 
     Args:
@@ -160,7 +165,7 @@ def outdated(record: dict, methods: dict[str, Method]) -> str | None:
     return None
 
 
-def outdated_lines(records: Sequence[dict], methods: dict[str, Method]) -> list[str]:
+def outdated_lines(records: Sequence[dict], methods: Methods) -> list[str]:
     """What a run says about such cells of the methods that it trains, a line per method and reason."""
     reasons = Counter(
         (record["spec"]["method"], why)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import FolderError
+from bench.errors import FolderError, UserError
 from bench.store.consistency import OTHER_FOLDER, check_shared, merged
 from bench.store.files import (
     make_writable,
@@ -83,6 +83,16 @@ class RunFolder:
             UserError: the file is there and is not readable JSON.
         """
         return read_needed_json(self.path / "run.json", OTHER_FOLDER)
+
+    def needed(self) -> dict:
+        """The content of run.json, for what takes a run that is there.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not (shared := self.shared()):
+            raise UserError(f"results folder '{self.path}' holds no run: run.json is missing")
+        return shared
 
     def record_path(self, key: str) -> Path:
         """The file of a cell's record."""

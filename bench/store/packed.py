@@ -119,9 +119,17 @@ def packed(names: dict[str, object], trace: Trace, precision: str) -> pyarrow.Ta
 
     n, columns = len(trace.labels), schema(precision)
     halting = None if trace.halting is None else round_to(trace.halting, precision)
-    arrays = {"index": trace.index, "label": trace.labels, "length": trace.length, "difficulty": trace.difficulty}
-    arrays |= {"logits": flat(trace.logits), "halting": halting, "ramp": flat(trace.ramp)}
-    arrays |= {"probe": trace.probe, "probe_of_mean": trace.probe_of_mean}
+    arrays = {
+        "index": trace.index,
+        "label": trace.labels,
+        "length": trace.length,
+        "difficulty": trace.difficulty,
+        "logits": flat(trace.logits),
+        "halting": halting,
+        "ramp": flat(trace.ramp),
+        "probe": trace.probe,
+        "probe_of_mean": trace.probe_of_mean,
+    }
     found = [
         pa.repeat(pa.scalar(names[field.name], field.type), n)
         if field.name in names

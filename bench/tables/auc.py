@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns
+from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns, with_ends
 from bench.tables.scores import AREAS, QUANTITIES, Scores
 from bench.tables.summaries import summaries
 
 AUC = [*METHOD, "resolution", "models_trained", "seeds", "x_low", "x_high", "widest_gap"]
-AUC += [f"{area}{end}" for area in AREAS for end in ENDS]
+AUC += with_ends(*AREAS, ends=ENDS)
 
 
 def auc_table(scores: Sequence[Scores]) -> pd.DataFrame:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns
+from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns, with_ends
 from bench.tables.scores import AREAS, BUDGETS, Scores
 from bench.tables.summaries import summaries
 
 BOUGHT = ("bought", "delivered_x", "constant_share")
-BUDGET = [*METHOD, "budget", "seeds", *(f"value{end}" for end in ENDS), *BOUGHT]
+BUDGET = [*METHOD, "budget", "seeds", *with_ends("value", ends=ENDS), *BOUGHT]
 
 
 def budget_table(scores: Sequence[Scores]) -> pd.DataFrame:

@@ -3,11 +3,13 @@
 Every exit of a trained model, answering for all examples, and every operating point, each example answered at its exit;
 as it is, and with a temperature per exit that is fitted on one half of the validation set and judged on the other.
 
-Shapes: S seeds, R answers to all examples (layers, then operating points), n examples, L layers, C classes, K points.
+Shapes: S seeds, E exits, R answers to all examples (layers, then operating points), n examples, L layers, C classes,
+K points, B bins.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,7 +22,6 @@ from bench.tables.columns import CURVE, T_ENDS, examples_seed, seed_columns
 
 #: Redrawn labels for the ECE of a perfect exit.
 NULL_DRAWS = 50
-SCALINGS = ("none", "temperature")
 MEASURES = ("ece", "squared_error", "brier", "nll", "overconfidence")
 CALIBRATION = [*CURVE, "variant", "at", "layer", "knob", "knob_value", "scaling", "seeds", "n"]
 CALIBRATION += [f"{name}{end}" for name in MEASURES for end in T_ENDS]
@@ -43,6 +44,7 @@ def calibration_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     """
     first = sweeps[0]
     uniform = np.random.default_rng(examples_seed(first)).random((NULL_DRAWS, len(first.trace.labels)))
+    known: dict[bytes, tuple] = {}
     for group in by_model(sweeps):
         keys = {name: group[0].keys[name] for name in (*CURVE, "variant", "knob")}
         if first.task.regression:
@@ -50,37 +52,48 @@ def calibration_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             words = {"at": "", "scaling": "", "status": "needs classes", "seeds": len(group), "n": len(uniform[0])}
             yield {**keys, **blank, **words}
             continue
-        answers = [scaled_answers(one) for one in group]
-        for scaling in SCALINGS:
-            probabilities = [each[scaling] for each in answers]
-            yield {**keys, **measured(group, probabilities, answers, scaling, uniform)}
+        found = [judged_model(one, uniform, known) for one in group]
+        for scaling in ("none", "temperature"):
+            yield {**keys, **summary(group, found, scaling), "n": uniform.shape[1]}
 
 
-def scaled_answers(one: Sweep) -> dict[str, np.ndarray]:
-    """For calibration.csv: a trained model's answers [R, n, C], as they are ("none") and with a temperature per exit.
+def judged_model(one: Sweep, uniform: np.ndarray, known: dict[bytes, tuple]) -> dict:
+    """For calibration.csv: every measure of a trained model's answers, as they are and with a temperature per exit.
 
     Args:
         one: the model and its operating points.
+        uniform: [D, n] for `null_ece`.
+        known: what was found about exits, by a hash of what they say: several methods may replay the same trace.
 
     Returns:
-        Those, "inverse": 1 / T of every exit, mean over both halves [R] (NaN at operating points), and "layers": the
-        layers that R begins with.
+        "none", "temperature": measures [R]; "inverse": 1 / T of every exit, mean over both halves [R] (NaN at operating
+        points); "layers": the layers that R begins with.
     """
-    trace = one.trace
+    labels, in_a = one.trace.labels, halves(one.trace.index)
     logits, layers, place = exit_logits(one)
-    plain = np.ones(logits.shape[:2])
-    in_a = halves(trace.index)
-    fitted = plain.copy()
-    for here, there in ((in_a, ~in_a), (~in_a, in_a)):
-        if here.any():  # of very few examples one half may hold all
-            fitted[:, there] = calibration.inverse_temperature(logits[:, here], trace.labels[here])[:, None]
-    found = {"layers": layers + 1}
-    for name in SCALINGS:
-        each = calibration.tempered(logits, plain if name == "none" else fitted)
-        at_exit = each[place, np.arange(place.shape[1])]  # [K, n, C]
-        found[name] = np.concatenate([each[: len(layers)], at_exit])
-    points = np.full(len(place), np.nan)
-    found["inverse"] = np.concatenate([fitted[: len(layers)].mean(axis=1), points])
+    said = hashlib.sha256(np.ascontiguousarray(logits)).digest()
+    fitted, of_layers = known.get(said) or (fitted_halves(logits, labels, in_a), {})
+    found: dict = {}
+    for name, inverse in (("none", np.ones(logits.shape[:2])), ("temperature", np.where(in_a, *fitted[..., None]))):
+        exits = judged(logits, inverse, labels)
+        if name not in of_layers:
+            of_layers[name] = measured(*(each[: len(layers)] for each in exits), uniform)
+        # an operating point takes each example's answer from some exit
+        points = [np.take_along_axis(each, place, axis=0) for each in exits]
+        of_points = measured(*points, uniform)
+        found[name] = {key: np.concatenate([each, of_points[key]]) for key, each in of_layers[name].items()}
+        if name == "temperature":
+            found["inverse"] = np.append(inverse[: len(layers)].mean(axis=1), np.full(len(place), np.nan))
+    known[said] = fitted, of_layers
+    return found | {"layers": layers + 1}
+
+
+def fitted_halves(logits: np.ndarray, labels: np.ndarray, in_a: np.ndarray) -> np.ndarray:
+    """For calibration.csv: 1 / T of every exit on half A and on B, each fitted on the other half: [2, E]."""
+    found = np.ones((2, len(logits)))
+    for at, other in enumerate((~in_a, in_a)):
+        if other.any():  # of very few examples one half may hold all
+            found[at] = calibration.inverse_temperature(logits[:, other], labels[other])
     return found
 
 
@@ -111,26 +124,50 @@ def exit_places(one: Sweep, result: object, layers: np.ndarray) -> np.ndarray:
     return place
 
 
+def judged(logits: np.ndarray, inverse: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """For calibration.csv: each answer of every exit, of logits [E, n, C] times 1 / T [E, n]: four of [E, n].
+
+    Returns:
+        Its confidence, whether it is right (ties go to the lower class), its Brier score and its log loss.
+    """
+    p = calibration.tempered(logits, inverse)
+    right = p.argmax(axis=2) == labels
+    return p.max(axis=2), right, calibration.brier_scores(p, labels), calibration.log_losses(p, labels)
+
+
 def measured(
-    group: list[Sweep], probabilities: list[np.ndarray], answers: list[dict], scaling: str, uniform: np.ndarray
-) -> Rows:
+    confidence: np.ndarray, right: np.ndarray, brier: np.ndarray, nll: np.ndarray, uniform: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Every measure [R] of calibration.csv, of what `judged` says of answers [R, n], and draws [D, n] for the null."""
+    bins = calibration.binned(confidence, right)
+    accuracy = right.mean(axis=1)
+    return {
+        "ece": calibration.ece(*bins),
+        "squared_error": calibration.squared_error(*bins),
+        "brier": brier.mean(axis=1),
+        "nll": nll.mean(axis=1),
+        "overconfidence": confidence.mean(axis=1) - accuracy,
+        "ece_null": calibration.null_ece(confidence, uniform),
+        "accuracy": accuracy,
+    }
+
+
+def summary(group: list[Sweep], found: list[dict], scaling: str) -> Rows:
     """The columns of R rows of calibration.csv: every measure with its interval over seeds.
 
     Args:
         group: the sweeps of one model, one per seed.
-        probabilities: of each seed [R, n, C].
-        answers: of each seed, as from `scaled_answers`.
+        found: of each seed, as from `judged_model`.
         scaling: "none" or "temperature".
-        uniform: [D, n] for `null_ece`.
     """
-    each = [judged(p, one.trace.labels, uniform) for p, one in zip(probabilities, group, strict=True)]
+    each = [one[scaling] for one in found]
     columns: Rows = {}
     for name in MEASURES:
-        columns |= seed_columns(name, np.stack([found[name] for found in each]))
-    columns |= {name: np.mean([found[name] for found in each], axis=0) for name in ("ece_null", "accuracy")}
-    layers, rows = answers[0]["layers"], len(columns["ece"])
+        columns |= seed_columns(name, np.stack([one[name] for one in each]))
+    columns |= {name: np.mean([one[name] for one in each], axis=0) for name in ("ece_null", "accuracy")}
+    layers, rows = found[0]["layers"], len(columns["ece"])
     points = rows - len(layers)
-    temperature = 1 / np.mean([found["inverse"] for found in answers], axis=0)
+    temperature = 1 / np.mean([one["inverse"] for one in found], axis=0)
     return {
         **columns,
         "at": np.array(["layer"] * len(layers) + ["exit"] * points, dtype=object),
@@ -138,27 +175,6 @@ def measured(
         "knob_value": np.concatenate([np.full(len(layers), np.nan), group[0].knob_values]),
         "scaling": scaling,
         "seeds": len(group),
-        "n": uniform.shape[1],
         "temperature": temperature if scaling == "temperature" else np.full(rows, np.nan),
         "status": "",
     }
-
-
-def judged(probabilities: np.ndarray, labels: np.ndarray, uniform: np.ndarray) -> dict[str, np.ndarray]:
-    """Every measure [R] of calibration.csv, of probabilities [R, n, C]."""
-    confidence, right = sureness(probabilities, labels)
-    bins = calibration.binned(confidence, right)
-    return {
-        "ece": calibration.ece(*bins),
-        "squared_error": calibration.squared_error(*bins),
-        "brier": calibration.brier_score(probabilities, labels),
-        "nll": calibration.log_loss(probabilities, labels),
-        "overconfidence": confidence.mean(axis=1) - right.mean(axis=1),
-        "ece_null": calibration.null_ece(confidence, uniform),
-        "accuracy": right.mean(axis=1),
-    }
-
-
-def sureness(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For calibration.csv: the confidence of answers [R, n, C], whether they are right; ties go to the lower class."""
-    return probabilities.max(axis=2), probabilities.argmax(axis=2) == labels

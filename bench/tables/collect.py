@@ -28,11 +28,11 @@ from bench.tables.curves import CURVES, curve_table
 from bench.tables.effects import EFFECTS, effect_rows
 from bench.tables.failures import finished, records_of
 from bench.tables.focus import focused
-from bench.tables.headline import Savings, panel_savings
+from bench.tables.headline import PanelSavings, Savings
 from bench.tables.registry import FROM_TRACES, TABLES, Material
 from bench.tables.risk import RISK
 from bench.tables.risk_cache import cached_risk
-from bench.tables.scores import RESOLUTIONS, Scores, panel_scores
+from bench.tables.scores import Scores, panel_scores
 from methods.base import Method
 
 #: What a panel hands over: its curves instead of the many points that the exact ones are made of.
@@ -120,10 +120,11 @@ def panel(folder: RunFolder, records: list[dict], split: str) -> tuple[dict[str,
         is made of.
     """
     sweeps = panel_sweeps(folder, records, split)
-    scores = [panel_scores(sweeps, resolution) for resolution in RESOLUTIONS]
+    savings = PanelSavings(sweeps)
+    scores = [panel_scores(sweeps, "exact", also=savings.add), panel_scores(sweeps, "grid")]
     effects = concat_rows(list(effect_rows(Compared.of(scores[0], sweeps))), EFFECTS)
     risk = concat_rows(list(cached_risk(folder, records, split, sweeps)), RISK)
-    return panel_tables(sweeps) | {"effects": effects, "risk": risk}, scores, panel_savings(sweeps)
+    return panel_tables(sweeps) | {"effects": effects, "risk": risk}, scores, savings.found()
 
 
 def panel_sweeps(folder: RunFolder, records: list[dict], split: str) -> list[Sweep]:

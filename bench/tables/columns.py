@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,11 @@ SETTING = [*CURVE, "variant", "knob", "knob_value"]
 #: An estimate, its 95 % t-interval over seeds or tasks, and its 95 % bootstrap interval over examples.
 T_ENDS = ("", "_low", "_high")
 ENDS = (*T_ENDS, "_boot_low", "_boot_high")
+
+
+def with_ends(*names: str, ends: Sequence[str] = T_ENDS) -> list[str]:
+    """The columns of estimates with their intervals; see `T_ENDS` and `ENDS`."""
+    return [f"{name}{end}" for name in names for end in ends]
 
 
 def taus(variants: pd.Series) -> pd.Series:
@@ -80,6 +85,33 @@ def static_seed(seeds: Mapping[str, Collection[int]], seed: int) -> int:
     own = set(seeds["static"])
     starting = {each for method in ("dact", "deebert") if method in seeds for each in seeds[method]}
     return next(iter(own)) if len(own) == 1 and starting - own else seed
+
+
+def static_run(runs: Iterable[tuple[str, int]], seed: int) -> tuple[str, int]:
+    """Method and seed of the static model that a run of a seed is compared with; no such run where none ran.
+
+    Args:
+        runs: method and seed of all runs of a panel.
+        seed: of the run.
+    """
+    seeds: dict[str, list[int]] = {}
+    for method, each in runs:
+        seeds.setdefault(method, []).append(each)
+    return "static", static_seed(seeds, seed) if "static" in seeds else seed
+
+
+def groups_of(
+    table: pd.DataFrame, columns: list[str], dropna: bool = True
+) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    """What tables of means go through: the rows that agree in some columns, with these; groups in order of appearance.
+
+    Args:
+        table: the rows.
+        columns: in which those of a group agree.
+        dropna: whether rows without a value in one of them are left out.
+    """
+    for values, rows in table.groupby(columns, sort=False, dropna=dropna):
+        yield dict(zip(columns, values, strict=True)), rows
 
 
 def concat_rows(parts: list[Rows], columns: list[str]) -> pd.DataFrame:

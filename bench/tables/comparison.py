@@ -14,7 +14,7 @@ from bench.statistics.areas import auc_common
 from bench.statistics.significance import holm
 from bench.store.csv_files import read_table, write_table
 from bench.store.folder import RunFolder
-from bench.tables.columns import PANEL, at_exact
+from bench.tables.columns import PANEL, at_exact, groups_of
 from bench.tables.paired import unit_columns
 from bench.tables.scores import NARROWEST, QUANTITIES
 
@@ -54,10 +54,7 @@ def compare_runs(run_a: RunFolder, run_b: RunFolder, results: RunFolder) -> pd.D
 
 def check_comparable(run_a: RunFolder, run_b: RunFolder) -> None:
     """Refuse to compare two folders on different examples."""
-    a, b = run_a.shared(), run_b.shared()
-    for run, shared in ((run_a, a), (run_b, b)):
-        if not shared:
-            raise UserError(f"results folder '{run.path}' holds no run: run.json is missing")
+    a, b = run_a.needed(), run_b.needed()
     if a["limit"] != b["limit"]:
         raise UserError(f"runs with different --limit have different examples: {a['limit']} and {b['limit']}")
     if a.get("limits", {}) != b.get("limits", {}):
@@ -102,23 +99,18 @@ def with_common_area(scores: pd.DataFrame, points: pd.DataFrame, low: pd.Series,
 
 def within_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
     """Rows of comparison.csv, one per panel, method and quantity: the units are the seeds."""
-    for keys, rows in by_seed.groupby(ROW, sort=False):
-        yield {**dict(zip(ROW, keys, strict=True)), "unit_kind": "seeds", **paired_columns(rows)}
+    for named, rows in groups_of(by_seed, ROW):
+        yield {**named, "unit_kind": "seeds", **paired_columns(rows)}
 
 
 def across_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
     """Rows of comparison.csv, one per backbone, method and quantity: units are tasks, each the mean of its seeds."""
     keys = ["suite_a", "suite_b", "backbone", "method", "quantity"]
     matched = by_seed[by_seed["split"] != "validation_mismatched"]
-    for values, rows in matched.groupby(keys, sort=False):
+    for named, rows in groups_of(matched, keys):
         tasks = rows.groupby("task", sort=False)[["value_a", "value_b"]].mean()
         if len(tasks) > 1:
-            yield {
-                **dict(zip(keys, values, strict=True)),
-                "task": "mean",
-                "unit_kind": "tasks",
-                **paired_columns(tasks),
-            }
+            yield {**named, "task": "mean", "unit_kind": "tasks", **paired_columns(tasks)}
 
 
 def paired_columns(units: pd.DataFrame) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from bench.halting.replay import replay
+from bench.halting.replay import Replay, replay
 from bench.halting.sweep import Rows, Sweep
 from bench.store.trace import Trace
 from bench.tables.columns import MODEL
@@ -43,6 +43,11 @@ def decided_share(trace: Trace) -> float:
     return float(((h < low) | (h > high)).mean()) if h.size else float("nan")  # of one layer none could halt
 
 
+def accumulated(trace: Trace) -> Replay:
+    """What a model of DACT's family answers, the accumulated a_l, whatever method replays its trace."""
+    return replay(DactRule(RuleSpec(*trace.logits.shape[1:])), trace)
+
+
 def exit_entropy(sweep: Sweep, layers: np.ndarray) -> np.ndarray:
     """For confidence.csv: mean entropy (nats) [K] of the answers of examples that leave at layers [K, n].
 
@@ -50,7 +55,7 @@ def exit_entropy(sweep: Sweep, layers: np.ndarray) -> np.ndarray:
     """
     trace = sweep.trace
     if sweep.keys["method"] in DACTS:
-        a = torch.from_numpy(replay(DactRule(RuleSpec(*trace.logits.shape[1:])), trace).answers)
+        a = torch.from_numpy(accumulated(trace).answers)
         unsure = torch.special.entr(a).sum(dim=-1).numpy()  # [n, L]
     else:
         unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()

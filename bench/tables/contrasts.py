@@ -14,11 +14,19 @@ import numpy as np
 
 from bench.halting.sweep import Sweep, mean_layer_fraction
 from bench.statistics.areas import auc_common
-from bench.statistics.curves import interpolate
-from bench.tables.columns import PANEL
+from bench.statistics.curves import Points, interpolate
 from bench.tables.confidence import decided_share, exit_entropy
 from bench.tables.matched import nearest_setting
-from bench.tables.scores import NARROWEST, QUANTITIES, MethodSeed, PanelRuns, Scores, by_cost, group_runs
+from bench.tables.scores import (
+    NARROWEST,
+    QUANTITIES,
+    PanelRuns,
+    Runs,
+    Scores,
+    by_cost,
+    group_runs,
+    panel_keys,
+)
 from bench.tables.undecidable import Groups, inside, layers_near
 
 #: "Saving little computation": a common range that ends below this share of the layers says nothing about it.
@@ -38,7 +46,7 @@ class Compared:
     """
 
     scores: Scores
-    sweeps: dict[MethodSeed, list[Sweep]]
+    sweeps: Runs
     weights: np.ndarray | None = None
 
     @classmethod
@@ -49,13 +57,22 @@ class Compared:
     @classmethod
     def under(cls, sweeps: Sequence[Sweep], weights: np.ndarray) -> Compared:
         """Some runs of a panel at their exact settings, each example [n] counting by its weight; without resamples."""
-        by_run, first = group_runs(sweeps), sweeps[0]
+        by_run = group_runs(sweeps)
         values, bought, curves, _ = PanelRuns(by_run, "exact").scores(weights[None])
         lines = [by_cost(x[0], y[0]) for x, y in curves]
-        keys = {name: first.keys[name] for name in ("suite", *PANEL)}
-        keys |= {"metric": first.task.metric, "resolution": "exact"}
         nowhere = np.full(len(by_run), np.nan)
-        scores = Scores(keys, list(by_run), values[0], {}, np.nan, np.nan, nowhere, lines, {}, bought[:, :, 0])
+        scores = Scores(
+            panel_keys(sweeps[0], "exact"),
+            list(by_run),
+            values[0],
+            {},
+            np.nan,
+            np.nan,
+            nowhere,
+            lines,
+            {},
+            bought[:, :, 0],
+        )
         return cls(scores, by_run, weights)
 
     def seeds(self, *methods: str) -> list[int]:
@@ -66,7 +83,7 @@ class Compared:
         """A column of scores.csv."""
         return float(self.scores.values[self.scores.rows(method)[seed], QUANTITIES.index(name)])
 
-    def curve(self, method: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def curve(self, method: str, seed: int) -> Points:
         """Cost and value of a run's exact settings."""
         return self.scores.curves[self.scores.rows(method)[seed]]
 

@@ -12,14 +12,14 @@ import pandas as pd
 
 from bench.halting.sweep import Rows, Sweep
 from bench.statistics.metrics import evaluate_predictions, spearman
-from bench.tables.columns import MODEL, T_ENDS, interval_columns
+from bench.tables.columns import MODEL, groups_of, interval_columns, with_ends
 
 SETTING = [*MODEL, "knob", "knob_value"]
 DIFFICULTY = [*SETTING, "difficulty", "n", "mean_exit_layer", "value"]
 #: The rows of single seeds that difficulty_rank.csv is the mean of.
 BY_SEED = [*SETTING, "spearman"]
 MEAN_KEYS = [key for key in SETTING if key != "seed"]
-DIFFICULTY_RANK = [*MEAN_KEYS, *(f"spearman{end}" for end in T_ENDS), "seeds"]
+DIFFICULTY_RANK = [*MEAN_KEYS, *with_ends("spearman"), "seeds"]
 
 
 def difficulty_rows(sweep: Sweep) -> Iterator[Rows]:
@@ -48,8 +48,8 @@ def rank_table(ranks: pd.DataFrame) -> pd.DataFrame:
         ranks: the rows of `rank_rows`.
     """
     rows = []
-    for values, group in ranks.dropna(subset="spearman").groupby(MEAN_KEYS, sort=False):
+    for named, group in groups_of(ranks.dropna(subset="spearman"), MEAN_KEYS):
         interval = interval_columns("spearman", group["spearman"].to_numpy())
         cut = {name: np.clip(value, -1, 1) for name, value in interval.items()}
-        rows.append({**dict(zip(MEAN_KEYS, values, strict=True)), **cut, "seeds": len(group)})
+        rows.append({**named, **cut, "seeds": len(group)})
     return pd.DataFrame(rows, columns=DIFFICULTY_RANK)

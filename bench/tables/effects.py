@@ -8,11 +8,11 @@ import numpy as np
 
 from bench.halting.sweep import Rows
 from bench.tables.claims import Claim, claims
+from bench.tables.columns import PANEL
 from bench.tables.contrasts import Compared, Effects
 from bench.tables.scores import BUDGETS
 
-EFFECTS = ["suite", "task", "split", "backbone", "claim", "seed"]
-EFFECTS += ["effect", "effect_mixed", "train_rows", "both_constant"]
+EFFECTS = ["suite", *PANEL, "claim", "seed", "effect", "effect_mixed", "train_rows", "both_constant"]
 
 
 def effect_rows(panel: Compared, only: Collection[str] = ()) -> Iterator[Rows]:
@@ -22,7 +22,7 @@ def effect_rows(panel: Compared, only: Collection[str] = ()) -> Iterator[Rows]:
         panel: the runs.
         only: ids of claims; none: all.
     """
-    keys = {name: panel.scores.keys[name] for name in ("suite", "task", "split", "backbone")}
+    keys = {name: panel.scores.keys[name] for name in ("suite", *PANEL)}
     if keys["split"] == "validation_mismatched":
         return
     for claim in claims():

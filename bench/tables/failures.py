@@ -9,7 +9,7 @@ import pandas as pd
 from bench.sources.tasks import TASKS
 from bench.store.consistency import outdated
 from bench.store.folder import RunFolder
-from methods.base import Method
+from methods.base import Methods
 
 FAILURES = ["cell", "suite", "task", "backbone", "method", "variant", "seed", "status", "reason"]
 #: The status of a finished cell whose numbers are not in the tables.
@@ -29,7 +29,7 @@ def records_of(folder: RunFolder) -> list[dict]:
     )
 
 
-def finished(folder: RunFolder, records: Sequence[dict], methods: dict[str, Method]) -> tuple[list[dict], list[dict]]:
+def finished(folder: RunFolder, records: Sequence[dict], methods: Methods) -> tuple[list[dict], list[dict]]:
     """The records of finished cells that count, and copies of all others, each with the reason why it does not.
 
     Args:
@@ -47,7 +47,7 @@ def finished(folder: RunFolder, records: Sequence[dict], methods: dict[str, Meth
     return counting, others
 
 
-def why_left_out(folder: RunFolder, record: dict, methods: dict[str, Method]) -> str:
+def why_left_out(folder: RunFolder, record: dict, methods: Methods) -> str:
     """For failures.csv: why a cell that is ok has no rows in the tables; empty where it has."""
     if why := outdated(record, methods):
         return why

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.errors import UserError, nearest
-from bench.tables.paired import FAMILY, P_VALUES
+from bench.tables.paired import FAMILY, P_VALUES, TEST
 
-NUMBERS = ["difference", "difference_low", "difference_high", "difference_boot_low", "difference_boot_high"]
-FOCUS = [*FAMILY, "quantity", "focus", "rival", "value", "value_rival", "units", "unit_kind", *NUMBERS]
+FOCUS = [*FAMILY, "quantity", "focus", "rival", "value", "value_rival", "units", "unit_kind", *TEST]
 FOCUS += ["detectable", "seeds_needed", *P_VALUES]
 
 

@@ -21,10 +21,10 @@ import pandas as pd
 from bench.halting.sweep import Sweep
 from bench.models.costs import example_macs, static_macs
 from bench.statistics.areas import best_within, halves
-from bench.statistics.intervals import resamples
 from bench.store.csv_files import read_table
-from bench.tables.columns import CURVE, ENDS, PANEL, boot_columns, examples_seed, interval_columns, static_seed
-from bench.tables.scores import BLOCK, MethodSeed, Settings, group_runs
+from bench.tables.columns import CURVE, ENDS, PANEL, boot_columns, interval_columns, static_run
+from bench.tables.scores import MethodSeed, group_runs
+from bench.tables.settings import Halved, Settings, Way
 
 PROMISES = (0.0, 0.01, 0.02)
 #: The tolerances of risk.csv whose certified choice stands beside the promises of 1 and 2 points.
@@ -56,78 +56,92 @@ class Savings:
     draws: dict[str, np.ndarray]
 
 
-def panel_savings(sweeps: Sequence[Sweep], draws: int = DRAWS) -> Savings:
-    """For headline.csv: choose for every method of a panel but static, on the examples and on resamples of them.
+class PanelSavings:
+    """For headline.csv: what every method of a panel but static saves, found out while the panel is scored.
+
+    The choice is among the settings that scores.csv weighs at resolution "exact", on the first of its resamples.
 
     Args:
         sweeps: all sweeps of the panel; their traces list the same examples in the same order.
         draws: D.
     """
-    first, runs = sweeps[0], group_runs(sweeps)
-    keys = {name: first.keys[name] for name in ("suite", *PANEL)}
-    n = len(first.trace.index)
-    found = Savings(keys, {}, {}, {})
-    pairs = beside_static(runs)
-    met: dict[str, list] = {}
-    for (method, seed), static in pairs.items():
-        whole = np.ones((1, n), dtype=np.float32)
-        value, fits = savings(runs[method, seed], full_depth(static, whole), whole)
-        found.values.setdefault(method, {})[seed] = value[0]
-        met.setdefault(method, []).append(fits[0])
-    found.met.update({method: np.mean(each, axis=0) for method, each in met.items()})
-    width = max([n, *(sum(len(one.exact().layers) for one in run) for run in runs.values())])
-    parts: dict[str, list] = {}
-    for weights in resamples(n, draws, examples_seed(first), max(1, BLOCK // width)) if pairs else ():
-        drawn: dict[str, list] = {}
-        full = {id(static): full_depth(static, weights) for static in pairs.values()}
-        for (method, seed), static in pairs.items():
-            drawn.setdefault(method, []).append(savings(runs[method, seed], full[id(static)], weights)[0])
-        for method, each in drawn.items():
-            parts.setdefault(method, []).append(np.mean(each, axis=0))
-    found.draws.update({method: np.concatenate(each) for method, each in parts.items()})
-    return found
+
+    def __init__(self, sweeps: Sequence[Sweep], draws: int = DRAWS) -> None:
+        self.runs, self.draws = group_runs(sweeps), draws
+        self.static = beside_static(self.runs)
+        self.keys = {name: sweeps[0].keys[name] for name in ("suite", *PANEL)}
+        self.in_a = halves(sweeps[0].trace.index)
+        self.values: dict[str, dict[int, np.ndarray]] = {}
+        self.met: dict[str, list[np.ndarray]] = {}
+        self.totals: dict[str, np.ndarray] = {}  # over the seeds
+        self.seen: dict[MethodSeed, int] = {}
+        self.weights: Halved | None = None
+
+    def add(self, run: MethodSeed, weights: Halved, ways: list[Way]) -> None:
+        """Take in a run under some weights, the first time those of 1; `also` of `panel_scores`."""
+        if run not in self.static:
+            return
+        if weights is not self.weights:
+            each = {id(static): static for static in self.static.values()}
+            self.weights = weights
+            self.full = {key: full_depth(static, weights, self.in_a) for key, static in each.items()}
+        full, (method, seed) = self.full[id(self.static[run])], run
+        start = self.seen.get(run)
+        if start is None:
+            value, fits = savings(self.runs[run], full, weights, ways)
+            self.values.setdefault(method, {})[seed] = value[0]
+            self.met.setdefault(method, []).append(fits[0])
+            self.seen[run] = 0
+        elif start < self.draws:
+            value, _ = savings(self.runs[run], full, weights, ways)
+            value = value[: self.draws - start]
+            total = self.totals.setdefault(method, np.zeros((self.draws, *value.shape[1:])))
+            total[start : start + len(value)] += value
+            self.seen[run] += len(value)
+
+    def found(self) -> Savings:
+        """What was saved, once the panel is scored."""
+        met = {method: np.mean(each, axis=0) for method, each in self.met.items()}
+        draws = {method: total / len(self.values[method]) for method, total in self.totals.items()}
+        return Savings(self.keys, self.values, met, draws)
 
 
 def beside_static(runs: dict[MethodSeed, list[Sweep]]) -> dict[MethodSeed, list[Sweep]]:
     """For headline.csv: each run of another method -> the static model that it is compared with, if there is one."""
-    seeds: dict[str, list[int]] = {}
-    for method, seed in runs:
-        seeds.setdefault(method, []).append(seed)
-    if "static" not in seeds:
-        return {}
-    beside = {run: runs.get(("static", static_seed(seeds, run[1]))) for run in runs if run[0] != "static"}
+    beside = {run: runs.get(static_run(runs, run[1])) for run in runs if run[0] != "static"}
     return {run: static for run, static in beside.items() if static is not None}
 
 
-def full_depth(static: list[Sweep], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What headline.csv saves against: the metric of static on halves A and B, under weights [D, n]: [D, 1] each."""
-    in_a, settings = halves(static[0].trace.index), Settings(static, "grid", "all")
-    a, b = (settings.under(weights, rows).y[:, 1:2] for rows in (in_a, ~in_a))  # the constant answer is the first
-    return a, b
+def full_depth(static: list[Sweep], weights: Halved, in_a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What headline.csv saves against: the metric of static on halves A and B, under weights: [D, 1] each."""
+    settings = Settings(static, "grid", "all")
+    a, b = (settings.under(w, rows).y[:, 1:2] for w, rows in zip(weights, (in_a, ~in_a), strict=True))
+    return a, b  # without the constant answer, the first
 
 
 def savings(
-    run: list[Sweep], full: tuple[np.ndarray, np.ndarray], weights: np.ndarray
+    run: list[Sweep], full: tuple[np.ndarray, np.ndarray], weights: Halved, ways: list[Way]
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a run saves and loses at each promise of headline.csv, under weights of the examples.
 
     Args:
         run: the sweeps of one method and seed.
         full: what its static model reaches on both halves (`full_depth`).
-        weights: float32 [D, n].
+        weights: of the examples of both halves.
+        ways: the run's exact settings, chosen on half A and on half B.
 
     Returns:
         [D, T, Q], and the share of the two directions in which a setting qualified [D, T].
     """
     in_a = halves(run[0].trace.index)
-    values, met = np.zeros((len(weights), len(PROMISES), len(QUANTITIES))), np.zeros((len(weights), len(PROMISES)))
-    for half, own, of_static in (("a", in_a, full), ("b", ~in_a, full[::-1])):
-        settings = Settings(run, "exact", half)
-        here, there = settings.under(weights, own), settings.under(weights, ~own)
+    size = (len(full[0]), len(PROMISES))
+    values, met = np.zeros((*size, len(QUANTITIES))), np.zeros(size)
+    others = ((weights[1], ~in_a), (weights[0], in_a))
+    for half, (here, there), of_static, other in zip("ab", ways, (full, full[::-1]), others, strict=True):
         drop, drop_other = (value - side.y for value, side in zip(of_static, (here, there), strict=True))
         # the least cost among those that keep the promise
         chosen, fits = best_within(drop, -here.x, np.array(PROMISES))
-        macs = used_macs(run, half, weights, ~own)
+        macs = used_macs(run, half, *other)
         for at, delivered in enumerate((1 - there.x, 1 - macs, drop_other)):
             values[..., at] += np.where(fits, np.take_along_axis(delivered, chosen, axis=1), 0) / 2
         met += fits / 2
@@ -140,10 +154,10 @@ def used_macs(run: list[Sweep], half: str, weights: np.ndarray, rows: np.ndarray
     Args:
         run: the sweeps of one method and seed.
         half: the one whose settings are on offer; the constant answer, which costs nothing, comes first.
-        weights: float32 [D, n].
+        weights: float32 [D, rows].
         rows: bool [n], the examples that count.
     """
-    weights = weights[:, rows].astype(np.float64)
+    weights = weights.astype(np.float64)
     parts = [np.zeros((len(weights), 1))]
     for one in run:
         lengths = one.trace.length[rows]

@@ -13,16 +13,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from bench.halting.replay import replay
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.intervals import percentile_interval, resamples
 from bench.statistics.significance import bootstrap_test, holm
-from bench.tables.columns import PANEL, examples_seed
-from bench.tables.confidence import DACTS
+from bench.tables.calibration import by_model
+from bench.tables.columns import CURVE, PANEL, examples_seed
+from bench.tables.confidence import DACTS, accumulated
 from bench.tables.exits import exits_at_most
-from methods.base import RuleSpec
 from methods.blocks import prediction
-from methods.dact import DactRule
 
 HEALTH = ["suite", *PANEL, "method", "variant", "layer", "seeds", "exit", "probe", "probe_of_mean", "difference"]
 HEALTH += ["difference_low", "difference_high", "p_holm", "commonest", "most_exits", "named", "blind", "resolved"]
@@ -38,24 +36,19 @@ FEWEST = 0.05
 COMMONEST = 0.95
 
 
-def health_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def health_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """health.csv: a panel's methods and variants that have exits below layer L and were probed.
 
     Args:
         sweeps: all sweeps of one panel; their traces list the same examples in the same order.
     """
-    groups: dict[tuple[str, str], list[Sweep]] = {}
-    for one in sweeps:
-        if one.trace.probe is not None and one.trace.logits.shape[1] > 1:
-            groups.setdefault((one.keys["method"], one.keys["variant"]), []).append(one)
-    for (method, variant), seeds in groups.items():
-        if np.isnan(seeds[0].trace.logits[:, 0]).all():
-            continue  # layer L alone has an exit
-        keys = {name: seeds[0].keys[name] for name in ("suite", *PANEL)} | {"method": method, "variant": variant}
-        yield from layer_rows(keys, seeds)
+    probed = [one for one in sweeps if one.trace.probe is not None and one.trace.logits.shape[1] > 1]
+    for seeds in by_model(probed):
+        if not np.isnan(seeds[0].trace.logits[:, 0]).all():  # else layer L alone has an exit
+            yield from layer_rows(seeds)
 
 
-def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
+def layer_rows(seeds: Sequence[Sweep]) -> Iterator[Rows]:
     """Rows of health.csv: of one method and variant, per layer whose exit answers some examples at some setting."""
     labels = seeds[0].trace.labels[:, None]
     answers = np.stack([answers_of(one) for one in seeds])  # [S, n, L]
@@ -73,7 +66,7 @@ def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
         means = [(some[:, :, layer] == labels[:, 0]).mean() for some in (answers, probes)]
         beside = [(one.trace.probe_of_mean[:, layer] == labels[:, 0]).mean() for one in seeds]
         yield {
-            **keys,
+            **seeds[0].named(*CURVE, "variant"),
             "layer": int(layer) + 1,
             "seeds": len(seeds),
             "exit": means[0],
@@ -94,5 +87,5 @@ def layer_rows(keys: dict, seeds: Sequence[Sweep]) -> Iterator[Rows]:
 def answers_of(one: Sweep) -> np.ndarray:
     """For health.csv: what each exit answers alone [n, L]; of DACT's family the accumulated a_l."""
     if one.keys["method"] in DACTS:
-        return replay(DactRule(RuleSpec(*one.trace.logits.shape[1:])), one.trace).predictions
+        return accumulated(one.trace).predictions
     return prediction(torch.from_numpy(one.trace.logits)).numpy()

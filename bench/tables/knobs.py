@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.tables.columns import SETTING, T_ENDS, interval_columns
+from bench.tables.columns import SETTING, groups_of, interval_columns, with_ends
 
-KNOBS = [*SETTING, *(f"{name}{end}" for name in ("layer_fraction", "value") for end in T_ENDS), "seeds"]
+KNOBS = [*SETTING, *with_ends("layer_fraction", "value"), "seeds"]
 
 
 def knob_table(points: pd.DataFrame) -> pd.DataFrame:
     """knobs.csv from points.csv: mean and 95 % t-interval over seeds of cost and value, for every setting."""
     rows = []
-    for keys, group in points.groupby(SETTING, sort=False, dropna=False):
+    for named, group in groups_of(points, SETTING, dropna=False):
         intervals = [interval_columns(column, group[column].to_numpy()) for column in ("layer_fraction", "value")]
-        rows.append({**dict(zip(SETTING, keys, strict=True)), **intervals[0], **intervals[1], "seeds": len(group)})
+        rows.append({**named, **intervals[0], **intervals[1], "seeds": len(group)})
     return pd.DataFrame(rows, columns=KNOBS)

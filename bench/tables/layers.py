@@ -5,19 +5,19 @@ Shapes: n examples, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.tables.columns import MODEL
 from methods.blocks import entropy
 
 LAYERS = [*MODEL, "example", "index", "difficulty", "mean_exit_layer", "layer", "quantity", "value"]
 
 
-def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray]:
+def chosen_examples(sweeps: PanelSweeps) -> tuple[dict[str, int], np.ndarray]:
     """The three examples of layers.csv: those that exit earliest, in the middle and latest, on average over models.
 
     The average is over the points of a sweep, then over the sweeps whose points do not all treat examples alike.
@@ -34,7 +34,7 @@ def chosen_examples(sweeps: Sequence[Sweep]) -> tuple[dict[str, int], np.ndarray
     return {"earliest": upwards[0], "median": upwards[(len(mean) - 1) // 2], "latest": downwards[0]}, mean
 
 
-def layer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def layer_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """layers.csv of one panel; models of methods other than `deebert` and `dact` have no rows.
 
     Args:
@@ -45,7 +45,7 @@ def layer_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             yield from rows_of_method(own)
 
 
-def rows_of_method(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def rows_of_method(sweeps: PanelSweeps) -> Iterator[Rows]:
     """layers.csv of all models of one method in a panel, for the same three examples."""
     names, mean = chosen_examples(sweeps)
     for sweep in sweeps:

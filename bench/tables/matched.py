@@ -13,17 +13,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.curves import TOLERANCE, nearest_in_x
 from bench.tables.columns import CURVE, taus
-from bench.tables.scores import MethodSeed, group_runs
+from bench.tables.scores import Runs, group_runs
 
 MATCHED = [*CURVE, "seed", "at", "cost", "variant", "knob_value", "layer_fraction", "layer", "used_count", "n"]
 #: Costs that are compared in a run without DACT, whose own costs the paper compares at.
 BUDGETS = {f"x={cost:g}": cost for cost in (0.25, 0.5, 0.75)}
 
 
-def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def matched_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """matched.csv: each method's setting nearest in cost, within one layer, for each cost of a panel.
 
     The costs are those of the seed's DACT models, one per tau, as in the paper; without DACT they are `BUDGETS`.
@@ -40,7 +40,7 @@ def matched_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             yield from rows_of(own, at, cost)
 
 
-def costs_by_seed(runs: dict[MethodSeed, list[Sweep]]) -> dict[int, dict[str, float]]:
+def costs_by_seed(runs: Runs) -> dict[int, dict[str, float]]:
     """The costs of matched.csv: seed -> name of a DACT model that differs in tau alone -> the layers' share it uses."""
     found: dict[int, dict[str, float]] = {}
     for (method, seed), ones in runs.items():
@@ -59,7 +59,7 @@ def rows_of(ones: Sequence[Sweep], at: str, cost: float) -> Iterator[Rows]:
     one, setting, x = found
     layers, each = one.exact().layers[setting], np.arange(1, one.panel_layers + 1)
     yield {
-        **{name: one.keys[name] for name in (*CURVE, "seed", "variant")},
+        **one.named(*CURVE, "seed", "variant"),
         "at": at,
         "cost": cost,
         "knob_value": one.exact().knob_values[setting],

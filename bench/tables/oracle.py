@@ -37,22 +37,38 @@ def oracle_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     for (method, _), run in runs.items():
         if any((one.layers != one.layers[:, :1]).any() for one in run):
             methods.setdefault(method, []).append(run)
-    for seeds in methods.values():
+    draws = {} if first.task.regression else drawn(methods)
+    for method, seeds in methods.items():
         keys = {name: seeds[0][0].keys[name] for name in CURVE} | {"metric": "accuracy", "seeds": len(seeds)}
         if first.task.regression:
             blank = dict.fromkeys([name for name in ORACLE if name not in keys], np.nan)
             yield {**keys, **blank, "status": "needs classes"}
         else:
-            yield {**keys, **summary(seeds)}
+            yield {**keys, **summary(seeds, draws[method])}
 
 
-def summary(seeds: list[list[Sweep]]) -> Rows:
-    """The columns of one method in oracle.csv: gain, possible gain and their ratio, with both intervals."""
+def drawn(methods: dict[str, list[list[Sweep]]]) -> dict[str, np.ndarray]:
+    """For oracle.csv: the quantities [D, Q] of each method on resamples of the examples, mean over its seeds."""
+    parts: dict[str, list[np.ndarray]] = {method: [] for method in methods}
+    if methods:
+        first = next(iter(methods.values()))[0][0]
+        n = len(first.trace.labels)
+        # the first of the resamples that scores.csv is judged on
+        for weights in resamples(n, DRAWS, examples_seed(first), max(1, BLOCK // n // 8)):
+            for method, seeds in methods.items():
+                parts[method].append(np.mean([quantities(run, weights) for run in seeds], axis=0))
+    return {method: np.concatenate(each) for method, each in parts.items()}
+
+
+def summary(seeds: list[list[Sweep]], draws: np.ndarray) -> Rows:
+    """The columns of one method in oracle.csv: gain, possible gain and their ratio, with both intervals.
+
+    Args:
+        seeds: its runs.
+        draws: its quantities on resamples (`drawn`).
+    """
     n = len(seeds[0][0].trace.labels)
     own = np.array([quantities(run, np.ones((1, n), dtype=np.float32))[0] for run in seeds])  # [S, Q]
-    # the first of the resamples that scores.csv is judged on
-    weights = resamples(n, DRAWS, examples_seed(seeds[0][0]), max(1, BLOCK // n // 8))
-    draws = np.concatenate([np.mean([quantities(run, some) for run in seeds], axis=0) for some in weights])
     columns: Rows = {}
     for at, quantity in enumerate(QUANTITIES):
         columns |= interval_columns(quantity, own[:, at]) | boot_columns(quantity, draws[:, at])

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from bench.statistics.significance import bootstrap_test, detectable, holm, seeds_needed, t_test
-from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns
+from bench.tables.columns import ENDS, METHOD, boot_columns, interval_columns, with_ends
 from bench.tables.scores import QUANTITIES, Scores, by_backbone
 
 FAMILY = [key for key in METHOD if key != "method"]
 PAIR = ["quantity", "method_a", "method_b", "value_a", "value_b"]
-TEST = [f"difference{end}" for end in ENDS]
+TEST = with_ends("difference", ends=ENDS)
 P_VALUES = ["p_t", "p_boot", "p_t_holm", "p_boot_holm"]
 PAIRED = [*FAMILY, *PAIR, "units", "unit_kind", *TEST, "detectable", "seeds_needed", *P_VALUES, "best", "winner"]
 LEVEL = 0.05

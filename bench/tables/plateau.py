@@ -13,10 +13,10 @@ import pandas as pd
 
 from bench.statistics.intervals import t_interval
 from bench.store.csv_files import read_table
-from bench.tables.columns import CURVE, PANEL, T_ENDS, at_exact
+from bench.tables.columns import CURVE, PANEL, at_exact, groups_of, with_ends
 from bench.tables.scores import Scores, score_table
 
-PLATEAU = [*CURVE, "quantity", "units", "unit_kind", "once", "twice", *(f"gain{end}" for end in T_ENDS)]
+PLATEAU = [*CURVE, "quantity", "units", "unit_kind", "once", "twice", *with_ends("gain")]
 PLATEAU += ["above_constant", "verdict"]
 AT_PLATEAU, STARVED, NOT_SHOWN = "at plateau", "starved", "not shown"
 #: A gain that matters, and the smallest mean gain that says a method was starved.
@@ -42,23 +42,21 @@ def plateau_table(scores: Sequence[Scores], points: pd.DataFrame, folder: Path) 
     at_constant = {tuple(row) for row in constant[[*PANEL, "method"]].itertuples(index=False, name=None)}
     both = once.merge(twice[[*RUN, "quantity", "value"]], on=[*RUN, "quantity"], suffixes=("_once", "_twice"))
     rows = []
-    for keys, group in both.groupby([*CURVE, "quantity"], sort=False, observed=True):
-        named = dict(zip([*CURVE, "quantity"], keys, strict=True))
+    for named, group in groups_of(both, [*CURVE, "quantity"]):
         above = tuple(named[name] for name in (*PANEL, "method")) not in at_constant
         means = {"once": group["value_once"].mean(), "twice": group["value_twice"].mean()}
         row = {**named, "units": len(group), "unit_kind": "seeds", **means, "gain": means["twice"] - means["once"]}
         rows.append({**row, "above_constant": int(above)})
     tasks = pd.DataFrame(rows, columns=PLATEAU)
     by_method = tasks[tasks["split"] != "validation_mismatched"]  # MNLI counts once
-    for keys, group in by_method.groupby(["suite", "backbone", "method", "quantity"], sort=False, observed=True):
-        named = dict(zip(("suite", "backbone", "method", "quantity"), keys, strict=True))
+    for named, group in groups_of(by_method, ["suite", "backbone", "method", "quantity"]):
         rows.append({**named, "task": "mean", "unit_kind": "tasks", **over_tasks(group)})
     return pd.DataFrame(rows, columns=PLATEAU)
 
 
 def measured(scores: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """What plateau.csv compares, by run: `auc_budget`, of methods with a single point its value, `value`."""
-    counts = points.groupby(RUN, observed=True)["value"].agg(["size", "first"]).reset_index()
+    counts = points.groupby(RUN)["value"].agg(["size", "first"]).reset_index()
     table = scores.merge(counts, on=RUN)
     single = table.groupby("method")["size"].transform("max") == 1
     value = np.where(single, table["first"], table["auc_budget"])

@@ -12,11 +12,11 @@ Shapes: K points of one sweep, n examples, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.halting.sweep import KEYS, Rows, Sweep
+from bench.halting.sweep import KEYS, PanelSweeps, Rows, Sweep
 from bench.statistics.curves import TOLERANCE, interpolate
 from bench.tables.columns import examples_seed, task_metric
 
@@ -25,7 +25,7 @@ DEALS = 200
 REFERENCES = [*KEYS, "reference", "layer_fraction", "metric", "value", "difference"]
 
 
-def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def reference_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """references.csv: the curves beside every sweep whose examples leave at different layers.
 
     Args:
@@ -48,12 +48,11 @@ def reference_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
             yield pick({**rows, **beside}, early)
         value = dealt(one, deals)
         yield pick({**rows, "reference": "random", "value": value, "difference": own - value}, one.chooses)
-        nobody = np.full((1, len(one.trace.labels)), one.constant, dtype=one.predictions.dtype)
         single = {**one.keys, "knob_value": np.nan, "metric": one.task.metric, "difference": np.nan}
         if not one.task.regression:
             cost, value = oracle(one)
             yield {**single, "reference": "oracle", "layer_fraction": cost, "value": np.array([value])}
-        yield {**single, "reference": "constant", "layer_fraction": 0.0, "value": task_metric(one, nobody)}
+        yield {**single, "reference": "constant", "layer_fraction": 0.0, "value": task_metric(one, one.always)}
 
 
 def pick(rows: Rows, which: np.ndarray) -> Rows:

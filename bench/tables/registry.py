@@ -6,13 +6,13 @@ themselves are made where those of all panels come together (`TABLES`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from bench.halting.sweep import AGREES, KEYS, METRICS, Rows, Sweep, point_rows
+from bench.halting.sweep import AGREES, KEYS, METRICS, PanelSweeps, Rows, Sweep, point_rows
 from bench.tables.again import called_unpaired
 from bench.tables.auc import AUC, auc_table
 from bench.tables.bounds import BOUNDS, bound_rows
@@ -53,6 +53,9 @@ from bench.tables.verdicts import VERDICTS, verdict_table
 POINTS = [*KEYS, "layer_fraction", "mac_fraction", "metric", "value", *METRICS, AGREES, "n", "accumulation"]
 EXITS = [*KEYS, "layer", "exit_count", "used_count"]
 
+#: Rows of a table from the traces of one panel.
+OfPanel = Callable[[PanelSweeps], Iterator[Rows]]
+
 
 @dataclass(frozen=True)
 class PanelRows:
@@ -64,35 +67,12 @@ class PanelRows:
     """
 
     columns: list[str]
-    of: Callable[[Sequence[Sweep]], Iterator[Rows]]
+    of: OfPanel
 
 
-def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> Callable[[Sequence[Sweep]], Iterator[Rows]]:
+def of_each(rows: Callable[[Sweep], Iterator[Rows]]) -> OfPanel:
     """How a table of the registry is made sweep by sweep: a panel's rows are those of its sweeps in turn."""
     return lambda sweeps: (part for sweep in sweeps for part in rows(sweep))
-
-
-FROM_TRACES = {
-    "points": PanelRows(POINTS, lambda sweeps: map(point_rows, sweeps)),
-    "exact": PanelRows([*PANEL, "method", "variant", "seed", "layer_fraction", "value"], of_each(exact_rows)),
-    "exits": PanelRows(EXITS, lambda sweeps: map(exit_rows, sweeps)),
-    "matched": PanelRows(MATCHED, matched_rows),
-    "difficulty": PanelRows(DIFFICULTY, of_each(difficulty_rows)),
-    "difficulty_rank": PanelRows(BY_SEED, of_each(rank_rows)),
-    "layers": PanelRows(LAYERS, layer_rows),
-    "bounds": PanelRows(BOUNDS, of_each(bound_rows)),
-    "confidence": PanelRows(CONFIDENCE, of_each(confidence_rows)),
-    "transfer": PanelRows(CHOICES, transfer_rows),
-    "references": PanelRows(REFERENCES, reference_rows),
-    "health": PanelRows(HEALTH, health_rows),
-    "calibration": PanelRows(CALIBRATION, calibration_rows),
-    "reliability": PanelRows(RELIABILITY, reliability_rows),
-    "overthinking": PanelRows(OVERTHINKING, overthinking_rows),
-    "oracle": PanelRows(ORACLE, oracle_rows),
-    "depth": PanelRows(DEPTH, depth_rows),
-    "undecidable": PanelRows(UNDECIDABLE_BY_SEED, undecidable_rows),
-    "shares": PanelRows(SHARES_BY_SEED, share_rows),
-}
 
 
 @dataclass(frozen=True)
@@ -140,154 +120,187 @@ class Table:
     """One CSV file of a run folder.
 
     Attributes:
+        name: of the file, without `.csv`.
         columns: its columns.
         says: what one learns from it, in a sentence or two.
-        make: the table, from the material.
+        compute: the table, from the material; None: it is the rows that all panels have under its name.
+        of: these rows, from all sweeps of a panel, where traces are all that it takes.
         shown: whether the report shows it; the others are linked.
     """
 
+    name: str
     columns: list[str]
     says: str
-    make: Callable[[Material], pd.DataFrame]
+    compute: Callable[[Material], pd.DataFrame] | None = None
+    of: OfPanel | None = None
     shown: bool = False
 
+    def make(self, material: Material) -> pd.DataFrame:
+        """The table, as it is written."""
+        return self.compute(material) if self.compute else material.rows[self.name]
 
-#: By file name without `.csv`: those that the report shows in the order of its reader, then the others.
-TABLES = {
-    "headline": Table(
+
+#: Those that the report shows in the order of its reader, then the others.
+ALL = (
+    Table(
+        "headline",
         HEADLINE,
         "What is saved at a promised loss of at most 0, 1 or 2 points against the static model: the knob is chosen on "
         "one half of the validation set and read off the other. Beside it what Learn then Test certifies.",
         lambda m: headline_table(m.savings, m.rows["risk"], m.latency),
         shown=True,
     ),
-    "auc": Table(
+    Table(
+        "auc",
         AUC,
         "Areas under the curves, with 95 % Student-t intervals over seeds; task “mean” is the mean over tasks.",
         lambda m: auc_table(m.scores),
         shown=True,
     ),
-    "budgets": Table(
+    Table(
+        "budgets",
         BUDGET,
         "What a quarter, half, three quarters and all of the layers buy.",
         lambda m: budget_table(m.exact),
         shown=True,
     ),
-    "paired": Table(
+    Table(
+        "paired",
         PAIRED,
         "Differences between methods, paired by seed and by example.",
         lambda m: called_unpaired(paired_table(m.exact, m.rivals), m.again, m.own),
         shown=True,
     ),
-    "focus": Table(
+    Table(
+        "focus",
         FOCUS,
         "One method minus each other one, paired by seed and by example.",
         lambda m: focus_table(m.tables["paired"], m.focus),
         shown=True,
     ),
-    "verdicts": Table(
+    Table(
+        "verdicts",
         VERDICTS,
         "Does choosing exits pay? Each method minus truncated depth, and minus its own exits dealt at random.",
         lambda m: verdict_table(m.rows["references"]),
         shown=True,
     ),
-    "ranks": Table(
+    Table(
+        "ranks",
         RANKS,
         "Mean rank of every method over the tasks.",
         lambda m: mean_rank_table(m.exact, m.rivals),
         shown=True,
     ),
-    "transfer": Table(
+    Table(
+        "transfer",
         TRANSFER,
         "What a knob chosen on one half of the validation set promises, and what it gives on the other.",
         lambda m: transfer_table(m.rows["transfer"]),
         shown=True,
     ),
-    "stability": Table(
+    Table(
+        "stability",
         STABILITY,
         "How far the cost moves between seeds at a fixed knob.",
         lambda m: stability_table(m.rows["points"], m.exact),
         shown=True,
     ),
-    "oracle": Table(
+    Table(
+        "oracle",
         ORACLE,
         "Of what choosing exits could gain over truncated depth, the share that a method gets.",
-        lambda m: m.rows["oracle"],
+        of=oracle_rows,
         shown=True,
     ),
-    "undecidable": Table(
+    Table(
+        "undecidable",
         UNDECIDED,
         "Layers spent on what nobody can answer: mean exit layer of hard examples that can be decided minus that of "
         "examples that cannot, at the costs of DACT's models.",
         lambda m: undecidable_table(m.rows["undecidable"]),
         shown=True,
     ),
-    "difficulty_rank": Table(
+    Table(
+        "difficulty_rank",
         DIFFICULTY_RANK,
         "Do harder examples exit later? Rank correlation of exit layer and known difficulty.",
         lambda m: rank_table(m.rows["difficulty_rank"]),
         shown=True,
     ),
-    "knobs": Table(
+    Table(
+        "knobs",
         KNOBS,
         "Cost and value of every setting of every knob, mean over seeds.",
         lambda m: knob_table(m.rows["points"]),
         shown=True,
     ),
-    "risk": Table(RISK, "Settings with a bounded risk, and what the naive choice breaks.", lambda m: m.rows["risk"]),
-    "calibration": Table(
-        CALIBRATION, "Are exits right as often as they are sure? By layer and at exit.", lambda m: m.rows["calibration"]
+    Table("risk", RISK, "Settings with a bounded risk, and what the naive choice breaks."),
+    Table(
+        "calibration",
+        CALIBRATION,
+        "Are exits right as often as they are sure? By layer and at exit.",
+        of=calibration_rows,
     ),
-    "reliability": Table(
-        RELIABILITY, "Accuracy by confidence, at half of the layers.", lambda m: m.rows["reliability"]
-    ),
-    "overthinking": Table(
-        OVERTHINKING, "Answers that were right before the last layer.", lambda m: m.rows["overthinking"]
-    ),
-    "depth": Table(DEPTH, "What each layer is worth, beside BERT-base on GLUE.", lambda m: m.rows["depth"]),
-    "points": Table(POINTS, "Cost and metrics of every operating point.", lambda m: m.rows["points"]),
-    "exits": Table(EXITS, "How many examples exit at each layer and use it.", lambda m: m.rows["exits"]),
-    "matched": Table(MATCHED, "How many examples use each layer at equal cost.", lambda m: m.rows["matched"]),
-    "curves": Table(CURVES, "The mean curve of every method, with its band.", lambda m: m.rows["curves"]),
-    "scores": Table(SCORES, "Areas and budget values of every run.", lambda m: score_table(m.scores)),
-    "difficulty": Table(DIFFICULTY, "Mean exit layer by known difficulty.", lambda m: m.rows["difficulty"]),
-    "layers": Table(LAYERS, "What halting rules see, layer by layer, of three examples.", lambda m: m.rows["layers"]),
-    "bounds": Table(BOUNDS, "DACT's halting bound: the paper's, exact, with slack.", lambda m: m.rows["bounds"]),
-    "confidence": Table(CONFIDENCE, "How sure answers and halting values are at exit.", lambda m: m.rows["confidence"]),
-    "references": Table(
-        REFERENCES, "Truncated depth, random exits, oracle and constant.", lambda m: m.rows["references"]
-    ),
-    "health": Table(
+    Table("reliability", RELIABILITY, "Accuracy by confidence, at half of the layers.", of=reliability_rows),
+    Table("overthinking", OVERTHINKING, "Answers that were right before the last layer.", of=overthinking_rows),
+    Table("depth", DEPTH, "What each layer is worth, beside BERT-base on GLUE.", of=depth_rows),
+    Table("points", POINTS, "Cost and metrics of every operating point.", of=lambda sweeps: map(point_rows, sweeps)),
+    Table("exits", EXITS, "How many examples exit at each layer and use it.", of=lambda sweeps: map(exit_rows, sweeps)),
+    Table("matched", MATCHED, "How many examples use each layer at equal cost.", of=matched_rows),
+    Table("curves", CURVES, "The mean curve of every method, with its band."),
+    Table("scores", SCORES, "Areas and budget values of every run.", lambda m: score_table(m.scores)),
+    Table("difficulty", DIFFICULTY, "Mean exit layer by known difficulty.", of=of_each(difficulty_rows)),
+    Table("layers", LAYERS, "What halting rules see, layer by layer, of three examples.", of=layer_rows),
+    Table("bounds", BOUNDS, "DACT's halting bound: the paper's, exact, with slack.", of=of_each(bound_rows)),
+    Table("confidence", CONFIDENCE, "How sure answers and halting values are at exit.", of=of_each(confidence_rows)),
+    Table("references", REFERENCES, "Truncated depth, random exits, oracle and constant.", of=reference_rows),
+    Table(
+        "health",
         HEALTH,
         "Can every exit see? Each exit beside a closed-form probe on the very states that it reads.",
-        lambda m: m.rows["health"],
+        of=health_rows,
         shown=True,
     ),
-    "plateau": Table(
+    Table(
+        "plateau",
         PLATEAU,
         "Would a method gain from twice the steps? Mean over tasks with its 90 % Student-t interval "
         "(run_all.py --check-plateau).",
         lambda m: plateau_table(m.exact, m.rows["points"], m.plateau),
         shown=True,
     ),
-    "effects": Table(
-        EFFECTS, "What each claim is about, as one number per task and seed.", lambda m: m.rows["effects"]
-    ),
-    "reproduction": Table(
+    Table("effects", EFFECTS, "What each claim is about, as one number per task and seed."),
+    Table(
+        "reproduction",
         REPRODUCTION,
         "The claims of the DACT-BERT paper beside this run: mean effect with its 95 % Student-t interval over tasks "
         "(over seeds where there is one task). A claim says that its effect is above 0; claims 2, that it is less than "
         "the relevant one either way. The verdict follows by a rule fixed beforehand.",
         lambda m: reproduction_table(m.tables | twice_of(m.plateau)),
     ),
-    "shares": Table(
+    Table(
+        "shares",
         SHARES,
         "The verdicts on claims 1a, 1b and 9 with undecidable examples counted 0, 1 and 2 times.",
         lambda m: share_table(m.rows["shares"], m.tables),
     ),
-    "failures": Table(
+    Table(
+        "failures",
         FAILURES,
         "Cells without rows in the other tables, each with its reason.",
         lambda m: failure_table(m.others, m.suite, m.methods),
     ),
+)
+#: By name.
+TABLES = {table.name: table for table in ALL}
+#: Rows that are made where the traces of a panel are; of the first five those of single seeds or points, which what is
+#: written comes from.
+FROM_TRACES = {
+    "exact": PanelRows([*PANEL, "method", "variant", "seed", "layer_fraction", "value"], of_each(exact_rows)),
+    "difficulty_rank": PanelRows(BY_SEED, of_each(rank_rows)),
+    "transfer": PanelRows(CHOICES, transfer_rows),
+    "undecidable": PanelRows(UNDECIDABLE_BY_SEED, undecidable_rows),
+    "shares": PanelRows(SHARES_BY_SEED, share_rows),
+    **{table.name: PanelRows(table.columns, table.of) for table in ALL if table.of},
 }

@@ -17,6 +17,7 @@ from bench.statistics.metrics import spearman
 from bench.store.csv_files import read_table
 from bench.store.folder import PLATEAU_FOLDER
 from bench.tables.claims import Claim, claims
+from bench.tables.columns import groups_of
 
 #: The three verdicts, and what stands in their place where a method of the claim is missing.
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
@@ -53,14 +54,16 @@ def reproduction_table(tables: Tables) -> pd.DataFrame:
         tables: those of `SOURCES`, by name, and "twice" of `twice_of`.
     """
     rows = []
-    for (suite, backbone), points in tables["points"].groupby(["suite", "backbone"], sort=False, observed=True):
+    for named, points in groups_of(tables["points"], ["suite", "backbone"]):
         methods = set(points["method"])
         if "dact" not in methods:
             continue
-        here = {name: of_backbone(tables[name], backbone) for name in (*SOURCES[1:], "twice") if name in tables}
+        here = {
+            name: of_backbone(tables[name], named["backbone"]) for name in (*SOURCES[1:], "twice") if name in tables
+        }
         found = [row_of(claim, methods, here) for claim in claims()]
         for row, twin in zip(found, twins(here["effects"], [claim.id for claim in claims()]), strict=True):
-            rows.append({"suite": suite, "backbone": backbone, **row, "same_number_as": twin})
+            rows.append({**named, **row, "same_number_as": twin})
     return pd.DataFrame(rows, columns=REPRODUCTION)
 
 
@@ -87,7 +90,7 @@ def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
         claim: which.
         effects: its rows of effects.csv.
     """
-    by_task = effects.groupby("task", sort=False, observed=True)
+    by_task = effects.groupby("task", sort=False)
     by_seed = effects.pivot(index="seed", columns="task", values="effect").dropna()
     seeds = by_task.ngroups < TASKS and len(by_seed) > 1 and not claim.by_size
 
@@ -122,18 +125,16 @@ def decide(claim: Claim, row: dict, effects: pd.DataFrame, tables: Tables) -> di
     """The verdict of reproduction.csv on a claim, and why where it is not the interval alone that decides."""
     rule = equality if claim.equal else superiority
     verdict = rule(row["low"], row["high"], claim.relevant)
+    why = ""
     if len(effects) and effects["both_constant"].all():
-        return {
-            "verdict": OPEN,
-            "why": "both methods buy the constant answer, so the difference is 0",
-        }
-    if claim.undecidable and (why := not_undecidable(row, tables)):
-        return {"verdict": OPEN, "why": why}
-    if claim.layers_read and (blind := blind_exits(claim.methods, tables)):
-        return {"verdict": OPEN, "why": f"exits that answer the constant where a probe sees more: {blind}"}
-    if claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
-        return {"verdict": OPEN, "why": "the area by steps and the area by mixtures disagree"}
-    return {"verdict": verdict, "why": ""}
+        why = "both methods buy the constant answer, so the difference is 0"
+    elif claim.undecidable and (missing := not_undecidable(row, tables)):
+        why = missing
+    elif claim.layers_read and (blind := blind_exits(claim.methods, tables)):
+        why = f"exits that answer the constant where a probe sees more: {blind}"
+    elif claim.mixed and rule(row["low_mixed"], row["high_mixed"], claim.relevant) != verdict:
+        why = "the area by steps and the area by mixtures disagree"
+    return {"verdict": OPEN if why else verdict, "why": why}
 
 
 def not_undecidable(row: dict, tables: Tables) -> str:
@@ -153,7 +154,7 @@ def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
         return ""
     health = tables["health"]
     found = health[health["method"].isin(methods) & (health["named"] == 1) & (health["blind"] == 1)]
-    by_method = found.groupby("method", sort=False, observed=True)["task"].unique()
+    by_method = found.groupby("method", sort=False)["task"].unique()
     return "; ".join(f"{method} on {', '.join(tasks)}" for method, tasks in by_method.items())
 
 
@@ -181,7 +182,7 @@ def twice_of(folder: Path) -> Tables:
 def twins(effects: pd.DataFrame, ids: list[str]) -> list[str]:
     """For each claim the first other one whose numbers are all the same: one fact, counted once."""
     numbers = {}
-    for claim, rows in effects.groupby("claim", sort=False, observed=True):
+    for claim, rows in effects.groupby("claim", sort=False):
         numbers[claim] = frozenset(rows[["task", "seed", "effect"]].round(12).itertuples(index=False, name=None))
     by_size = {claim.id for claim in claims() if claim.by_size}  # a correlation of the same numbers is another one
     own = [claim for claim in ids if claim in numbers and claim not in by_size]

@@ -12,13 +12,13 @@ Shapes: n examples, E places to leave, P points of a path, S splits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.halting.replay import replay
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.models.costs import example_macs, static_macs
 from bench.statistics.paths import ModelPath, Path, threshold_path
 from bench.statistics.risk import (
@@ -31,7 +31,7 @@ from bench.statistics.risk import (
     rows_needed,
     shared,
 )
-from bench.tables.columns import MODEL, examples_seed, static_seed
+from bench.tables.columns import MODEL, examples_seed, static_run
 from bench.tables.scores import group_runs
 
 SPLITS = 100
@@ -66,7 +66,7 @@ class Candidates:
     num_layers: int
 
 
-def risk_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def risk_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """risk.csv of one panel, model by model.
 
     Args:
@@ -75,14 +75,13 @@ def risk_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     first = sweeps[0]
     order = calibration_splits(len(first.trace.labels), SPLITS, examples_seed(first))
     runs = group_runs(sweeps)
-    seeds = {name: [seed for other, seed in runs if other == name] for name, _ in runs}
     for (method, seed), run in runs.items():
         if method == "static" or (len(run) == 1 and len(run[0].knob_values) == 1):
             continue  # nothing to choose from
         if first.task.regression:
             yield {**empty_row(run[0]), "variant": "", "status": "needs classes"}
             continue
-        static = runs.get(("static", static_seed(seeds, seed)), [None])[0] if "static" in seeds else None
+        static = runs.get(static_run(runs, seed), [None])[0]
         right = None if static is None else static.predictions[0] == static.trace.labels
         for candidates in candidates_of(run, right):
             yield from model_rows(candidates, order)

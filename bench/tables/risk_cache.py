@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.store.code_hash import PROJECT, hash_of
 from bench.store.files import read_json, write_text
 from bench.store.folder import RunFolder
@@ -23,7 +23,7 @@ from bench.tables.risk import risk_rows
 CODE = ("tables/risk.py", "statistics/risk.py", "statistics/paths.py", "halting/replay.py", "halting/sweep.py")
 
 
-def cached_risk(folder: RunFolder, records: list[dict], split: str, sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def cached_risk(folder: RunFolder, records: list[dict], split: str, sweeps: PanelSweeps) -> Iterator[Rows]:
     """The rows of `risk_rows`, from the run folder where they were computed from the same traces by the same code.
 
     Args:

@@ -13,25 +13,25 @@ Shapes: D resamples, n examples, K settings of one run, F counts, R runs of a pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Sweep
+from bench.halting.sweep import PanelSweeps, Sweep
 from bench.statistics.areas import auc_budget, auc_common, every_budget, halves, spend, widest_gap
-from bench.statistics.curves import gap_mask, interpolate
+from bench.statistics.curves import Points, gap_mask, interpolate
 from bench.statistics.intervals import resamples
-from bench.statistics.metrics import metric_of_counts, weighted_counts
+from bench.statistics.metrics import metric_of_counts
 from bench.statistics.mixing import spend_exactly
-from bench.tables.columns import METHOD, PAPER_METHODS, examples_seed
+from bench.tables.columns import METHOD, PANEL, PAPER_METHODS, examples_seed
+from bench.tables.settings import Halved, Settings, Way, by_half
 
 #: A common x-range narrower than this says too little about curves: `auc_common` is left empty.
 NARROWEST = 0.1
 #: Over a wider stretch without a point nothing is said about the height of a curve.
 WIDEST = 0.25
-RESOLUTIONS = ("exact", "grid")
 BUDGETS = (0.25, 0.5, 0.75, 1.0)
 AREAS = ("auc_common", "auc_budget", "auc_budget_half", "auc_mixed", "auc_mixed_half")
 QUANTITIES = (*AREAS, *(f"value_{100 * budget:.0f}" for budget in BUDGETS))
@@ -42,6 +42,8 @@ DRAWS = 2000
 BLOCK = 2**21
 
 MethodSeed = tuple[str, int]
+#: The sweeps of every method and seed, one per trained variant.
+Runs = dict[MethodSeed, list[Sweep]]
 MethodSeeds = tuple[str, tuple[int, ...]]
 
 
@@ -71,7 +73,7 @@ class Scores:
     x_low: float
     x_high: float
     gaps: np.ndarray
-    curves: list[tuple[np.ndarray, np.ndarray]]
+    curves: list[Points]
     models_trained: dict[str, int]
     bought: np.ndarray
 
@@ -109,67 +111,29 @@ def by_backbone(scores: Sequence[Scores]) -> dict[tuple[str, str, str], list[Sco
     return groups
 
 
-class Settings:
-    """All settings of one method and seed that a choice is made from, the constant answer first.
-
-    Args:
-        sweeps: one per trained variant.
-        resolution: of `RESOLUTIONS`.
-        looked_at: the examples that may be looked at for the choice: "all", "a" or "b".
-    """
-
-    def __init__(self, sweeps: Sequence[Sweep], resolution: str, looked_at: str) -> None:
-        first = sweeps[0]
-        self.task, self.labels, self.panel_layers = first.task, first.trace.labels, first.panel_layers
-        parts = [one.exact(looked_at) if resolution == "exact" else one.grid for one in sweeps]
-        constant = np.full((1, len(self.labels)), first.constant, dtype=first.predictions.dtype)
-        self.layers = np.concatenate([0 * parts[0].layers[:1], *(part.layers for part in parts)])  # [1 + K, n]
-        self.predictions = np.concatenate([constant, *(part.predictions for part in parts)])
-
-    def under(self, weights: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Weighted:
-        """Costs and counts of some examples, bool [n], under weights [D, n]."""
-        weights = np.ascontiguousarray(weights[:, rows])
-        total = weights.sum(axis=1, dtype=np.float64)[:, None]
-        total[total == 0] = np.nan
-        # sums of whole numbers: exact in float32, whatever the order of summation
-        x = weights @ self.layers[:, rows].T.astype(np.float32) / total / self.panel_layers
-        counts = weighted_counts(self.task, self.labels[rows], self.predictions[:, rows], weights)
-        return Weighted(x, counts, metric_of_counts(self.task, counts))
+#: What is called while a panel is scored, with a run, the weights, and both ways to choose.
+Watch = Callable[[MethodSeed, Halved, list[Way]], None]
 
 
-@dataclass(frozen=True)
-class Weighted:
-    """Settings under weights, the constant answer first.
-
-    Attributes:
-        x: [D, 1 + K] costs.
-        counts: [D, 1 + K, F].
-        y: [D, 1 + K] values.
-    """
-
-    x: np.ndarray
-    counts: np.ndarray
-    y: np.ndarray
-
-
-def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int = DRAWS) -> Scores:
+def panel_scores(
+    sweeps: PanelSweeps, resolution: str = "exact", draws: int = DRAWS, also: Watch | None = None
+) -> Scores:
     """Score every run of a panel, for scores.csv.
 
     Args:
         sweeps: all sweeps of the panel; their traces list the same examples in the same order.
-        resolution: of `RESOLUTIONS`.
+        resolution: "exact" or "grid".
         draws: D.
+        also: called for each run, first with weights of 1 and then block by block with those of the resamples.
     """
     first = sweeps[0]
-    keys = {name: first.keys[name] for name in ("suite", "task", "split", "backbone")}
-    keys |= {"metric": first.task.metric, "resolution": resolution}
     by_run = group_runs(sweeps)
     panel = PanelRuns(by_run, resolution)
     ones = np.ones((1, len(first.trace.index)), dtype=np.float32)
-    values, bought, curves, (low, high) = panel.scores(ones)
+    values, bought, curves, (low, high) = panel.scores(ones, also)
     block = max(1, BLOCK // max(ones.shape[1], panel.size))
     blocks = [
-        group_means(list(by_run), panel.scores(w)[0])
+        group_means(list(by_run), panel.scores(w, also)[0])
         for w in resamples(ones.shape[1], draws, examples_seed(first), block)
     ]
     drawn = {group: np.concatenate([some[group] for some in blocks]) for group in blocks[0]}
@@ -184,10 +148,17 @@ def panel_scores(sweeps: Sequence[Sweep], resolution: str = "exact", draws: int 
         values[0, row, len(AREAS) :][in_gap] = np.nan
     gaps = np.array([widest_gap(x, low, high) for x, _ in lines])
     models = {method: len(some) for (method, _), some in by_run.items()}
-    return Scores(keys, list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0])
+    return Scores(
+        panel_keys(first, resolution), list(by_run), values[0], drawn, low, high, gaps, lines, models, bought[:, :, 0]
+    )
 
 
-def by_cost(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def panel_keys(first: Sweep, resolution: str) -> dict[str, str]:
+    """What names the panel of a sweep in scores.csv; see `Scores.keys`."""
+    return first.named("suite", *PANEL) | {"metric": first.task.metric, "resolution": resolution}
+
+
+def by_cost(x: np.ndarray, y: np.ndarray) -> Points:
     """For scores.csv: costs [K] and values [K], the cheapest first."""
     order = np.argsort(x, kind="stable")
     return x[order], y[order]
@@ -198,10 +169,10 @@ class PanelRuns:
 
     Args:
         by_run: the sweeps of every method and seed.
-        resolution: of `RESOLUTIONS`.
+        resolution: "exact" or "grid".
     """
 
-    def __init__(self, by_run: dict[MethodSeed, list[Sweep]], resolution: str) -> None:
+    def __init__(self, by_run: Runs, resolution: str) -> None:
         self.in_a = halves(next(iter(by_run.values()))[0].trace.index)
         self.runs = list(by_run)
         self.settings = {
@@ -214,8 +185,10 @@ class PanelRuns:
         """The settings of all runs."""
         return sum(len(one.layers) for one in self.settings["all"])
 
-    def scores(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, list, tuple[np.ndarray, np.ndarray]]:
-        """Every quantity of every run under weights [D, n].
+    def scores(
+        self, weights: np.ndarray, also: Watch | None = None
+    ) -> tuple[np.ndarray, np.ndarray, list, tuple[np.ndarray, np.ndarray]]:
+        """Every quantity of every run under weights [D, n]; `also` is called with the halves of each run.
 
         Returns:
             values [D, R, Q]; what `BUDGETS` buy [R, 3, D, B]; costs and values of each run, two of [D, K]; the ends [D]
@@ -226,8 +199,12 @@ class PanelRuns:
         low, high = shared_range([x for x, _ in curves], self.runs, self.ranging)
         values = np.empty((len(weights), len(self.runs), len(QUANTITIES)))
         bought = np.empty((len(self.runs), 3, len(weights), len(BUDGETS)))
+        in_halves = by_half(weights, self.in_a)
         for row, (x, y) in enumerate(curves):
-            stepped, cost, constant, mixed = self.budgets(row, weights)
+            ways = self.ways(row, in_halves)
+            if also:
+                also(self.runs[row], in_halves, ways)
+            stepped, cost, constant, mixed = self.budgets(row, ways)
             values[:, row, 0] = auc_common(x, y, low, high)
             for at, by_budget in ((1, stepped[:, : -len(BUDGETS)]), (3, mixed[:, : -len(BUDGETS)])):
                 values[:, row, at] = auc_budget(by_budget)
@@ -236,7 +213,13 @@ class PanelRuns:
             bought[row] = [part[:, -len(BUDGETS) :] for part in (stepped, cost, constant)]
         return values, bought, curves, (low, high)
 
-    def budgets(self, row: int, weights: np.ndarray) -> list[np.ndarray]:
+    def ways(self, row: int, weights: Halved) -> list[Way]:
+        """One run, chosen on half A and read on B, and chosen on B and read on A."""
+        (a, b), in_a = weights, self.in_a
+        on_a, on_b = self.settings["a"][row], self.settings["b"][row]
+        return [(on_a.under(a, in_a), on_a.under(b, ~in_a)), (on_b.under(b, ~in_a), on_b.under(a, in_a))]
+
+    def budgets(self, row: int, ways: list[Way]) -> list[np.ndarray]:
         """What budgets buy of one run, chosen on one half and read on the other, both ways.
 
         Returns:
@@ -244,15 +227,13 @@ class PanelRuns:
             its cost, whether it is the constant answer, and the value of the two settings whose mixture costs exactly
             the budget.
         """
-        ways = []
-        for which, own in (("a", self.in_a), ("b", ~self.in_a)):
-            settings = self.settings[which][row]
-            here, there = settings.under(weights, own), settings.under(weights, ~own)
-            budgets = np.concatenate([every_budget(settings.panel_layers), BUDGETS])
+        settings, found = self.settings["all"][row], []
+        budgets = np.concatenate([every_budget(settings.panel_layers), BUDGETS])
+        for here, there in ways:
             value, cost, chosen = spend(here.x, here.y, there.x, there.y, budgets)
             mixed = spend_exactly(here.x, here.y, budgets).of_counts(there.counts)
-            ways.append([value, cost, (chosen == 0).astype(np.float64), metric_of_counts(settings.task, mixed)])
-        return [(one + other) / 2 for one, other in zip(*ways, strict=True)]
+            found.append([value, cost, (chosen == 0).astype(np.float64), metric_of_counts(settings.task, mixed)])
+        return [(one + other) / 2 for one, other in zip(*found, strict=True)]
 
 
 def ranging(runs: Iterable[tuple[str, list[Sweep]]]) -> set[str]:
@@ -284,9 +265,9 @@ def group_means(runs: Sequence[MethodSeed], values: np.ndarray) -> dict[MethodSe
     return {(m, own): values[:, [rows[m, seed] for seed in own]].mean(axis=1) for m, own in sorted(groups) if own}
 
 
-def group_runs(sweeps: Sequence[Sweep]) -> dict[MethodSeed, list[Sweep]]:
+def group_runs(sweeps: PanelSweeps) -> Runs:
     """The sweeps that a run's scores come from, by method and seed: one per trained variant."""
-    runs: dict[MethodSeed, list[Sweep]] = {}
+    runs: Runs = {}
     for one in sweeps:
         runs.setdefault((one.keys["method"], one.keys["seed"]), []).append(one)
     return runs

@@ -6,14 +6,15 @@ found. Counting them 0, 1 and 2 times at validation shows how much, without trai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows
 from bench.sources.examples import UNDECIDABLE
 from bench.tables.claims import claims
+from bench.tables.columns import groups_of
 from bench.tables.contrasts import Compared
 from bench.tables.effects import EFFECTS, effect_rows
 from bench.tables.reproduction import REPRODUCTION, SOURCES, Tables, of_backbone, row_of
@@ -27,7 +28,7 @@ BY_SEED = ["times", *EFFECTS]
 SHARES = ["suite", "backbone", "times", *(name for name in REPRODUCTION[2:] if name not in NOT_SHARED)]
 
 
-def share_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def share_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """The effects of `CLAIMS` in one panel, with undecidable examples counted `TIMES` times."""
     difficulty = sweeps[0].trace.difficulty
     if difficulty is None or not (difficulty == UNDECIDABLE).any():
@@ -48,9 +49,10 @@ def share_table(effects: pd.DataFrame, tables: Tables) -> pd.DataFrame:
     """
     rows = []
     chosen = [claim for claim in claims() if claim.id in CLAIMS]
-    for (suite, backbone, times), group in effects.groupby(["suite", "backbone", "times"], sort=False, observed=True):
-        here = {name: of_backbone(tables[name], backbone) for name in SOURCES if name in tables} | {"effects": group}
+    for named, group in groups_of(effects, ["suite", "backbone", "times"]):
+        here = {name: of_backbone(tables[name], named["backbone"]) for name in SOURCES if name in tables} | {
+            "effects": group
+        }
         methods = set(here["points"]["method"])
-        for claim in chosen:
-            rows.append({"suite": suite, "backbone": backbone, "times": times, **row_of(claim, methods, here)})
+        rows += [{**named, **row_of(claim, methods, here)} for claim in chosen]
     return pd.DataFrame(rows, columns=SHARES)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.tables.columns import CURVE, PANEL, SETTING
+from bench.tables.columns import CURVE, PANEL, SETTING, groups_of
 from bench.tables.scores import Scores
 
 STABILITY = [*CURVE, "knobs", "seeds", "x_low", "x_high", "x_sd", "x_sd_max", "value_sd"]
@@ -24,12 +24,11 @@ def stability_table(points: pd.DataFrame, scores: Sequence[Scores]) -> pd.DataFr
         x=("layer_fraction", "mean"), x_var=("layer_fraction", "var"), y_var=("value", "var"), seeds=("seed", "count")
     )
     rows = []
-    for keys, knobs in spread.reset_index().groupby(CURVE, sort=False):
-        low, high = ranges[keys[1:4]]
+    for named, knobs in groups_of(spread.reset_index(), CURVE):
+        low, high = ranges[tuple(named[name] for name in PANEL)]
         inside = knobs[knobs["x"].between(low, high) & (knobs["seeds"] > 1)]
         if len(inside):
             x_sd, y_sd = (float(np.sqrt(inside[name].mean())) for name in ("x_var", "y_var"))
-            named = dict(zip(CURVE, keys, strict=True))
             named |= {"knobs": len(inside), "seeds": inside["seeds"].max(), "x_low": low, "x_high": high}
             rows.append({**named, "x_sd": x_sd, "x_sd_max": float(np.sqrt(inside["x_var"].max())), "value_sd": y_sd})
     return pd.DataFrame(rows, columns=STABILITY)

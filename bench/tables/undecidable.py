@@ -16,13 +16,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.sources.examples import UNDECIDABLE
 from bench.statistics.curves import TOLERANCE
-from bench.statistics.intervals import t_interval
-from bench.tables.columns import PANEL, T_ENDS
+from bench.tables.columns import PANEL, groups_of, interval_columns, with_ends
 from bench.tables.matched import BUDGETS, cost_of, nearest_setting
-from bench.tables.scores import MethodSeed, group_runs
+from bench.tables.scores import Runs, group_runs
 
 #: Costs at which methods are compared: at the ends of the axis everybody leaves early, or late.
 INSIDE = (0.25, 0.75)
@@ -33,7 +32,7 @@ MEASURES = ("layer_fraction", "hard", "undecidable", "difference")
 BY_SEED = ["suite", *PANEL, "method", "seed", "matched", "costs", *MEASURES]
 BY_SEED += ["hard_rows", "undecidable_rows", "static_top"]
 UNDECIDED = ["suite", *PANEL, "method", "units", "unit_kind", "matched", "costs", *MEASURES[:-1]]
-UNDECIDED += [*(f"difference{end}" for end in T_ENDS), "hard_rows", "undecidable_rows", "static_top"]
+UNDECIDED += [*with_ends("difference"), "hard_rows", "undecidable_rows", "static_top"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def layers_near(sweeps: Sequence[Sweep], x: float, weights: np.ndarray | None = 
     return None if found is None else found[0].exact().layers[found[1]]
 
 
-def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def undecidable_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """undecidable.csv of one panel: every seed of methods that choose exits, at the costs that it is matched to.
 
     Args:
@@ -84,7 +83,7 @@ def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     groups = Groups.of(first.trace.difficulty)
     if groups is None:
         return
-    keys = {name: first.keys[name] for name in ("suite", *PANEL)}
+    keys = first.named("suite", *PANEL)
     sizes = {"hard_rows": groups.hard.sum(), "undecidable_rows": groups.undecidable.sum()}
     sizes["static_top"] = static_top(by_run, groups)
     for (method, seed), own in by_run.items():
@@ -98,7 +97,7 @@ def undecidable_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         yield {**keys, "method": method, "seed": seed, "matched": len(found), "costs": len(costs), **columns, **sizes}
 
 
-def static_top(by_run: dict[MethodSeed, list[Sweep]], groups: Groups) -> float:
+def static_top(by_run: Runs, groups: Groups) -> float:
     """The static models' mean top probability on undecidable examples: far above chance, they learnt coins by heart."""
     tops = []
     for (method, _), (one, *_) in by_run.items():
@@ -114,15 +113,14 @@ def undecidable_table(by_seed: pd.DataFrame) -> pd.DataFrame:
     Args:
         by_seed: the rows of `undecidable_rows`.
     """
-    rows = []
-    keys = ["suite", *PANEL, "method"]
-    for values, group in by_seed.groupby(keys, sort=False, observed=True):
-        rows.append({**dict(zip(keys, values, strict=True)), "unit_kind": "seeds", **summary(group)})
+    rows = [
+        {**named, "unit_kind": "seeds", **summary(group)}
+        for named, group in groups_of(by_seed, ["suite", *PANEL, "method"])
+    ]
     tasks = pd.DataFrame(rows, columns=UNDECIDED)
     tasks = tasks[tasks["split"] != "validation_mismatched"]  # MNLI counts once
-    for (suite, backbone, method), group in tasks.groupby(["suite", "backbone", "method"], sort=False, observed=True):
-        named = {"suite": suite, "task": "mean", "backbone": backbone, "method": method}
-        rows.append({**named, "unit_kind": "tasks", **summary(group)})
+    for named, group in groups_of(tasks, ["suite", "backbone", "method"]):
+        rows.append({**named, "task": "mean", "unit_kind": "tasks", **summary(group)})
     return pd.DataFrame(rows, columns=UNDECIDED)
 
 
@@ -131,7 +129,7 @@ def summary(units: pd.DataFrame) -> dict[str, float]:
     found = units.dropna(subset="difference")
     columns = {name: units[name].sum() for name in ("matched", "costs")} | {"units": len(found)}
     columns |= {name: found[name].mean() for name in MEASURES[:-1]}
-    ends = t_interval(found["difference"].to_numpy(dtype=float)) if len(found) else [np.nan] * 3
-    columns |= {f"difference{end}": float(value) for end, value in zip(T_ENDS, ends, strict=True)}
+    differences = found["difference"].to_numpy(dtype=float) if len(found) else np.array([np.nan])
+    columns |= interval_columns("difference", differences)
     columns |= {name: units[name].mean() for name in ("hard_rows", "undecidable_rows")}
     return columns | {"static_top": units["static_top"].mean()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.statistics.curves import TOLERANCE
-from bench.tables.columns import METHOD, T_ENDS, interval_columns
+from bench.tables.columns import METHOD, groups_of, interval_columns, with_ends
 
-VERDICTS = [*METHOD, "against", "points", "seeds", *(f"difference{end}" for end in T_ENDS), "verdict"]
+VERDICTS = [*METHOD, "against", "points", "seeds", *with_ends("difference"), "verdict"]
 #: The references that a method must beat.
 RIVALS = ("truncated", "random")
 
@@ -19,11 +19,11 @@ def verdict_table(references: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     rivals = references[references["reference"].isin(RIVALS)]
-    for keys, group in rivals.groupby([*METHOD, "reference"], sort=False):
+    for named, group in groups_of(rivals.rename(columns={"reference": "against"}), [*METHOD, "against"]):
         per_seed = group.groupby("seed")["difference"].mean()
         interval = interval_columns("difference", per_seed.to_numpy())
         counts = {"points": len(group), "seeds": len(per_seed)}
-        rows.append({**dict(zip(VERDICTS[:7], keys, strict=True)), **counts, **interval, "verdict": verdict(interval)})
+        rows.append({**named, **counts, **interval, "verdict": verdict(interval)})
     return pd.DataFrame(rows, columns=VERDICTS)
 
 

@@ -16,7 +16,7 @@ from bench.sources.held_out import SHARE, HeldOut
 from bench.store.consistency import check_shared
 from bench.store.folder import RunFolder
 from bench.store.locks import exclusive
-from methods.base import Method
+from methods.base import Method, Methods
 
 #: What a grid asks for besides the options of a search.
 OTHERS = ("recipe", "compat", "precision", "unlabelled", "tinybert", "seeds", "address")
@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--students", metavar="NAME=DIR", help="student checkpoint of the family")
     parser.add_argument("--methods", metavar="NAME|FILE.py,..", help="default: those of the paper that train")
     parser.add_argument("--trials", type=int, default=12, metavar="N", help="recipes per method; default: 12")
-    parser.add_argument("--most-steps", type=int, default=1000, metavar="N", help="of one training; default: 1000")
+    parser.add_argument("--most-steps", type=int, default=1000, metavar="N", help="that may be chosen; default: 1000")
     parser.add_argument("--limit", type=int, metavar="N", help="N training and N held-out rows per task")
     parser.add_argument("--glue-dir", metavar="DIR", help="GLUE in TSV files, for suites that read a folder")
     parser.add_argument("--results", metavar="DIR", help="default: results/tuning-SUITE")
@@ -94,7 +94,7 @@ def tune(options: argparse.Namespace) -> int:
     return 0
 
 
-def searched(methods: dict[str, Method], named: bool) -> list[Method]:
+def searched(methods: Methods, named: bool) -> list[Method]:
     """The methods that `python -m bench.tune` searches for, stage 1 first; it belongs to every search.
 
     Args:

@@ -26,6 +26,8 @@ TRIALS += ["score", "standard_error", "status"]
 SEEDS = (1000, 1001, 1002)
 #: How many of the best are tried with more seeds, and how often the search is widened where the winner is on an edge.
 BEST, WIDER = 3, 2
+#: Recipes of up to so many times the steps that may be chosen are drawn, too: they show what the limit costs.
+LONGER = 2
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Search:
         folder: where cells, trials.csv and recipes.toml go.
         run_cells: runs what is not finished of some cells.
         count: trials of every method.
-        most_steps: longer recipes are not tried.
+        most_steps: longer recipes are not chosen.
         trials: made so far, by method.
         chosen: the winners so far.
     """
@@ -70,15 +72,16 @@ class Search:
             self.draw(method)
         names = [method.name for method in methods]
         self.run([trial for name in names for trial in self.trials[name]], SEEDS[:1], fixed)
-        best = [sorted(self.trials[name], key=lambda trial: -trial.score)[:BEST] for name in names]
+        best = [sorted(self.short_enough(method), key=lambda trial: -trial.score)[:BEST] for method in methods]
         self.run([trial for some in best for trial in some], SEEDS, fixed)
         for _ in range(WIDER):
             further = [trial for method in methods for trial in self.wider(method)]
             self.run(further, SEEDS, fixed)
-        self.chosen |= {name: best for name in names if not (best := winner(self.trials[name])).reason}
+        winners = {method.name: winner(self.short_enough(method)) for method in methods}
+        self.chosen |= {name: best for name, best in winners.items() if not best.reason}
         self.write()
         if "static" in names and "static" not in self.chosen:
-            raise UserError(f"every trial of stage 1 has failed: {winner(self.trials['static']).reason}")
+            raise UserError(f"every trial of stage 1 has failed: {winners['static'].reason}")
 
     def draw(self, method: Method) -> None:
         """The first trials of a method.
@@ -88,15 +91,19 @@ class Search:
         """
         own, most = self.grid.suite.recipe_of(method, self.grid.backbones[0]), self.most_allowed(method)
         self.trials[method.name] = []
-        for recipe in draw(own, self.count, most, self.rows, method.name):
+        for recipe in draw(own, self.count, LONGER * most, self.rows, method.name):
             self.add(method, recipe, "suite" if recipe == own else "drawn")
-        if not self.trials[method.name]:
+        if not self.short_enough(method):
             takes = f"the suite's own takes {steps_of(own, self.rows)} steps"
             raise UserError(f"--most-steps {self.most_steps}: no recipe of '{method.name}' is so short, {takes}")
 
     def most_allowed(self, method: Method) -> int:
         """The steps that a method may take: twice as many where it has no stage 1 before it."""
         return self.most_steps if method.starts_from or method.recipe != "joint" else 2 * self.most_steps
+
+    def short_enough(self, method: Method) -> list[Trial]:
+        """The trials of a method that may be chosen."""
+        return [trial for trial in self.trials[method.name] if trial.steps <= self.most_allowed(method)]
 
     def add(self, method: Method, recipe: Recipe, origin: str) -> Trial:
         """One more trial of a method."""
@@ -107,7 +114,7 @@ class Search:
     def wider(self, method: Method) -> list[Trial]:
         """New trials beyond what was tried, where the winner stands on the edge of it."""
         tried = self.trials[method.name]
-        best = winner(tried)
+        best = winner(self.short_enough(method))
         recipes = [trial.recipe for trial in tried]
         if best.reason:
             return []
@@ -135,12 +142,23 @@ class Search:
         for name, trials in self.trials.items():
             for trial in trials:
                 values = {axis: getattr(trial.recipe, axis) for axis in AXES}
-                row = {**where, "method": name, "trial": trial.number, "origin": trial.origin, **values}
-                row |= {"steps": trial.steps, "seeds": len(trial.scores), "models": trial.models}
-                row |= {"seconds": round(trial.seconds, 1), "score": trial.score if trial.score > -1e9 else None}
-                row |= {"standard_error": trial.standard_error if len(trial.scores) > 1 else None}
-                chosen = "chosen" if self.chosen.get(name) is trial else ""
-                rows.append({**row, "status": trial.reason or chosen})
+                status = "chosen" if self.chosen.get(name) is trial else ""
+                too_long = "" if trial in self.short_enough(trial.method) else "longer than may be chosen"
+                row = {
+                    **where,
+                    "method": name,
+                    "trial": trial.number,
+                    "origin": trial.origin,
+                    **values,
+                    "steps": trial.steps,
+                    "seeds": len(trial.scores),
+                    "models": trial.models,
+                    "seconds": round(trial.seconds, 1),
+                    "score": trial.score if trial.score > -1e9 else None,
+                    "standard_error": trial.standard_error if len(trial.scores) > 1 else None,
+                    "status": trial.reason or too_long or status,
+                }
+                rows.append(row)
         return pd.DataFrame(rows, columns=TRIALS)
 
     def toml(self) -> str:

@@ -55,7 +55,10 @@ def is_tried(recipe: Recipe, most_steps: int, rows: Sequence[int]) -> bool:
 
 
 def beyond(winner: Recipe, tried: Sequence[Recipe], most_steps: int, rows: Sequence[int]) -> list[Recipe]:
-    """The recipes one step beyond what was tried, on every axis on whose edge the winner stands."""
+    """The recipes one step beyond what was tried, on every axis on whose edge the winner stands.
+
+    Never with fewer steps: ties go to those anyway, and what three steps reach on two tasks says nothing of others.
+    """
     found = []
     for axis, name in enumerate(AXES):
         values = [getattr(each, name) for each in tried]
@@ -64,6 +67,7 @@ def beyond(winner: Recipe, tried: Sequence[Recipe], most_steps: int, rows: Seque
             factors = [1.0, 1.0, 1.0]
             factors[axis] = factor
             further = scaled(winner, *factors)
-            if at_edge and further not in (*tried, *found) and is_tried(further, most_steps, rows):
+            is_shorter = steps_of(further, rows) < steps_of(winner, rows)
+            if at_edge and not is_shorter and further not in (*tried, *found) and is_tried(further, most_steps, rows):
                 found.append(further)
     return found

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import COLORS, Look, family, metric, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key
+from bench.report.figures.looks import COLORS, Look, metric, narrow_title, panels
+from bench.report.figures.page import key_of, new_figure, seeds_by_panel, surround
 from bench.report.figures.setting import check_room, fitted_width
 from bench.report.numbers import spread
 from bench.tables.columns import taus
@@ -40,14 +39,13 @@ def bounds(table: pd.DataFrame) -> Figure | None:
     table = table.assign(tau=taus(table["variant"])).dropna(subset="tau")
     if not len(table):
         return None
-    groups = list(panels(table))
+    groups = panels(table)
     check_room(len(groups), 0.8)
-    size = (fitted_width(1.1 * len(groups) + 0.4), 1.1 * len(BOUND_ROWS) + 1)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(fitted_width(1.1 * len(groups) + 0.4), 1.1 * len(BOUND_ROWS) + 1)
     most = max(0.01, table.groupby(["task", "split", "variant", "bound", "eps"])["changed"].mean().max())
     axes = figure.subplots(len(BOUND_ROWS), len(groups), squeeze=False, sharex=True)
-    for column, (_, _, rows) in zip(axes.T, groups, strict=True):
-        column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
+    for column, rows in zip(axes.T, groups, strict=True):
+        column[0].set_title(narrow_title(rows, metric(rows)))
         for ax, quantity in zip(column, BOUND_ROWS, strict=True):
             for (bound, eps), look in BOUNDS.items():
                 here = rows[(rows["bound"] == bound) & np.isclose(rows["eps"], eps)]
@@ -57,10 +55,9 @@ def bounds(table: pd.DataFrame) -> Figure | None:
         column[-1].set_xlabel("DACT's τ")
     for ax, label in zip(axes[:, 0], BOUND_ROWS.values(), strict=True):
         ax.set_ylabel(label)
-    handles = [Line2D([], [], label=look.label, **look.line()) for look in BOUNDS.values()]
-    heading = f"{family(table['backbone'].iloc[0])}: DACT's bound, exact or loose"
-    heading_and_key(figure, heading, handles)
-    seeds = spread(table.groupby(["task", "split"])["seed"].nunique())
-    note = "Paper and exact keep every answer; ε lets the guaranteed margin fall short of 0 by that much. Mean "
-    annotate(figure, f"{note}over {seeds}, no interval drawn. {data_note(table)}")
+    note = (
+        "Paper and exact keep every answer; ε lets the guaranteed margin fall short of 0 by that much. Mean "
+        f"over {spread(seeds_by_panel(table))}, no interval drawn. "
+    )
+    surround(figure, table, "DACT's bound, exact or loose", key_of(BOUNDS), note)
     return figure

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import drawn_methods, family, looks, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, number_key
+from bench.report.figures.curves import same_setting
+from bench.report.figures.looks import drawn_methods, looks, narrow_title, panels
+from bench.report.figures.page import fill, key_of, new_figure, number_key, surround
 from bench.report.figures.setting import column_width
 from bench.report.numbers import spread
 
@@ -34,26 +33,15 @@ def calibration(bins: pd.DataFrame, errors: pd.DataFrame) -> Figure | None:
     bins = bins[bins["method"].isin(drawn)]
     if not len(bins):
         return None
-    groups = list(panels(bins))
-    lines, columns = math.ceil(len(groups) / SIDE_BY_SIDE), min(SIDE_BY_SIDE, len(groups))
-    figure = Figure(figsize=(column_width(), 1.3 * lines + 1.3), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-    for ax, (_, _, rows) in zip(axes.ravel(), groups, strict=False):
-        _draw(ax, rows, errors)
-    for ax in axes.ravel()[len(groups) :]:
-        ax.axis("off")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("accuracy")
-    for ax in axes.ravel()[max(0, len(groups) - columns) : len(groups)]:
-        ax.set_xlabel("confidence")
-        ax.tick_params(labelbottom=True)
-    handles = [Line2D([], [], label=look.label, **look.line()) for look in drawn.values()]
-    heading_and_key(figure, f"{family(bins['backbone'].iloc[0])}: reliability at exit", handles)
-    note = "Equal-mass bins, each method at the setting nearest to half of the layers; examples of "
-    note += (
+    groups = panels(bins)
+    figure = new_figure(column_width(), 1.3 * math.ceil(len(groups) / SIDE_BY_SIDE) + 1.3)
+    fill(figure, groups, SIDE_BY_SIDE, lambda ax, rows: _draw(ax, rows, errors), "confidence", "accuracy", sharex=True)
+    note = (
+        "Equal-mass bins, each method at the setting nearest to half of the layers; examples of "
         f"{spread(bins['seeds'])} together, no interval drawn. Grey: perfect. Numbers: calibration error, in brackets "
+        f"what chance alone would show. {left_out}"
     )
-    annotate(figure, f"{note}what chance alone would show. {left_out}{data_note(bins)}")
+    surround(figure, bins, "reliability at exit", key_of(drawn), note)
     return figure
 
 
@@ -64,18 +52,14 @@ def _draw(ax: Axes, rows: pd.DataFrame, errors: pd.DataFrame) -> None:
         nearest = here.iloc[(here["layer_fraction"] - COST).abs().argmin()]
         here = here[here["variant"] == nearest["variant"]]
         ax.plot(here["confidence"], here["accuracy"], label=_label(errors, nearest), **look.line())
-    ax.set_title(title(rows.iloc[0]).replace(", ", ",\n"))
+    ax.set_title(narrow_title(rows))
     ax.set(ylim=(0, 1.03), xlim=(min(0.5, rows["confidence"].min()) - 0.02, 1.02))
     number_key(ax, place="lower right")
 
 
 def _label(errors: pd.DataFrame, point: pd.Series) -> str:
     """The calibration error of an operating point, and that of a perfect exit."""
-    same = (errors["at"] == "exit") & (errors["scaling"] == "none")
-    same &= np.isclose(errors["knob_value"], point["knob_value"])
-    for key in ("task", "split", "method", "variant"):
-        same &= errors[key] == point[key]
-    found = errors[same]
+    found = same_setting(errors[(errors["at"] == "exit") & (errors["scaling"] == "none")], point)
     if not len(found):
         return ""
     return " ".join(

@@ -34,6 +34,14 @@ def curves_of(curves: Curves, rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame
         yield curve, rows[rows["variant"] == variant] if variant else rows
 
 
+def same_setting(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    """The rows that a figure looks up: those of the same panel, method, variant and knob as `row`."""
+    here = np.isclose(table["knob_value"], row["knob_value"])
+    for key in ("task", "split", "backbone", "method", "variant"):
+        here &= table[key] == row[key]
+    return table[here]
+
+
 def draw_curve(ax: Axes, curve: pd.DataFrame, look: Look) -> None:
     """The mean where every seed has a value, dotted where the interpolation bridges a wide gap, and the band."""
     curve = curve[curve["seeds"] == curve["seeds"].max()]
@@ -44,6 +52,14 @@ def draw_curve(ax: Axes, curve: pd.DataFrame, look: Look) -> None:
     ax.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
     ax.plot(x, np.where(dotted, np.nan, mean), color=look.color, linestyle=look.dashes)
     ax.plot(x, np.where(touching, mean, np.nan), color=look.color, linestyle=":")
+
+
+def draw_method(ax: Axes, by_method: dict[str, pd.DataFrame], lines: Curves, method: str, look: Look) -> None:
+    """A method's single runs and its mean curves, where it ran."""
+    if method in by_method:
+        plot_points(ax, by_method[method], look)
+        for curve, _ in curves_of(lines, by_method[method]):
+            draw_curve(ax, curve, look)
 
 
 def draw_marks(ax: Axes, by_method: dict[str, pd.DataFrame], marks: dict[str, dict]) -> None:

@@ -9,23 +9,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import COLORS, family, panels, title
-from bench.report.figures.page import LAYERS_USED, annotate, data_note, heading_and_key, layer_axis
+from bench.report.figures.looks import COLORS, narrow_title, panels
+from bench.report.figures.page import LAYERS_USED, entry, fill, layer_axis, new_figure, surround
 from bench.report.figures.setting import fitted_width, page_width
 from bench.report.numbers import spread
 from bench.statistics.depth import profile_gap
-from bench.tables.published_depth import FINE_TUNED, FROZEN, published
+from bench.tables.published_depth import FINE_TUNED, FROZEN, JOINT, published
 
 SIDE_BY_SIDE, NARROWEST = 3, 1.6
 HERE = {
     FROZEN: {"color": COLORS[0], "marker": "o", "linestyle": "-", "markersize": 2.5},
+    JOINT: {"color": COLORS[2], "marker": "^", "linestyle": "-", "markersize": 2.5},
     FINE_TUNED: {"color": COLORS[3], "marker": "s", "linestyle": "none", "markersize": 4},
 }
 GLUE = {
     FROZEN: {"color": "black", "linestyle": "--", "linewidth": 0.8},
+    JOINT: {"color": "black", "linestyle": ":", "linewidth": 0.8},
     FINE_TUNED: {"color": "black", "marker": "s", "linestyle": "none", "markersize": 5, "markerfacecolor": "none"},
 }
-WORDS = {FROZEN: "frozen backbone", FINE_TUNED: "cut and fine-tuned"}
+WORDS = {FROZEN: "frozen backbone", JOINT: "trained with all exits", FINE_TUNED: "cut and fine-tuned"}
+#: Where a panel says how far a profile is from the published one; two layers are too few to say it.
+GAP_AT = {FROZEN: 0.04, JOINT: 0.12}
 
 
 def depth(table: pd.DataFrame) -> Figure | None:
@@ -40,38 +44,31 @@ def depth(table: pd.DataFrame) -> Figure | None:
     table = table[table["share"].notna() & (table["split"] != "validation_mismatched")]
     if not len(table):
         return None
-    groups = list(panels(table))
+    groups = panels(table)
     columns = min(SIDE_BY_SIDE, len(groups), max(1, int(page_width() / NARROWEST)))
-    lines = math.ceil(len(groups) / columns)
-    figure = Figure(figsize=(fitted_width(2.33 * columns), 1.5 * lines + 1.0), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    for ax, (task, split, rows) in zip(axes.ravel(), groups, strict=False):
-        _draw(ax, task, split, rows)
-    for ax in axes.ravel()[len(groups) :]:
-        ax.axis("off")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("share of the gain")
-    for ax in axes.ravel()[max(0, len(groups) - columns) : len(groups)]:
-        ax.set_xlabel(LAYERS_USED)
-    heading_and_key(figure, f"{family(table['backbone'].iloc[0])}: what each layer is worth", _key(table))
-    note = "Gain of a layer's answers over the constant one, as a share of the whole model's; below it 0. Mean over "
-    note += f"{spread(table['seeds'])}, no interval drawn. Published: one training, read off a figure. Gap: mean "
-    note += "difference of the frozen profiles at 1, 2, 3, 4, 6 and 9 twelfths of the layers. "
-    annotate(figure, note + data_note(table))
+    figure = new_figure(fitted_width(2.33 * columns), 1.5 * math.ceil(len(groups) / columns) + 1.0)
+    fill(figure, groups, columns, _draw, LAYERS_USED, "share of the gain")
+    note = (
+        "Gain of a layer's answers over the constant one, as a share of the whole model's; below it 0. Mean over "
+        f"{spread(table['seeds'])}, no interval drawn. Published: one training, read off a figure. Gap: mean "
+        "difference of the two profiles at 1, 2, 3, 4, 6 and 9 twelfths of the layers. "
+    )
+    surround(figure, table, "what each layer is worth", _key(table), note)
     return figure
 
 
-def _draw(ax: Axes, task: str, split: str, rows: pd.DataFrame) -> None:
+def _draw(ax: Axes, rows: pd.DataFrame) -> None:
+    task, split = rows[["task", "split"]].iloc[0]
     for name, here in rows.groupby("profile", sort=False):
         x, shares = here["layer_fraction"].to_numpy(), here["share"].to_numpy()
-        last = None if name == FROZEN else -1  # full depth is the same model in both
+        last = -1 if name == FINE_TUNED else None  # its full depth is the frozen model's
         ax.plot(x[:last], shares[:last], clip_on=False, **HERE[name])
         if (found := published(task, split, name)) is not None:
             ax.plot(*(values[:last] for values in found), clip_on=False, **GLUE[name])
-            if name == FROZEN:
-                gap = f"gap {profile_gap(x, shares, *found):.2f}".replace("0.", ".")
-                ax.text(0.97, 0.04, gap, transform=ax.transAxes, ha="right", fontsize=6)
-    ax.set_title(title(rows.iloc[0]).replace(", ", ",\n"))
+            if name in GAP_AT:
+                gap = f"{name}: gap {profile_gap(x, shares, *found):.2f}".replace("0.", ".")
+                ax.text(0.97, GAP_AT[name], gap, transform=ax.transAxes, ha="right", fontsize=6)
+    ax.set_title(narrow_title(rows))
     ax.set_ylim(-0.03, 1.1)
     layer_axis(ax)
     ax.set_xlabel("")
@@ -80,7 +77,7 @@ def _draw(ax: Axes, task: str, split: str, rows: pd.DataFrame) -> None:
 def _key(table: pd.DataFrame) -> list[Line2D]:
     """What is drawn: the profiles of the run, then the published ones of its tasks."""
     drawn = [name for name in WORDS if name in set(table["profile"])]
-    handles = [Line2D([], [], label=f"here: {WORDS[name]}", **HERE[name]) for name in drawn]
+    handles = [entry(f"here: {WORDS[name]}", **HERE[name]) for name in drawn]
     known = table[["task", "split", "profile"]].drop_duplicates().itertuples(index=False)
     real = {row.profile for row in known if published(*row) is not None}
-    return handles + [Line2D([], [], label=f"GLUE: {WORDS[name]}", **GLUE[name]) for name in drawn if name in real]
+    return handles + [entry(f"GLUE: {WORDS[name]}", **GLUE[name]) for name in drawn if name in real]

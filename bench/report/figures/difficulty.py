@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.report.figures.curves import same_setting
 from bench.report.figures.looks import Look, looks, title
 from bench.report.figures.page import annotate, blocks, data_note, interval_note, number_key
 from bench.statistics.curves import nearest_in_x
@@ -51,19 +52,14 @@ def difficulty(knobs: pd.DataFrame, difficulties: pd.DataFrame, ranks: pd.DataFr
             number_key(ax, columns=3)
 
     figure = blocks(knobs, draw_panel)
-    note = "Every method at the knob whose mean cost is nearest to half of the layers, where it is within a layer of "
-    note += "it; a method without such a knob is absent. Numbers: Spearman's rank "
-    note += "correlation of exit layer and difficulty there, mean over seeds; none: all exit at one layer. "
-    annotate(figure, f"{note}{interval_note(knobs['seeds'])} Cut at the first and last layer. {data_note(knobs)}")
+    note = (
+        "Every method at the knob whose mean cost is nearest to half of the layers, where it is within a layer of "
+        "it; a method without such a knob is absent. Numbers: Spearman's rank "
+        "correlation of exit layer and difficulty there, mean over seeds; none: all exit at one layer. "
+        f"{interval_note(knobs['seeds'])} Cut at the first and last layer. {data_note(knobs)}"
+    )
+    annotate(figure, note)
     return figure
-
-
-def same_setting(table: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """For the figure of difficulty: rows of the same panel, method, variant and knob as `row`."""
-    here = np.isclose(table["knob_value"], row["knob_value"])
-    for key in ("task", "split", "backbone", "method", "variant"):
-        here &= table[key] == row[key]
-    return table[here]
 
 
 def draw_seeds(ax: Axes, rows: pd.DataFrame, look: Look, label: str, depth: float, shift: float) -> None:

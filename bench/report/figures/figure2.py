@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures.curves import curves_of, draw_curve, draw_marks, group_curves, plot_points
+from bench.report.figures.curves import draw_marks, draw_method, group_curves
 from bench.report.figures.looks import MARKS, TRUNCATED, Look, drawn_methods, family, metric, name_of, title
 from bench.report.figures.page import annotate, band_note, blocks, data_note, interval_note, layer_axis, seeds_of
 from bench.statistics.intervals import t_interval
@@ -43,10 +43,7 @@ def figure2(
         by_method = dict(list(rows.groupby("method")))
         _draw_truncated(ax, by_method)
         for method, look in drawn.items():
-            if method in by_method:
-                plot_points(ax, by_method[method], look)
-                for curve, _ in curves_of(lines, by_method[method]):
-                    draw_curve(ax, curve, look)
+            draw_method(ax, by_method, lines, method, look)
         draw_marks(ax, by_method, MARKS)
         low, high = rows["value"].min(), rows["value"].max()
         pad = 0.06 * max(high - low, 0.05)
@@ -56,11 +53,9 @@ def figure2(
     figure = blocks(points, draw_panel)
     note = (
         "Points: single runs at the settings of the grid. Line: mean of the exact curves, through every threshold at "
-    )
-    note += (
         "which a decision changes, where every seed has a value; dotted where nothing was measured: between trained "
+        f"models, and across more than a quarter of the axis; {band_note(points[points['method'].isin(drawn)])} "
     )
-    note += f"models, and across more than a quarter of the axis; {band_note(points[points['method'].isin(drawn)])} "
     annotate(figure, note + health_note(health, drawn) + left_out + starved_note(plateau) + data_note(points))
     return figure
 
@@ -119,9 +114,11 @@ def difference(points: pd.DataFrame) -> Figure | None:
         layer_axis(ax)
 
     figure = blocks(points, draw_panel)
-    note = "Value minus full depth of the static model of the same seed, or of the one that all seeds start from (0: "
-    note += "static). Marks: settings of the grid, mean over seeds, joined in the order of their cost; what loses more "
-    note += f"than {-LOWEST:.2f} is below the frame. {interval_note(seeds_of(points))} {left_out}{data_note(points)}"
+    note = (
+        "Value minus full depth of the static model of the same seed, or of the one that all seeds start from (0: "
+        "static). Marks: settings of the grid, mean over seeds, joined in the order of their cost; what loses more "
+        f"than {-LOWEST:.2f} is below the frame. {interval_note(seeds_of(points))} {left_out}{data_note(points)}"
+    )
     annotate(figure, note)
     return figure
 
@@ -147,7 +144,7 @@ def less_static(points: pd.DataFrame) -> pd.DataFrame:
     for _, panel in points.groupby(["task", "split", "backbone"], sort=False):
         static = panel[panel["method"] == "static"].set_index("seed")["value"]
         if len(static):
-            seeds = panel.groupby("method", observed=True)["seed"].unique()
+            seeds = panel.groupby("method")["seed"].unique()
             beside = {seed: static.get(static_seed(seeds, seed), np.nan) for seed in panel["seed"].unique()}
             parts.append(panel.assign(value=panel["value"] - panel["seed"].map(beside)))
     return pd.concat(parts).dropna(subset="value")

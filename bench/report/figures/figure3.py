@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import Look, drawn_methods, family, looks, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key, number_key, seeds_of
+from bench.report.figures.looks import Look, drawn_methods, looks, narrow_title, panels
+from bench.report.figures.page import key_of, new_figure, number_key, seeds_of, surround
 from bench.report.figures.setting import fitted_width, page_width
 from bench.report.numbers import spread
 from bench.statistics.curves import prunable_layers
@@ -32,12 +31,12 @@ def figure3(matched: pd.DataFrame) -> Figure | None:
     matched = matched[matched["method"].isin(drawn)]
     by_tau = matched["at"].str.startswith("tau=").any()
     columns = fitting(sorted(matched["at"].unique(), key=number_of))
-    groups = list(panels(matched))
+    groups = panels(matched)
     depth = int(matched["layer"].max())
-    figure = Figure(figsize=(fitted_width(1.4 * len(columns)), 1.15 * len(groups) + 0.9), layout="constrained")
+    figure = new_figure(fitted_width(1.4 * len(columns)), 1.15 * len(groups) + 0.9)
     axes = figure.subplots(len(groups), len(columns), squeeze=False, sharex=True, sharey=True)
-    for row, (_, _, rows) in zip(axes, groups, strict=True):
-        row[0].set_ylabel(title(rows.iloc[0]).replace(", ", ",\n"))
+    for row, rows in zip(axes, groups, strict=True):
+        row[0].set_ylabel(narrow_title(rows))
         for ax, column in zip(row, columns, strict=True):
             _draw_usage(ax, rows[rows["at"] == column])
     for ax, column in zip(axes[0], columns, strict=True):
@@ -63,9 +62,6 @@ def fitting(columns: list[str]) -> list[str]:
 
 
 def _finish(figure: Figure, matched: pd.DataFrame, drawn: dict[str, Look], left_out: str, by_tau: bool) -> None:
-    handles = [Line2D([], [], label=look.label, **look.line()) for look in drawn.values()]
-    heading = f"{family(matched['backbone'].iloc[0])}: how many examples use each layer"
-    heading_and_key(figure, heading, handles, columns=4)
     figure.supylabel("examples (fraction)")
     seeds = spread(seeds_of(matched))
     cost = "DACT at this τ, and of each other method the setting" if by_tau else "the setting of each method"
@@ -75,12 +71,12 @@ def _finish(figure: Figure, matched: pd.DataFrame, drawn: dict[str, Look], left_
         "absent; prune: trailing layers that no example of any seed uses. "
         f"{'One seed: no interval.' if seeds == 'one seed' else f'Mean over {seeds}, no interval drawn.'} "
     )
-    annotate(figure, note + left_out + data_note(matched))
+    surround(figure, matched, "how many examples use each layer", key_of(drawn), note + left_out, columns=4)
 
 
 def _draw_usage(ax: Axes, matched: pd.DataFrame) -> None:
     drawn = looks(matched["method"])
-    for method, rows in matched.groupby("method", sort=False, observed=True):
+    for method, rows in matched.groupby("method", sort=False):
         used = usage(rows)
         cost = rows.groupby("seed")["layer_fraction"].first().mean()
         label = f"{cost:.2f}, prune {prunable_layers(used)}".removeprefix("0")

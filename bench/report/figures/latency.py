@@ -5,10 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import COLORS, MARKERS, TRUNCATED, family, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key
+from bench.report.figures.looks import COLORS, MARKERS, TRUNCATED, narrow_title, panels
+from bench.report.figures.page import entry, new_figure, seeds_by_panel, surround
 from bench.report.figures.setting import check_room, fitted_width
 from bench.report.numbers import spread
 
@@ -26,31 +25,29 @@ def latency(table: pd.DataFrame) -> Figure | None:
     """
     if not len(table):
         return None
-    groups, devices = list(panels(table)), list(table["device"].unique())
+    groups, devices = panels(table), list(table["device"].unique())
     check_room(len(groups), 0.8)
-    size = (fitted_width(1.1 * len(groups) + 0.6), 1.3 * len(devices) + 1.1)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(fitted_width(1.1 * len(groups) + 0.6), 1.3 * len(devices) + 1.1)
     axes = figure.subplots(len(devices), len(groups), squeeze=False, sharex=True, sharey=True)
     looks = {batch: (COLORS[i], MARKERS[i]) for i, batch in enumerate(sorted(table["batch_size"].unique()))}
     for row, device in zip(axes, devices, strict=True):
         row[0].set_ylabel(f"{device}: time\n(fraction)")
-        for ax, (_, _, rows) in zip(row, groups, strict=True):
+        for ax, rows in zip(row, groups, strict=True):
             _draw_panel(ax, rows[rows["device"] == device], looks)
-    for ax, (_, _, rows) in zip(axes[0], groups, strict=True):
-        ax.set_title(title(rows.iloc[0]).replace(", ", ",\n"))
+    for ax, rows in zip(axes[0], groups, strict=True):
+        ax.set_title(narrow_title(rows))
     for ax in axes[-1]:
         ax.set_xlabel("layers used\n(fraction)")
     handles = [
-        Line2D([], [], label=f"batches of {batch}", color=color, marker=marker, markersize=3, linestyle="none")
+        entry(f"batches of {batch}", color=color, marker=marker, markersize=3, linestyle="none")
         for batch, (color, marker) in looks.items()
     ]
-    heading_and_key(figure, f"{family(table['backbone'].iloc[0])}: what a layer saved is worth in time", handles)
-    seeds = spread(table.groupby(["task", "split"])["seed"].nunique())
     note = (
         "Live early exit over full depth, same examples and batches; a dot is a setting of a method. On the grey line "
+        "every layer that is not computed saves its share of the time. Mean over "
+        f"{spread(seeds_by_panel(table))}, no interval drawn. "
     )
-    note += f"every layer that is not computed saves its share of the time. Mean over {seeds}, no interval drawn. "
-    annotate(figure, note + data_note(table))
+    surround(figure, table, "what a layer saved is worth in time", handles, note)
     return figure
 
 

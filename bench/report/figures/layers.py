@@ -5,15 +5,18 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import COLORS, Look, family, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key
+from bench.report.figures.looks import COLORS, Look, narrow_title, panels
+from bench.report.figures.page import key_of, new_figure, seeds_by_panel, surround
 from bench.report.figures.setting import check_room, fitted_width
 from bench.report.numbers import spread
 from bench.tables.columns import taus
 
-EXAMPLES = {"earliest": ("o", "-"), "median": ("s", "--"), "latest": ("^", ":")}
+EXAMPLES = {
+    "earliest": Look("earliest exit", COLORS[0], "o", "-"),
+    "median": Look("median exit", COLORS[1], "s", "--"),
+    "latest": Look("latest exit", COLORS[2], "^", ":"),
+}
 QUANTITIES = {
     "entropy": "DeeBERT:\nentropy (nats)",
     "h": "DACT:\nhalting value h",
@@ -35,13 +38,13 @@ def layers(table: pd.DataFrame) -> Figure | None:
     if not shown:
         return None
     check_room(len(shown), 1)
-    groups = list(panels(table))
-    figure = Figure(figsize=(fitted_width(2.1 * len(shown)), 0.95 * len(groups) + 1), layout="constrained")
+    groups = panels(table)
+    figure = new_figure(fitted_width(2.1 * len(shown)), 0.95 * len(groups) + 1)
     axes = figure.subplots(len(groups), len(shown), squeeze=False, sharex=True)
-    for row, (_, _, rows) in zip(axes, groups, strict=True):
+    for row, rows in zip(axes, groups, strict=True):
         for ax, name in zip(row, shown, strict=True):
             _draw_quantity(ax, rows[rows["quantity"] == name])
-        row[0].set_ylabel(title(rows.iloc[0]).replace(", ", ",\n"))
+        row[0].set_ylabel(narrow_title(rows))
     for ax, name in zip(axes[0], shown, strict=True):
         ax.set_title(QUANTITIES[name])
     depth = int(table["layer"].max())
@@ -59,21 +62,18 @@ def middle_tau(table: pd.DataFrame) -> str:
 
 
 def _draw_quantity(ax: Axes, rows: pd.DataFrame) -> None:
-    for i, (example, (marker, dashes)) in enumerate(EXAMPLES.items()):
+    for example, look in EXAMPLES.items():
         values = rows[rows["example"] == example].pivot(index="layer", columns="seed", values="value")
-        ax.plot(values.index, values, color=COLORS[i], alpha=0.35, linewidth=0.5)
-        ax.plot(values.index, values.mean(axis=1), **Look(example, COLORS[i], marker, dashes).line())
+        ax.plot(values.index, values, color=look.color, alpha=0.35, linewidth=0.5)
+        ax.plot(values.index, values.mean(axis=1), **look.line())
     ax.set_ylim(bottom=-0.05, top=max(1.05, ax.get_ylim()[1]))
 
 
 def _finish_layers(figure: Figure, table: pd.DataFrame) -> None:
-    handles = [
-        Line2D([], [], label=f"{example} exit", **Look(example, COLORS[i], marker, dashes).line())
-        for i, (example, (marker, dashes)) in enumerate(EXAMPLES.items())
-    ]
-    heading = f"{family(table['backbone'].iloc[0])}: what the halting rules see"
-    heading_and_key(figure, heading, handles)
     named = middle_tau(table).replace("tau=", "DACT at τ = ")
-    note = "The examples that exit earliest, in the middle and latest, on average over the models of the same method. "
-    note += f"Thick: mean over {spread(table.groupby(['task', 'split'])['seed'].nunique())}, thin: single seeds, "
-    annotate(figure, f"{note}no interval drawn. {f'{named}. ' if named else ''}{data_note(table)}")
+    note = (
+        "The examples that exit earliest, in the middle and latest, on average over the models of the same method. "
+        f"Thick: mean over {spread(seeds_by_panel(table))}, thin: single seeds, "
+        f"no interval drawn. {f'{named}. ' if named else ''}"
+    )
+    surround(figure, table, "what the halting rules see", key_of(EXAMPLES), note)

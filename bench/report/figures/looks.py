@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -162,18 +162,23 @@ def family(backbone: str) -> str:
     return BACKBONES.get(backbone, backbone)
 
 
-def panels(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Rows by (task, split): the paper's tasks in its order, then others, MNLI mismatched last."""
+def panels(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows by task and split: the paper's tasks in its order, then others, MNLI mismatched last."""
     order = {task: i for i, task in enumerate(TASKS)}
     groups = dict(list(rows.groupby(["task", "split"])))
-    for task, split in sorted(groups, key=lambda p: (p[1] == "validation_mismatched", order.get(p[0], len(order)), p)):
-        yield task, split, groups[task, split]
+    in_order = sorted(groups, key=lambda p: (p[1] == "validation_mismatched", order.get(p[0], len(order)), p))
+    return [groups[panel] for panel in in_order]
 
 
 def title(row: pd.Series) -> str:
     """The title of a panel: GLUE's name of the task, marked where the data are generated."""
     task = TASKS[row["task"]].title if row["task"] in TASKS else row["task"]
     return f"{task}{SPLITS.get(row['split'], '')}" + ("-like, generated" if row["suite"].startswith(GENERATED) else "")
+
+
+def narrow_title(rows: pd.DataFrame, *below: str) -> str:
+    """The title of a narrow panel, a line for each of its parts and for what stands below it."""
+    return "\n".join([title(rows.iloc[0]), *below]).replace(", ", ",\n")
 
 
 def metric(rows: pd.DataFrame) -> str:

@@ -7,21 +7,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.curves import Curves, curves_of, draw_curve, draw_marks, group_curves, plot_points
+from bench.report.figures.curves import Curves, curves_of, draw_marks, draw_method, group_curves
 from bench.report.figures.looks import (
     MARKS,
     OTHER_MARKS,
     REFERENCES,
     TRUNCATED,
     Look,
-    family,
     looks,
     metric,
+    narrow_title,
     panels,
     swept,
-    title,
 )
-from bench.report.figures.page import LAYERS_USED, annotate, band_note, data_note, heading_and_key, layer_axis
+from bench.report.figures.page import LAYERS_USED, band_note, entry, layer_axis, new_figure, surround
 from bench.report.figures.setting import TEXT_WIDTH, check_room, fitted_width
 
 REFERENCE_LABELS = {
@@ -46,20 +45,20 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
     drawn = swept(points)
     if not drawn:
         return None
-    columns = list(panels(points[points["method"].isin([*drawn, *MARKS, *OTHER_MARKS])]))
+    columns = panels(points[points["method"].isin([*drawn, *MARKS, *OTHER_MARKS])])
     check_room(len(columns), 0.8)
     width = fitted_width(1.1 * len(columns) + 0.4)
     # fine print and key need more lines in a narrow figure
     around = 1.3 + 0.7 * max(0, TEXT_WIDTH - width) / (TEXT_WIDTH / 2)
-    figure = Figure(figsize=(width, 0.85 * len(drawn) + around), layout="constrained")
+    figure = new_figure(width, 0.85 * len(drawn) + around)
     axes = figure.subplots(len(drawn), len(columns), squeeze=False)  # shared axes would take twice as long to draw
     lines = group_curves(curves)
-    for column, (task, split, rows) in zip(axes.T, columns, strict=True):
-        by_method = dict(list(rows.groupby("method")))
+    for column, rows in zip(axes.T, columns, strict=True):
+        by_method, (task, split) = dict(list(rows.groupby("method"))), rows[["task", "split"]].iloc[0]
         beside = references[(references["task"] == task) & (references["split"] == split)]
         heights = pd.concat([rows["value"], beside["value"]])
         low, high = heights.min() - 0.03, heights.max() + 0.03
-        column[0].set_title(f"{title(rows.iloc[0])}\n{metric(rows)}".replace(", ", ",\n"))
+        column[0].set_title(narrow_title(rows, metric(rows)))
         for ax, (method, look) in zip(column, drawn.items(), strict=True):
             _draw_one(ax, by_method, lines, method, look, [other for other in drawn if other != method])
             _draw_references(ax, beside[beside["method"] == method])
@@ -71,30 +70,21 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
         ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
         ax.set_ylabel(look.label.replace(", ", ",\n"))
-    heading_and_key(
-        figure,
-        f"{family(points['backbone'].iloc[0])}: every method, the others in grey",
-        _key(points),
-        int(width / 1.5),
+    note = (
+        "Vertical: the metric above each column. Points: single runs; line: mean of the exact curves, dotted where "
+        "nothing was measured; truncated depth and the same exits dealt at random at equal cost; the oracle leaves "
+        f"each example at the first exit of the same model that is right; "
+        f"{band_note(points[points['method'].isin(drawn)])} "
     )
-    annotate(figure, _fine_print(points, set(drawn)))
+    surround(figure, points, "every method, the others in grey", _key(points), note, int(width / 1.5))
     return figure
 
 
 def _key(points: pd.DataFrame) -> list[Line2D]:
     """What the black marks and lines of all panels are."""
     shown = [name for name in (*MARKS, *OTHER_MARKS) if name in set(points["method"])]
-    handles = [Line2D([], [], label=looks([name])[name].label, **(MARKS | OTHER_MARKS)[name]) for name in shown]
-    return handles + [Line2D([], [], label=REFERENCE_LABELS[name], **look) for name, look in REFERENCES.items()]
-
-
-def _fine_print(points: pd.DataFrame, drawn: set[str]) -> str:
-    """The note below the figure: its points, lines and bands."""
-    note = "Vertical: the metric above each column. Points: single runs; line: mean of the exact curves, dotted where "
-    note += "nothing was measured; truncated depth and the same "
-    note += "exits dealt at random at equal cost; the oracle leaves each example at the first exit of the same model "
-    note += "that is right; "
-    return f"{note}{band_note(points[points['method'].isin(drawn)])} {data_note(points)}"
+    handles = [entry(looks([name])[name].label, **(MARKS | OTHER_MARKS)[name]) for name in shown]
+    return handles + [entry(REFERENCE_LABELS[name], **look) for name, look in REFERENCES.items()]
 
 
 def _draw_one(
@@ -103,10 +93,7 @@ def _draw_one(
     for other in others:
         for curve, _ in curves_of(lines, by_method[other]) if other in by_method else ():
             ax.plot(*curve[["x", "mean"]].to_numpy().T, **TRUNCATED)
-    if method in by_method:
-        plot_points(ax, by_method[method], look)
-        for curve, _ in curves_of(lines, by_method[method]):
-            draw_curve(ax, curve, look)
+    draw_method(ax, by_method, lines, method, look)
     draw_marks(ax, by_method, MARKS | OTHER_MARKS)
 
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import BACKBONES, GENERATED, MARKS, TRUNCATED, family, looks, name_of, panels
+from bench.report.figures.looks import BACKBONES, GENERATED, MARKS, TRUNCATED, Look, family, looks, name_of, panels
 from bench.report.figures.setting import current, page_width
 from bench.report.numbers import spread
 from bench.store.files import write_bytes
@@ -23,6 +23,11 @@ from bench.store.files import write_bytes
 PANEL_WIDTH = 1.75  # inches of a panel with its labels
 NARROWEST = 1.45  # where a width is asked for
 LAYERS_USED = "layers used (fraction)"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, whose panels make room for what is written around them."""
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def layer_axis(ax: Axes) -> None:
@@ -38,12 +43,12 @@ def blocks(rows: pd.DataFrame, draw_panel: Callable[[Axes, pd.DataFrame], None])
         rows: what is drawn, with the keys of points.csv.
         draw_panel: draws the rows of one panel.
     """
-    parts = {backbone: [each for _, _, each in panels(group)] for backbone, group in rows.groupby("backbone")}
+    parts = {backbone: panels(group) for backbone, group in rows.groupby("backbone")}
     cells = max(map(len, parts.values())) + 1
     columns = min(int(page_width() / (NARROWEST if current().width else PANEL_WIDTH)), cells)
     lines = math.ceil(cells / columns)
     size = (current().width or PANEL_WIDTH * columns, (1.45 * lines + 0.2) * len(parts) + 0.3)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(*size)
     for part, (backbone, groups) in zip(np.ravel(figure.subfigures(len(parts))), parts.items(), strict=True):
         heading(part, family(backbone))
         axes = part.subplots(lines, columns, squeeze=False).ravel()
@@ -56,14 +61,85 @@ def blocks(rows: pd.DataFrame, draw_panel: Callable[[Axes, pd.DataFrame], None])
 
 
 def _draw_key(ax: Axes, backbone: str, methods: set[str]) -> None:
-    lines = looks(methods - {*MARKS, "truncated"})
-    handles = [Line2D([], [], label=look.label, **look.line()) for look in lines.values()]
+    handles = key_of(looks(methods - {*MARKS, "truncated"}))
     distilled = f"Distil{family(backbone)}" if backbone in BACKBONES else "distilled"
     labels = {"static": f"{family(backbone)} (static)", "distilbert": distilled}
-    handles += [Line2D([], [], label=labels[m], **MARKS[m]) for m in MARKS if m in methods]
+    handles += [entry(labels[m], **MARKS[m]) for m in MARKS if m in methods]
     if "truncated" in methods:
-        handles.append(Line2D([], [], label="truncated depth", **TRUNCATED))
+        handles.append(entry("truncated depth", **TRUNCATED))
     ax.legend(handles=handles, loc="center left", handlelength=3)
+
+
+def entry(label: str, **style: object) -> Line2D:
+    """An entry of a key: a label beside a line or mark."""
+    return Line2D([], [], label=label, **style)
+
+
+def key_of(drawn: dict[str, Look]) -> list[Line2D]:
+    """The entries of a key of lines with markers."""
+    return [entry(look.label, **look.line()) for look in drawn.values()]
+
+
+def fill(
+    figure: Figure,
+    groups: list[pd.DataFrame],
+    columns: int,
+    draw_panel: Callable[[Axes, pd.DataFrame], None],
+    xlabel: str,
+    ylabel: str,
+    sharex: bool = False,
+) -> None:
+    """Fill a figure with a panel for each group, line by line; labels stand at the left and at the lowest panels.
+
+    Args:
+        figure: an empty one.
+        groups: the rows of each panel.
+        columns: panels side by side, where there are so many.
+        draw_panel: draws the rows of one panel.
+        xlabel: of every column.
+        ylabel: of every line.
+        sharex: whether all panels have one horizontal axis, as they have one vertical axis.
+    """
+    columns = min(columns, len(groups))
+    axes = figure.subplots(math.ceil(len(groups) / columns), columns, squeeze=False, sharex=sharex, sharey=True)
+    for ax, group in zip(axes.ravel(), groups, strict=False):
+        draw_panel(ax, group)
+    for ax in axes.ravel()[len(groups) :]:
+        ax.axis("off")
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
+    for ax in axes.ravel()[max(0, len(groups) - columns) : len(groups)]:
+        ax.set_xlabel(xlabel)
+        ax.tick_params(labelbottom=True)
+
+
+def task_columns(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of a forest plot's columns: of each task and, of several, of their mean, where it is wanted."""
+    tasks, mean = panels(table[table["task"] != "mean"]), table[table["task"] == "mean"]
+    return [*tasks, mean] if len(tasks) > 1 and len(mean) else tasks
+
+
+def forest(ax: Axes, rows: pd.DataFrame, methods: list[str], value: str, intervals: dict[str, dict]) -> None:
+    """A column of a forest plot: a mark for each method, and its intervals.
+
+    Args:
+        ax: where.
+        rows: by method.
+        methods: those of the plot, from above; not all need to have a row.
+        value: the column of the mark.
+        intervals: what stands before `_low` and `_high` in their columns -> how they are drawn.
+    """
+    look = looks(methods)
+    for y, method in enumerate(methods):
+        if method in rows.index:
+            row = rows.loc[method]
+            mark = MARKS.get(method, {"color": look[method].color, "marker": look[method].marker, "markersize": 3})
+            for name, style in intervals.items():
+                ax.hlines(y, row[f"{name}_low"], row[f"{name}_high"], color=mark["color"], **style)
+            ax.plot(row[value], y, **mark)
+    ax.set_ylim(-0.7, len(methods) - 0.3)
+    ax.xaxis.get_major_locator().set_params(nbins=3, prune="both")  # labels at an edge would touch the neighbour's
+    ax.grid(axis="y", visible=False)
 
 
 def heading(figure: FigureBase, text: str) -> None:
@@ -72,12 +148,24 @@ def heading(figure: FigureBase, text: str) -> None:
         figure.suptitle(text, weight="bold")
 
 
-def heading_and_key(figure: Figure, text: str, handles: list[Line2D], columns: int = 3) -> None:
-    """Put a heading and, below it, one key for all panels above a figure."""
+def surround(
+    figure: Figure, rows: pd.DataFrame, about: str, handles: list[Line2D], note: str, columns: int = 3
+) -> None:
+    """Put around the panels of one backbone what all figures have: heading and key above, the fine print below.
+
+    Args:
+        figure: with its panels.
+        rows: what is drawn.
+        about: the heading behind the backbone's name.
+        handles: of the key.
+        note: the fine print before what it says of the data.
+        columns: of the key at most.
+    """
     columns = min(columns, len(handles), max(1, int(figure.get_figwidth() / 1.1)))
-    named = {"title": text} if current().words else {}
+    named = {"title": f"{family(rows['backbone'].iloc[0])}: {about}"} if current().words else {}
     key = figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3, **named)
     key.get_title().set_weight("bold")
+    annotate(figure, note + data_note(rows))
 
 
 def number_key(ax: Axes, columns: int = 1, place: str = "upper right") -> None:
@@ -91,6 +179,11 @@ def number_key(ax: Axes, columns: int = 1, place: str = "upper right") -> None:
 def seeds_of(points: pd.DataFrame) -> pd.Series:
     """For the fine print of figures: the number of seeds of every method and panel in rows of points.csv."""
     return points.groupby(["task", "split", "backbone", "method"])["seed"].nunique()
+
+
+def seeds_by_panel(rows: pd.DataFrame) -> pd.Series:
+    """For the fine print of figures: the number of seeds of every panel, whatever the methods."""
+    return rows.groupby(["task", "split"])["seed"].nunique()
 
 
 def band_note(points: pd.DataFrame) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench.report.figures.looks import COLORS, Look, drawn_methods, family, looks, panels, title
-from bench.report.figures.page import annotate, data_note, heading_and_key
+from bench.report.figures.looks import COLORS, Look, drawn_methods, looks, panels, title
+from bench.report.figures.page import key_of, new_figure, surround
 from bench.report.figures.setting import column_width
 from bench.report.numbers import spread
 
@@ -37,7 +36,7 @@ def risk(table: pd.DataFrame) -> Figure | None:
     if not rows["broken"].notna().any():
         return None
     drawn = looks(set(rows["method"]))
-    figure = Figure(figsize=(column_width(), 1.05 * len(drawn) + 1.35), layout="constrained")
+    figure = new_figure(column_width(), 1.05 * len(drawn) + 1.35)
     axes = figure.subplots(len(drawn), len(QUANTITIES), squeeze=False, sharex=True, sharey="col")
     for line, (method, look) in zip(axes, drawn.items(), strict=True):
         for ax, quantity in zip(line, QUANTITIES, strict=True):
@@ -50,13 +49,13 @@ def risk(table: pd.DataFrame) -> Figure | None:
     tolerances = sorted(rows["tolerance"].dropna().unique())
     axes[0, 0].set_xticks(tolerances, [f"{value:g}".lstrip("0") for value in tolerances])
     axes[0, 0].set(xlim=(0, tolerances[-1] * 1.1), ylim=(-0.05, 1.05))
-    handles = [Line2D([], [], label=look.label, **look.line()) for look in PROCEDURES.values()]
-    heading_and_key(figure, f"{family(rows['backbone'].iloc[0])}: a bounded risk", handles, columns=1)
-    tasks = ", ".join(title(group.iloc[0]).removesuffix(", generated") for _, _, group in panels(rows))
+    tasks = ", ".join(title(group.iloc[0]).removesuffix(", generated") for group in panels(rows))
     seeds = spread(rows.groupby(["task", "split", "method"])["seed"].nunique())
-    note = "Risk: the static model is right and the early answer wrong. Mean over 100 splits, "
-    note += f"{seeds} and tasks ({tasks}), no interval drawn; no mark: some task is too small to certify. Dotted: δ. "
-    annotate(figure, note + left_out + data_note(rows))
+    note = (
+        "Risk: the static model is right and the early answer wrong. Mean over 100 splits, "
+        f"{seeds} and tasks ({tasks}), no interval drawn; no mark: some task is too small to certify. Dotted: δ. "
+    )
+    surround(figure, rows, "a bounded risk", key_of(PROCEDURES), note + left_out, columns=1)
     return figure
 
 

@@ -36,6 +36,12 @@ class Backend(Protocol):
             UserError: the run cannot go on.
         """
 
+    def pause(self) -> None:
+        """Let the cells that run on this machine wait; those on other machines run on."""
+
+    def go_on(self) -> None:
+        """Let cells go on after `pause`."""
+
     def close(self) -> None:
         """Stop what still runs."""
 

@@ -154,6 +154,12 @@ class DaskBackend:
                 f"the Dask scheduler at {self.address} is gone; what is finished is kept, and the same command goes on"
             ) from error
 
+    def pause(self) -> None:
+        """Nothing: cells of the cluster run on, none is handed out meanwhile."""
+
+    def go_on(self) -> None:
+        """Nothing; see `pause`."""
+
     def close(self) -> None:
         """See `Backend`. A cell that runs now ends by itself, and where the folder is shared, it is kept."""
         self.client.close(timeout=5)

@@ -48,6 +48,16 @@ class LocalBackend:
         """See `Backend`."""
         return future.result()
 
+    def pause(self) -> None:
+        """See `Backend`."""
+        for slot in self.slots:
+            slot.pause()
+
+    def go_on(self) -> None:
+        """See `Backend`."""
+        for slot in self.slots:
+            slot.go_on()
+
     def close(self) -> None:
         """See `Backend`."""
         self.threads.shutdown(wait=False, cancel_futures=True)
