@@ -279,8 +279,7 @@ def filled(cell: Cell) -> bool:
 
 def width_of(text: str, size: Size) -> float:
     """How wide LaTeX sets a text, in points, estimated from its characters."""
-    if "$" in text:
-        text = text.replace("-", "−").replace("\\pm ", "±")
+    text = text.replace("-", "−").replace("\\pm ", "±") if "$" in text else text
     shown = re.sub(r"\\[A-Za-z]+|[\\{}$]", "", re.sub(r"\\text[a-z]+{}", "W", text))
     return size.em * sum(map(em_of, shown)) * (1.1 if "bf" in text else 1)
 
