@@ -90,7 +90,7 @@ def test_a_run_and_its_saved_models(tiny_suite, tmp_path, capsys):
         point = model.about["curve"][len(model.about["curve"]) // 2]
         found = model.predict(list(zip(rows.text_a, rows.text_b, strict=True)), point["knob_value"], batch_size=7)
         assert np.mean([answer.layer for answer in found]) / 12 == pytest.approx(point["layer_fraction"], abs=0.01)
-        nobody = point["knob_value"] if name == "static" else -1.0  # halts early
+        nobody = point["knob_value"] if name == "static" else 0.0  # halts early
         full = [answer.answer for answer in model.predict(list(zip(rows.text_a, rows.text_b, strict=True)), nobody)]
         np.testing.assert_allclose(full, trace.logits[:, -1], atol=1e-4)
     assert pd.read_csv(results / "points.csv")["value"].notna().all()
