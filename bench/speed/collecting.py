@@ -37,8 +37,8 @@ SEEDS = (1, 9, 93)
 GOALS = {"s": "<= 60", "MB": "<= 1000"}
 #: The tables that the goals are about.
 CURVES = ("points", "exits", "curves")
-#: Tables of what traces know, beside the headline and reliability.csv, which is made with the first.
-KNOWN = ("calibration", "overthinking", "oracle")
+#: Tables of what traces know, beside the headline.
+KNOWN = ("calibration", "reliability", "overthinking", "oracle")
 #: Examples of a trace for their row, about those of a validation set.
 ROWS = 1000
 #: Seconds between two looks at the memory.
@@ -65,7 +65,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         folder = RunFolder(Path(place))
         in_another_process(make_finished, folder, 1, ROWS)
         times = in_another_process(cost_of_known, folder)
-    yield Row(f"panels with / without {', '.join(KNOWN)}, reliability, headline", times, "times")
+    yield Row(f"panels with / without {', '.join(KNOWN)}, headline", times, "times")
 
 
 def make_finished(folder: RunFolder, seeds: int, rows: int | None = None) -> int:
@@ -76,7 +76,7 @@ def make_finished(folder: RunFolder, seeds: int, rows: int | None = None) -> int
 
 
 def cost_of_known(folder: RunFolder) -> float:
-    """How much longer panels take with the tables of `KNOWN`, their by-product reliability.csv and the headline."""
+    """How much longer panels take with the tables of `KNOWN` and the headline."""
     counting, _ = finished(folder, records_of(folder), methods_of(folder))
     some = list(panels(folder, counting))[:2]
     return ratio(in_turn(partial(replayed, True), partial(replayed, False), items=some))
