@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 State = dict[str, Tensor]
 SCORE_KINDS = ("measure", "best", "count", "fixed")
+#: How far out of its span a knob may be: exact settings are the next number to a score, which rounding moves as well.
+LAST_BITS = 1e-6
 #: What was trained, such as ``{"tau": 0.005}``, with the method's defaults for whatever was not named.
 Variant = dict[str, float | str]
 
@@ -119,6 +121,10 @@ class Knob:
     def nearest(self, value: float) -> float:
         """The value in the span that is nearest to `value`: itself where it is one."""
         return value if self.span is None else min(max(value, self.span[0]), self.span[1])
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` is in the span, but for rounding (`LAST_BITS`)."""
+        return abs(value - self.nearest(value)) <= LAST_BITS
 
     def reached(self, score: Tensor, value: float) -> Tensor:
         """Whether each score [n] reaches the knob at `value`, which is when its example halts: bool [n]."""

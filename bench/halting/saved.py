@@ -38,9 +38,6 @@ from methods import discover
 from methods.base import Knob, Method
 from methods.blocks import prediction
 
-#: How far out of its span a knob may be: exact settings are the next number to a score, which rounding moves as well.
-LAST_BITS = 1e-6
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -239,7 +236,7 @@ def check_knob_value(knob: Knob, value: object) -> None:
     if not is_number(value) or not math.isfinite(value):
         grid = ", ".join(f"{each:g}" for each in knob.values[:5]) + (" .." if len(knob.values) > 5 else "")
         raise UserError(f"{expected}, such as {grid}, got {value!r}")
-    if abs(value - knob.nearest(value)) > LAST_BITS:
+    if not knob.holds(value):
         raise UserError(f"{expected}, got {value:g}; the nearest is {knob.nearest(value):g}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -51,7 +51,7 @@ def by_method(
 def by_task(rows: pd.DataFrame) -> dict[tuple[str, str], Column]:
     """A column per task and split, in the order of figures, and one of the mean over them where there is one."""
     parts = panels(rows[rows["task"] != "mean"])
-    tasks = {tuple(part[["task", "split"]].iloc[0]): Column(panel_title(part)) for part in parts}
+    tasks = {place_of(part.iloc[0]): Column(panel_title(part)) for part in parts}
     return tasks | ({MEAN: Column("mean")} if (rows["task"] == "mean").any() else {})
 
 
@@ -60,7 +60,7 @@ def panel_title(rows: pd.DataFrame) -> str:
     return title(rows.iloc[0]).removesuffix(", generated")
 
 
-def place_of(row: dict) -> tuple[str, str]:
+def place_of(row: Mapping) -> tuple[str, str]:
     """The column that a row belongs to, as `by_task` names it."""
     return MEAN if row["task"] == "mean" else (row["task"], row["split"])
 

@@ -40,7 +40,7 @@ CURVES = ("points", "exits", "curves")
 #: Tables of what traces know, beside the headline.
 KNOWN = ("calibration", "reliability", "overthinking", "oracle")
 #: Examples of a trace for their row, about those of a validation set.
-ROWS = 1000
+KNOWN_ROWS = 1000
 #: Seconds between two looks at the memory.
 TICK = 0.2
 
@@ -63,7 +63,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         yield Row(name, last / before, "times", "<= 1.5")
     with tempfile.TemporaryDirectory() as place:
         folder = RunFolder(Path(place))
-        in_another_process(make_finished, folder, 1, ROWS)
+        in_another_process(make_finished, folder, 1, KNOWN_ROWS)
         times = in_another_process(cost_of_known, folder)
     yield Row(f"panels with / without {', '.join(KNOWN)}, headline", times, "times")
 

@@ -10,25 +10,24 @@ K points, B bins.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from bench.halting.replay import replay
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics import calibration
 from bench.statistics.areas import halves
-from bench.tables.columns import CURVE, T_ENDS, examples_seed, seed_columns
+from bench.tables.columns import CURVE, examples_seed, seed_columns, with_ends
 
 #: Redrawn labels for the ECE of a perfect exit.
 NULL_DRAWS = 50
 MEASURES = ("ece", "squared_error", "brier", "nll", "overconfidence")
 CALIBRATION = [*CURVE, "variant", "at", "layer", "knob", "knob_value", "scaling", "seeds", "n"]
-CALIBRATION += [f"{name}{end}" for name in MEASURES for end in T_ENDS]
-CALIBRATION += ["ece_null", "accuracy", "temperature", "status"]
+CALIBRATION += [*with_ends(*MEASURES), "ece_null", "accuracy", "temperature", "status"]
 
 
-def by_model(sweeps: Sequence[Sweep]) -> Iterator[list[Sweep]]:
+def by_model(sweeps: PanelSweeps) -> Iterator[list[Sweep]]:
     """What calibration.csv puts together: the sweeps of each method and variant, one per seed."""
     models: dict[tuple, list[Sweep]] = {}
     for one in sweeps:
@@ -36,7 +35,7 @@ def by_model(sweeps: Sequence[Sweep]) -> Iterator[list[Sweep]]:
     yield from models.values()
 
 
-def calibration_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def calibration_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """calibration.csv of one panel, every model (method and variant) with its seeds together.
 
     Args:
@@ -46,7 +45,7 @@ def calibration_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     uniform = np.random.default_rng(examples_seed(first)).random((NULL_DRAWS, len(first.trace.labels)))
     known: dict[bytes, tuple] = {}
     for group in by_model(sweeps):
-        keys = {name: group[0].keys[name] for name in (*CURVE, "variant", "knob")}
+        keys = group[0].named(*CURVE, "variant", "knob")
         if first.task.regression:
             blank = dict.fromkeys([name for name in CALIBRATION if name not in keys], np.nan)
             words = {"at": "", "scaling": "", "status": "needs classes", "seeds": len(group), "n": len(uniform[0])}
@@ -128,11 +127,18 @@ def judged(logits: np.ndarray, inverse: np.ndarray, labels: np.ndarray) -> tuple
     """For calibration.csv: each answer of every exit, of logits [E, n, C] times 1 / T [E, n]: four of [E, n].
 
     Returns:
-        Its confidence, whether it is right (ties go to the lower class), its Brier score and its log loss.
+        Its confidence, whether it is right, its Brier score and its log loss.
     """
     p = calibration.tempered(logits, inverse)
-    right = p.argmax(axis=2) == labels
-    return p.max(axis=2), right, calibration.brier_scores(p, labels), calibration.log_losses(p, labels)
+    return *sureness(p, labels), calibration.brier_scores(p, labels), calibration.log_losses(p, labels)
+
+
+def sureness(p: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For calibration.csv: the confidence [R, n] of answers p [R, n, C], and whether they are right.
+
+    Ties go to the lower class.
+    """
+    return p.max(axis=2), p.argmax(axis=2) == labels
 
 
 def measured(

@@ -56,12 +56,12 @@ def at_exact(table: pd.DataFrame) -> pd.DataFrame:
 
 def interval_columns(name: str, values: np.ndarray) -> dict[str, float]:
     """Mean and 95 % t-interval of values [S] as columns NAME, NAME_low, NAME_high."""
-    return {f"{name}{end}": float(value) for end, value in zip(T_ENDS, t_interval(values), strict=True)}
+    return {column: float(value) for column, value in seed_columns(name, values).items()}
 
 
 def seed_columns(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
     """Mean and 95 % t-interval over seeds of values [S, R] as columns of R rows."""
-    return dict(zip((name, f"{name}_low", f"{name}_high"), t_interval(values), strict=True))
+    return dict(zip(with_ends(name), t_interval(values), strict=True))
 
 
 def boot_columns(name: str, draws: np.ndarray) -> dict[str, float]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.halting.sweep import Sweep
+from bench.halting.sweep import PanelSweeps, Sweep
 from bench.models.costs import example_macs, static_macs
 from bench.statistics.areas import best_within, halves
 from bench.store.csv_files import read_table
@@ -66,10 +66,10 @@ class PanelSavings:
         draws: D.
     """
 
-    def __init__(self, sweeps: Sequence[Sweep], draws: int = DRAWS) -> None:
+    def __init__(self, sweeps: PanelSweeps, draws: int = DRAWS) -> None:
         self.runs, self.draws = group_runs(sweeps), draws
         self.static = beside_static(self.runs)
-        self.keys = {name: sweeps[0].keys[name] for name in ("suite", *PANEL)}
+        self.keys = sweeps[0].named("suite", *PANEL)
         self.in_a = halves(sweeps[0].trace.index)
         self.values: dict[str, dict[int, np.ndarray]] = {}
         self.met: dict[str, list[np.ndarray]] = {}

@@ -8,25 +8,24 @@ Shapes: D resamples of the n examples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.intervals import percentile_interval, resamples
 from bench.statistics.oracle import share_parts
-from bench.tables.columns import CURVE, ENDS, METHOD, boot_columns, examples_seed, interval_columns
+from bench.tables.columns import CURVE, ENDS, METHOD, boot_columns, examples_seed, interval_columns, with_ends
 from bench.tables.scores import BLOCK, group_runs
 
 #: Where the oracle may gain less than this, a share of it means nothing.
 SMALLEST_GAIN = 0.02
 DRAWS = 1000
 QUANTITIES = ("gain", "possible", "share")
-ORACLE = [*METHOD, "seeds"]
-ORACLE += [f"{name}{end}" for name in QUANTITIES for end in ENDS] + ["status"]
+ORACLE = [*METHOD, "seeds", *with_ends(*QUANTITIES, ends=ENDS), "status"]
 
 
-def oracle_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def oracle_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """oracle.csv: one row for every method of a panel that chooses exits by example.
 
     Args:
@@ -35,11 +34,11 @@ def oracle_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
     first, runs = sweeps[0], group_runs(sweeps)
     methods: dict[str, list[list[Sweep]]] = {}
     for (method, _), run in runs.items():
-        if any((one.layers != one.layers[:, :1]).any() for one in run):
+        if any(one.chooses.any() for one in run):
             methods.setdefault(method, []).append(run)
     draws = {} if first.task.regression else drawn(methods)
     for method, seeds in methods.items():
-        keys = {name: seeds[0][0].keys[name] for name in CURVE} | {"metric": "accuracy", "seeds": len(seeds)}
+        keys = seeds[0][0].named(*CURVE) | {"metric": "accuracy", "seeds": len(seeds)}
         if first.task.regression:
             blank = dict.fromkeys([name for name in ORACLE if name not in keys], np.nan)
             yield {**keys, **blank, "status": "needs classes"}
@@ -75,7 +74,7 @@ def summary(seeds: list[list[Sweep]], draws: np.ndarray) -> Rows:
     status = ""
     if not percentile_interval(draws[:, 1])[0] >= SMALLEST_GAIN:
         status = "the oracle gains too little"
-        columns |= {f"share{end}": np.nan for end in ENDS}
+        columns |= dict.fromkeys(with_ends("share", ends=ENDS), np.nan)
     return {**columns, "status": status}
 
 

@@ -5,22 +5,22 @@ Shapes: S seeds, n examples, L layers, K operating points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bench.halting.sweep import Rows, Sweep
+from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.sources.examples import UNDECIDABLE
 from bench.statistics.overthinking import Overthinking, overthinking, recovered
 from bench.tables.calibration import by_model
-from bench.tables.columns import CURVE, T_ENDS, seed_columns
+from bench.tables.columns import CURVE, seed_columns, with_ends
 
 MEASURES = ("destructive", "wasteful", "needless_layers", "rescued", "layers_recovered", "gained", "lost", "net")
 OVERTHINKING = [*CURVE, "variant", "knob", "knob_value", "examples", "seeds", "n"]
-OVERTHINKING += [f"{name}{end}" for name in MEASURES for end in T_ENDS] + ["status"]
+OVERTHINKING += [*with_ends(*MEASURES), "status"]
 
 
-def overthinking_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
+def overthinking_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
     """overthinking.csv of one panel: every operating point of methods whose models have an exit at each layer.
 
     Args:
@@ -30,7 +30,7 @@ def overthinking_rows(sweeps: Sequence[Sweep]) -> Iterator[Rows]:
         first = group[0]
         if not first.method.every_layer or first.by_layer.shape[1] == 1:
             continue
-        keys = {name: first.keys[name] for name in (*CURVE, "variant", "knob")} | {"seeds": len(group)}
+        keys = first.named(*CURVE, "variant", "knob") | {"seeds": len(group)}
         if first.task.regression:
             blank = dict.fromkeys([name for name in OVERTHINKING if name not in keys], np.nan)
             words = {"examples": "all", "n": len(first.trace.labels), "status": "needs classes"}

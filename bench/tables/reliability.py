@@ -12,7 +12,7 @@ import numpy as np
 from bench.halting.sweep import PanelSweeps, Rows, Sweep
 from bench.statistics.calibration import binned, tempered
 from bench.statistics.curves import nearest_in_x
-from bench.tables.calibration import by_model, exit_logits
+from bench.tables.calibration import by_model, exit_logits, sureness
 from bench.tables.columns import CURVE
 
 #: Models are shown at the operating point that costs nearest to this share of the layers.
@@ -50,5 +50,4 @@ def answers_at(one: Sweep, at: int) -> tuple[np.ndarray, np.ndarray]:
     """For reliability.csv: how sure a model's answers at a point are, and whether they are right: [1, n] each."""
     logits, _, place = exit_logits(one)
     chosen = logits[place[at], np.arange(place.shape[1])][None]
-    p = tempered(chosen, np.ones(chosen.shape[:2]))
-    return p.max(axis=2), p.argmax(axis=2) == one.trace.labels
+    return sureness(tempered(chosen, np.ones(chosen.shape[:2])), one.trace.labels)

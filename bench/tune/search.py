@@ -103,7 +103,11 @@ class Search:
 
     def short_enough(self, method: Method) -> list[Trial]:
         """The trials of a method that may be chosen."""
-        return [trial for trial in self.trials[method.name] if trial.steps <= self.most_allowed(method)]
+        return [trial for trial in self.trials[method.name] if not self.is_too_long(trial)]
+
+    def is_too_long(self, trial: Trial) -> bool:
+        """Whether a trial only shows what the limit of the steps costs."""
+        return trial.steps > self.most_allowed(trial.method)
 
     def add(self, method: Method, recipe: Recipe, origin: str) -> Trial:
         """One more trial of a method."""
@@ -143,7 +147,7 @@ class Search:
             for trial in trials:
                 values = {axis: getattr(trial.recipe, axis) for axis in AXES}
                 status = "chosen" if self.chosen.get(name) is trial else ""
-                too_long = "" if trial in self.short_enough(trial.method) else "longer than may be chosen"
+                too_long = "longer than may be chosen" if self.is_too_long(trial) else ""
                 row = {
                     **where,
                     "method": name,
