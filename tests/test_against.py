@@ -20,7 +20,7 @@ from bench.store.csv_files import read_table
 from bench.tables.again import AGAIN, again_line, called_unpaired
 from run_all import main
 
-OWN = Path(__file__).parent / "outside_method.py"
+OWN = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
 WHAT = ["--tasks", "sst2,rte", "--seeds", "2", "--limit", "40"]
 
 
@@ -155,7 +155,7 @@ def test_a_published_method_from_outside_needs_its_file(run, own, published, tmp
         f"published method 'margin' is from outside the project and not shown: name its file with --methods ({bundle}"
         in said
     )
-    status, shown = run(*what, "--methods", str(bundle / "methods" / "outside_method.py"))
+    status, shown = run(*what, "--methods", str(bundle / "methods" / "margin.py"))
     assert status == 0 and "0 cells to run" in capsys.readouterr().out
     pd.testing.assert_frame_equal(read_table(shown / "points.csv"), read_table(own / "points.csv"), check_exact=True)
 

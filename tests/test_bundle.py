@@ -260,11 +260,11 @@ def test_an_export_that_fails_leaves_nothing(finished, tmp_path, monkeypatch):
 def test_methods_from_outside_travel_as_files_to_read(tmp_path):
     folder = make_folder(tmp_path / "r", ("rte",), ("static", "deebert"), seeds=(0,))
     shared = json.loads((folder.path / "run.json").read_text())
-    own = Path(__file__).parent / "outside_method.py"
+    own = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
     shared["methods"]["margin"] = str(own)
     (folder.path / "run.json").write_text(json.dumps(shared))
     make_tables(folder)
     assert main(["--export", str(tmp_path / "b"), "--results", str(folder.path)]) == 0
     bundle = Bundle((tmp_path / "b").resolve())
-    assert bundle.shared()["methods"]["margin"] == "methods/outside_method.py"
-    assert (bundle.path / "methods" / "outside_method.py").read_bytes() == own.read_bytes()
+    assert bundle.shared()["methods"]["margin"] == "methods/margin.py"
+    assert (bundle.path / "methods" / "margin.py").read_bytes() == own.read_bytes()

@@ -8,7 +8,7 @@ import pytest
 
 from run_all import main
 
-FILE = Path(__file__).parent / "outside_method.py"
+FILE = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from bench.store.folder import RunFolder
 from methods import discover
 
 ROOT = Path(__file__).parents[1]
-OWN = Path(__file__).parent / "outside_method.py"
+OWN = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
 
 
 @pytest.fixture

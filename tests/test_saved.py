@@ -261,7 +261,7 @@ def test_the_code_of_a_card_loads_an_outside_method(run, tmp_path, monkeypatch):
     """A model of somebody's own method: its card says how to load it, and that works as it stands."""
     folder = run[0] / "models" / "bert-rte-deebert-seed0"
     model = EarlyExitClassifier.from_pretrained(folder)
-    file = ROOT / "tests" / "outside_method.py"
+    file = ROOT / "docs" / "examples" / "margin.py"
     (margin,) = load_method_file(str(file))
     about = {**model.about, "method": margin.name, "version": margin.version}
     EarlyExitClassifier(model.model, margin, model.tokenizer, about).save_pretrained(tmp_path / "margin")
