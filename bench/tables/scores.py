@@ -144,8 +144,7 @@ def panel_scores(
         low, high = np.nan, np.nan
     lines = [by_cost(x[0], y[0]) for x, y in curves]
     for row, (x, _) in enumerate(lines):
-        in_gap = gap_mask(BUDGETS, x, WIDEST)
-        values[0, row, len(AREAS) :][in_gap] = np.nan
+        values[0, row, len(AREAS) :][gap_mask(BUDGETS, x, WIDEST)] = np.nan
     gaps = np.array([widest_gap(x, low, high) for x, _ in lines])
     models = {method: len(some) for (method, _), some in by_run.items()}
     return Scores(
