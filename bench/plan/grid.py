@@ -135,14 +135,14 @@ class Grid:
         trained = [(method, self.variants(method)) for method in trained_methods(self.methods)]
         known = known_methods(self.methods)
         panels = [TaskCells(self, backbone, task, shared, known) for backbone in self.backbones for task in self.tasks]
-        cells: dict[str, Cell] = {}
-        for seed in self.seeds:  # outermost: every figure can be drawn when the first seed is complete
-            for panel in panels:
-                for method, variants in trained:
-                    for variant in variants:
-                        cell = panel.cell(method, variant, seed)
-                        cells[cell.key] = cell
-        return list(cells.values())
+        cells = (
+            panel.cell(method, variant, seed)
+            for seed in self.seeds  # outermost: every figure can be drawn when the first seed is complete
+            for panel in panels
+            for method, variants in trained
+            for variant in variants
+        )
+        return list({cell.key: cell for cell in cells}.values())
 
     def variants(self, method: Method) -> list[str]:
         """The canonical names of the variants of a method that the suite trains."""

@@ -80,8 +80,11 @@ LEFT_OUT: dict[Path, int] = {}
 
 def left_out() -> list[str]:
     """What a command says about the lines that it has left out, a line per file."""
-    why = "with too few fields, as the published file has them, are left out"
-    return [f"{file}: {count} lines {why}" for file, count in LEFT_OUT.items() if count]
+    return [
+        f"{file}: {count} lines with too few fields, as the published file has them, are left out"
+        for file, count in LEFT_OUT.items()
+        if count
+    ]
 
 
 def _locator(file: Path, lines: Sequence[int]) -> Callable[[int], str]:
