@@ -203,22 +203,18 @@ class TaskCells:
             "compat": suite.compat,
             "start": None,
         }
-        # Only where it changes numbers: a key more in every spec would make every cell a new one.
-        spec |= task.spec()
-        if mended := shared["segments"].get(entry_name(backbone, method.checkpoint)):
-            spec["segments"] = mended
-        if method.content:
-            spec["content"] = method.content
-        if task.id in suite.limits:
-            spec["limits"] = suite.limits[task.id].spec()
-        if grid.unlabelled and not method.reads_labels:
-            spec["unlabelled"] = shared["unlabelled"][task.id]
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
         checkpoint, of_family = (grid.checkpoint(name) if name else None for name in (path, family.checkpoint))
-        if checkpoint and (pooling := grid.pooling(backbone, checkpoint)):
-            spec["pooling"] = pooling
-        if suite.exit_norm:
-            spec["exit_norm"] = suite.exit_norm
+        more = {
+            "segments": shared["segments"].get(entry_name(backbone, method.checkpoint)),
+            "content": method.content,
+            "limits": task.id in suite.limits and suite.limits[task.id].spec(),
+            "unlabelled": grid.unlabelled and not method.reads_labels and shared["unlabelled"][task.id],
+            "pooling": checkpoint and grid.pooling(backbone, checkpoint),
+            "exit_norm": suite.exit_norm,
+        }
+        # Only where it changes numbers: a key more in every spec would make every cell a new one.
+        spec |= task.spec() | {name: value for name, value in more.items() if value}
         return Cell(spec, checkpoint, of_family, None, skip)
 
 

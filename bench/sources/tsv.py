@@ -120,8 +120,7 @@ def _odd_lines(file: Path, odd: dict[int, int], names: Sequence[str]) -> str:
     """The message about all lines of a file that have another number of fields than its header."""
     first, *others = odd
     expected = f"expected {len(names)} tab-separated fields ({cut(', '.join(names))})"
-    more = cut(", ".join(map(str, others)), 60)
-    also = f"; so have lines {more} another number" if others else ""
+    also = f"; so have lines {cut(', '.join(map(str, others)), 60)} another number" if others else ""
     return (
         f"{file}, line {first}: got {odd[first]}, {expected}{also}; mend or remove {'them' if others else 'that line'}"
     )
