@@ -130,13 +130,12 @@ def run_grid(asked: Asked) -> int:
     folder.create()
     make_writable(asked.figures, "figures")
     # models that were trained only for others to start from are reported, too: they cost nothing more
-    reported = {**grid.methods, **{method.name: method for method in trained_methods(grid.methods)}}
-    commands = {"commands": {command_of(options): list(grid.seeds)}}
+    reported = [*grid.methods, *(method.name for method in trained_methods(grid.methods))]
+    shared = {**shared, "commands": {command_of(options): list(grid.seeds)}}
     with exclusive(folder, "run.json"):  # two runs that start together would lose one's entries
         if todo.pending:  # else collecting makes the same check
-            check_finished(folder, {**shared, **commands}, known_methods(grid.methods))
-        reported = {**methods, **{name: asked.files.get(name) for name in reported}}
-        folder.share({**shared, **commands}, reported, sources)
+            check_finished(folder, shared, known_methods(grid.methods))
+        folder.share(shared, methods | {name: asked.files.get(name) for name in reported}, sources)
         write_pins(folder.path, grid.revisions())
     tidy(todo, folder)
     run_todo(todo, asked)
@@ -156,8 +155,8 @@ def check_plateau(asked: Asked) -> int:
     known = folder.shared()
     check_shared(folder.path, known, recalled(known, grid.shared()))  # before anything is trained beside it
     twice = replace(grid, suite=grid.suite.longer(2), seeds=grid.seeds[:PLATEAU_SEEDS])
-    places = {"folder": RunFolder(folder.path / PLATEAU_FOLDER), "figures": asked.figures / PLATEAU_FOLDER}
-    status = run_grid(replace(asked, grid=twice, **places))
+    beside = RunFolder(folder.path / PLATEAU_FOLDER)
+    status = run_grid(replace(asked, grid=twice, folder=beside, figures=asked.figures / PLATEAU_FOLDER))
     return max(status, run_grid(asked))
 
 

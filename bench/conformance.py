@@ -41,8 +41,8 @@ class Remark(ConformanceError):
     """A method lacks what it should have, but may do without."""
 
 
-def require(ok: bool, message: str) -> None:
-    """Raise `ConformanceError` with a message unless a requirement is met."""
+def require(ok: object, message: str) -> None:
+    """Raise `ConformanceError` with a message unless a requirement is met, which is anything true."""
     if not ok:
         raise ConformanceError(message)
 
@@ -75,7 +75,7 @@ def check_citation(method: Method) -> None:
 
     A method from outside the project may have nothing to cite: that is a remark.
     """
-    require(bool(type(method).__doc__), f"class {type(method).__name__} has no docstring")
+    require(type(method).__doc__, f"class {type(method).__name__} has no docstring")
     texts = [c.__doc__ or "" for c in type(method).__mro__ if issubclass(c, Method) and c is not Method]
     cited = any(re.search(r"\b[A-Z]\. [A-Z]|\bet al\b", text) and re.search(r"\b(19|20)\d\d\b", text) for text in texts)
     missing = f"the docstring of {type(method).__name__} cites no author and year"
@@ -85,7 +85,7 @@ def check_citation(method: Method) -> None:
 
 def check_variants(method: Method) -> None:
     """There is at least one variant, and each parses with the method's own parameters."""
-    require(len(method.variants) > 0, "variants must hold at least one name; '' is the only one of most methods")
+    require(method.variants, "variants must hold at least one name; '' is the only one of most methods")
     for text in method.variants:
         parse_variant(method, text)
 
@@ -94,7 +94,7 @@ def check_relations(method: Method) -> None:
     """The recipe and the checkpoint exist; the methods it starts from or replays exist and train on their own."""
     require(method.recipe in STAGES, f"recipe '{method.recipe}' is none of {', '.join(STAGES)}")
     require(method.checkpoint in KINDS, f"checkpoint '{method.checkpoint}' is none of {', '.join(KINDS)}")
-    require(bool(method.starts_from) or not method.has_teacher, "has_teacher needs starts_from: that model teaches")
+    require(method.starts_from or not method.has_teacher, "has_teacher needs starts_from: that model teaches")
     known = known_methods({method.name: method})
     for relation in ("trained_by", "starts_from"):
         name = getattr(method, relation)
@@ -127,8 +127,8 @@ def check_exits(method: Method) -> None:
         if outputs.halting is not None:
             shape = tuple(outputs.halting.shape)
             require(shape == (ROWS,), f"halting values of {ROWS} examples have shape {shape}")
-            inside = bool(((outputs.halting > 0) & (outputs.halting < 1)).all())
-            require(inside, "halting values must lie between 0 and 1, exclusive")
+            inside = (outputs.halting > 0) & (outputs.halting < 1)
+            require(inside.all(), "halting values must lie between 0 and 1, exclusive")
 
 
 def check_loss(method: Method) -> None:
@@ -139,25 +139,23 @@ def check_loss(method: Method) -> None:
         model, data, rows = tiny_model(method, count).train(), tiny_data(count), np.arange(ROWS)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         teacher = tiny_teacher(method, count)
-        require(bool(trained), "trains no parameter; a method that trains nothing names the one it replays: trained_by")
+        require(trained, "trains no parameter; a method that trains nothing names the one it replays: trained_by")
         for variant in method.variants:
             model.zero_grad()
             lesson = teacher(data.batch(rows)) if teacher else None
             batch = TrainingBatch(data.targets(rows), full_variant(method, variant), step=1, steps=2, teacher=lesson)
             outputs = model(data.batch(rows))
             loss = method.loss(outputs, batch)
-            scalar = isinstance(loss, torch.Tensor) and loss.ndim == 0 and bool(torch.isfinite(loss))
+            scalar = isinstance(loss, torch.Tensor) and loss.ndim == 0 and loss.isfinite()
             require(scalar, f"the loss with {count} labels must be a finite scalar tensor, got {loss}")
             if not method.reads_labels:
                 blind = method.loss(outputs, replace(batch, labels=batch.labels.roll(1)))
-                require(bool(blind == loss), "reads_labels is False, and the loss changes with the labels")
+                require(blind == loss, "reads_labels is False, and the loss changes with the labels")
                 require(not method.held_out(batch.variant), "held_out rows need labels, and reads_labels is False")
             loss.backward()
             gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-            require(any(bool(g.any()) for g in gradients), f"the loss of variant '{variant}' trains no parameter")
-            require(
-                all(bool(g.isfinite().all()) for g in gradients), f"a gradient of variant '{variant}' is not finite"
-            )
+            require(any(g.any() for g in gradients), f"the loss of variant '{variant}' trains no parameter")
+            require(all(g.isfinite().all() for g in gradients), f"a gradient of variant '{variant}' is not finite")
 
 
 def check_rule(method: Method) -> None:
@@ -166,14 +164,14 @@ def check_rule(method: Method) -> None:
         kind = method.halting_rule(asked(method, LAYERS, count)).score_kind
         require(kind in SCORE_KINDS, f"score_kind '{kind}' is none of {', '.join(SCORE_KINDS)}")
         for layer, (answer, score, state) in enumerate(rule_steps(method, count, tiny_outputs(method, count)), start=1):
-            require(tuple(answer.shape) == (ROWS, count), f"answer has shape {tuple(answer.shape)}, not [n, C]")
-            require(tuple(score.shape) == (ROWS,), f"score has shape {tuple(score.shape)}, not [n]")
+            require(answer.shape == (ROWS, count), f"answer has shape {tuple(answer.shape)}, not [n, C]")
+            require(score.shape == (ROWS,), f"score has shape {tuple(score.shape)}, not [n]")
             require(score.dtype == torch.float64, f"score is {score.dtype}: halting arithmetic is float64")
             for what, wrong in (("NaN", score.isnan()), ("infinite", score.isinf())):
                 require(not wrong.any(), f"{int(wrong.sum())} of {ROWS} scores at layer {layer} are {what}")
             for name, tensor in state.items():
-                lead = tuple(tensor.shape[:1])
-                require(lead == (ROWS,), f"state '{name}' must have leading dimension n, has {tuple(tensor.shape)}")
+                shape = tuple(tensor.shape)
+                require(shape[:1] == (ROWS,), f"state '{name}' must have leading dimension n, has {shape}")
 
 
 def check_rows(method: Method) -> None:
@@ -195,12 +193,10 @@ def check_knob(method: Method) -> None:
         result = tiny_replay(method, count)
         num_layers = result.scores.shape[1]
         knob = method.knob(asked(method, num_layers, count))
-        require(
-            len(knob.values) > 0 and bool(np.isfinite(knob.values).all()), "knob values must be finite, at least one"
-        )
-        require(bool((np.diff(knob.values) > 0).all()), "knob values must ascend, without repeats")
+        require(len(knob.values) and np.isfinite(knob.values).all(), "knob values must be finite, at least one")
+        require((np.diff(knob.values) > 0).all(), "knob values must ascend, without repeats")
         require(knob.sign in (1, -1), f"the knob's sign must be 1 or -1, got {knob.sign}")
-        require(bool(knob.name) or len(knob.values) == 1, "a knob with several values needs a name")
+        require(knob.name or len(knob.values) == 1, "a knob with several values needs a name")
         if knob.span is not None:
             low, high = knob.span
             require(low <= high, f"the knob's span must ascend and hold no NaN, got {low} to {high}")
@@ -209,7 +205,7 @@ def check_knob(method: Method) -> None:
                 for value in values:
                     require(knob.holds(value), f"knob {what} must be in its span {low:g} to {high:g}, got {value:g}")
         layers = result.exit_layers(knob, knob.values)
-        require(bool(((layers >= 1) & (layers <= num_layers)).all()), "an example never halts")
+        require(((layers >= 1) & (layers <= num_layers)).all(), "an example never halts")
 
 
 def check_live(method: Method) -> None:
@@ -302,15 +298,11 @@ def report_checks(methods: Methods) -> int:
         started = time.monotonic()
         print(f"{name}: class {type(method).__name__}")
         for check, outcome, message in check_method(method):
-            print(f"  {outcome:5}  {check:9}  {message or summary_of(check)}", flush=True)
+            asks = inspect.getdoc(CHECKS[check]).splitlines()[0]
+            print(f"  {outcome:5}  {check:9}  {message or asks}", flush=True)
             lacking += outcome == "lacks"
         print(f"  {time.monotonic() - started:.1f} s")
     print(
         f"{lacking} of {len(CHECKS) * len(methods)} checks found something lacking" if lacking else "nothing is lacking"
     )
     return int(lacking > 0)
-
-
-def summary_of(check: str) -> str:
-    """What a check asks for: the first sentence of its docstring."""
-    return inspect.getdoc(CHECKS[check]).splitlines()[0]

@@ -51,14 +51,12 @@ def cut(text: object, length: int = 80) -> str:
     return text if len(text) <= length else f"{text[:length]}.. ({len(text)} characters)"
 
 
-def printable(text: str) -> str:
-    """A text with control characters escaped, so that no file name or setting can send commands to a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def shown(text: str) -> str:
-    """A message as it is printed: one printable line, without its middle where it is too long."""
-    text = printable(text)
+    """A message as it is printed: one printable line, without its middle where it is too long.
+
+    Control characters are escaped, so that no file name or setting can send commands to a terminal.
+    """
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     head, tail = LONGEST_LINE - 104, 100  # the end says what to do
     return text if len(text) <= LONGEST_LINE else f"{text[:head]} .. {text[-tail:]}"
 

@@ -55,8 +55,8 @@ def call_all(function: Callable, arguments: Iterable[tuple], what: str, per_proc
     workers = max(1, min(cpu_count(), len(todo) // per_process))
     with parallel_config(backend="loky", initializer=tie_to, initargs=(lifeline().end,)):
         results = Parallel(workers, return_as="generator")(delayed(function)(*each) for each in todo)
-        style = {"bar_format": "{desc}: {n_fmt}/{total_fmt}, {elapsed}", "leave": False, "disable": None}
-        return list(tqdm(results, desc=what, total=len(todo), **style))  # None: shown on a terminal only
+        shown = "{desc}: {n_fmt}/{total_fmt}, {elapsed}"  # disable=None: on a terminal only
+        return list(tqdm(results, what, len(todo), bar_format=shown, leave=False, disable=None))
 
 
 @cache

@@ -20,10 +20,16 @@ def tiny_model(method: Method, num_labels: int, exit_norm: str = "") -> EarlyExi
     """A random BERT of 4 layers with a method's exits; without dropout, and so initialised that its layers disagree."""
     from transformers import BertConfig, BertModel
 
-    sizes = {"vocab_size": WORDS, "hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN}
-    depth = {"num_hidden_layers": LAYERS, "num_attention_heads": 2, "max_position_embeddings": 16}
     config = BertConfig(
-        **sizes, **depth, initializer_range=0.5, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+        vocab_size=WORDS,
+        hidden_size=HIDDEN,
+        intermediate_size=2 * HIDDEN,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        initializer_range=0.5,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

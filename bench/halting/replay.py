@@ -88,10 +88,9 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
     Raises:
         UserError: a score is not finite.
     """
-    logits = torch.from_numpy(trace.logits)
-    halting = None if trace.halting is None else torch.from_numpy(trace.halting)
-    second = None if trace.ramp is None else torch.from_numpy(trace.ramp)
-    outputs = ExitOutputs(logits, halting, ramp=second).double()
+    arrays = (trace.logits, trace.halting, trace.ramp)
+    logits, halting, ramp = (None if array is None else torch.from_numpy(array) for array in arrays)
+    outputs = ExitOutputs(logits, halting, ramp=ramp).double()
     n, num_layers, num_labels = logits.shape
     state = rule.start(n, num_labels)
     answers, scores = [], []
@@ -101,11 +100,10 @@ def replay(rule: HaltingRule, trace: Trace) -> Replay:
         scores.append(score)
     answers, scores = torch.stack(answers, dim=1), torch.stack(scores, dim=1)  # [n, L, C], [n, L]
     check_finite(rule, scores)
-    ramp = None
-    if trace.ramp is not None:
-        last = rule.ramp(ExitOutputs(outputs.logits[:, -1], ramp=outputs.ramp))
-        ramp = None if last is None else (prediction(last[0]).numpy(), last[1].numpy())
-    return Replay(prediction(answers).numpy(), scores.numpy(), answers.numpy(), ramp, rule.score_kind)
+    second = None if ramp is None else rule.ramp(outputs.at(num_layers))
+    if second is not None:
+        second = (prediction(second[0]).numpy(), second[1].numpy())
+    return Replay(prediction(answers).numpy(), scores.numpy(), answers.numpy(), second, rule.score_kind)
 
 
 def check_finite(rule: HaltingRule, scores: Tensor) -> None:

@@ -126,15 +126,18 @@ class EarlyExitClassifier:
             about = json.loads((folder / ABOUT).read_text(encoding="utf8"))
             check_description(about)
         except (OSError, ValueError) as error:
-            line = f"'{folder}' holds no early-exit model: {ABOUT} cannot be read ({one_line(error)})"
-            raise UserError(line) from error
+            raise UserError(
+                f"'{folder}' holds no early-exit model: {ABOUT} cannot be read ({one_line(error)})"
+            ) from error
         if method is None:
             known = discover(about["compat"])
             method = known[check_choice(f"method of '{folder}'", about["method"], known)]
         trained = trained_method(method, about)
         if (trained.name, trained.version) != (about["method"], about["version"]):
-            wanted, given = f"{about['method']} {about['version']}", f"{trained.name} {trained.version}"
-            raise UserError(f"'{folder}' was saved by method and version {wanted}, not {given}")
+            raise UserError(
+                f"'{folder}' was saved by method and version {about['method']} {about['version']}, not {trained.name} "
+                f"{trained.version}"
+            )
         checkpoint = Checkpoint(str(folder))
         backbone = empty_encoder(load_config(checkpoint), about.get("pooling"))
         model = with_exits(trained, backbone, task_of(about).num_labels, ("saved",), about.get("exit_norm", ""))
@@ -159,21 +162,24 @@ class EarlyExitClassifier:
         curve, constant = self.about["exact"], self.about["constant"]
         cheapest = min(point["layer_fraction"] for point in curve)
         if not is_number(budget) or not 0 < budget <= 1:
-            expected = "budget: expected a share of the layers, above 0 and at most 1"
             near = 1 if is_number(budget) and budget > 1 else cheapest
             got = f"{budget:g}; the nearest is {near:.3g}" if is_number(budget) else repr(budget)
-            raise UserError(f"{expected}, got {got}")
+            raise UserError(f"budget: expected a share of the layers, above 0 and at most 1, got {got}")
         if self.method.name != self.about["method"]:
-            measured = f"the curve of this model was measured with {self.about['method']}, not {self.method.name}"
-            raise UserError(f"{measured}: give `predict` a value of {self.knob.name or 'the knob'} yourself")
+            raise UserError(
+                f"the curve of this model was measured with {self.about['method']}, not {self.method.name}: give "
+                f"`predict` a value of {self.knob.name or 'the knob'} yourself"
+            )
         fitting = [point for point in curve if point["layer_fraction"] <= budget]
         if not fitting:
             raise UserError(f"budget {budget:g}: the cheapest setting of this model uses {cheapest:.3f} of the layers")
         best = max(fitting, key=lambda point: (point["value"], -point["layer_fraction"]))
         if best["value"] <= constant["value"]:
-            what = f"the best setting has {self.about['metric']} {best['value']:.4f}"
-            always = f"always answering '{constant['label']}' has {constant['value']:.4f}, for no layer at all"
-            warnings.warn(f"budget {budget:g}: {what}; {always}", stacklevel=2)
+            warnings.warn(
+                f"budget {budget:g}: the best setting has {self.about['metric']} {best['value']:.4f}; always answering "
+                f"'{constant['label']}' has {constant['value']:.4f}, for no layer at all",
+                stacklevel=2,
+            )
         return best["knob_value"]
 
     def predict(
@@ -197,12 +203,12 @@ class EarlyExitClassifier:
             return []
         data = encode(self.tokenizer, self._examples(texts), self.about["max_length"])
         found: list[Prediction | None] = [None] * len(texts)
-        device = next(self.model.parameters()).device
+        device = str(next(self.model.parameters()).device)
         for rows in sorted_batches(data.lengths, batch_size):
-            batch, precision = data.batch(rows, str(device)), self.about["precision"]
-            decided = run_live(self.model, self.rule, self.knob, knob_value, batch, precision)
-            labels, answers = prediction(decided.answers).tolist(), decided.answers.tolist()
-            for row, label, layer, answer in zip(rows, labels, decided.layers.tolist(), answers, strict=True):
+            batch = data.batch(rows, device)
+            decided = run_live(self.model, self.rule, self.knob, knob_value, batch, self.about["precision"])
+            said = (prediction(decided.answers), decided.layers, decided.answers)
+            for row, label, layer, answer in zip(rows, *(each.tolist() for each in said), strict=True):
                 name = float(label) if self.task.regression else self.task.labels[int(label)]
                 found[row] = Prediction(name, layer, tuple(answer))
         return found
@@ -212,8 +218,9 @@ class EarlyExitClassifier:
         n, wanted = len(texts), len(self.task.texts)
         columns = [list(texts)] if isinstance(texts[0], str) else [list(column) for column in zip(*texts, strict=True)]
         if len(columns) != wanted:
-            what = "pairs of texts" if wanted == 2 else "single texts"
-            raise UserError(f"task '{self.task.id}' takes {what}, got {texts[0]!r}")
+            raise UserError(
+                f"task '{self.task.id}' takes {'pairs of texts' if wanted == 2 else 'single texts'}, got {texts[0]!r}"
+            )
         stripped = [[text.strip() for text in column] for column in columns]
         return Examples(stripped[0], stripped[1] if wanted == 2 else None, np.zeros(n, np.int64), np.arange(n))
 
@@ -260,8 +267,8 @@ def check_replaceable(folder: Path, model: Path) -> None:
         UserError: the line names what else there is.
     """
     found = [path.name for path in sorted(folder.iterdir())] if folder.is_dir() else [folder.name]
-    own = (EVAL_RESULTS.parts[0],)  # not every model has it
-    foreign = [name for name in found if name not in own and not (model / name).exists()]
+    # not every model has evaluation results
+    foreign = [name for name in found if name != EVAL_RESULTS.parts[0] and not (model / name).exists()]
     if foreign or (found and ABOUT not in found):
         other = (foreign or found)[0]
         raise UserError(f"'{folder}' holds something else than a saved model, '{other}': name a new or an empty folder")

@@ -138,10 +138,18 @@ def sweep(method: Method, record: dict, split: str, suite: str, trace: Trace) ->
     values = np.array(knob.values) if knob.name else np.full(1, np.nan)  # a rule without a knob: the column is empty
     is_swept = len(knob.values) > 1
     candidates = {half: exact_candidates(result, knob, rows) for half, rows in looked_at.items()} if is_swept else {}
-    named = {"cell": record["key"], "suite": suite, "split": split, "method": method.name, "knob": knob.name}
-    named |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
     return Sweep(
-        keys={name: named[name] for name in KEYS[:-1]},
+        keys={
+            "cell": record["key"],
+            "suite": suite,
+            "task": spec["task"],
+            "split": split,
+            "backbone": spec["backbone"],
+            "method": method.name,
+            "variant": spec["variant"],
+            "seed": spec["seed"],
+            "knob": knob.name,
+        },
         task=task,
         knob_values=values,
         layers=layers.astype(np.int8),
@@ -173,14 +181,19 @@ def exact_points(task: Task, trace: Trace, result: Replay, some: Candidates, pan
 
 def point_rows(sweep: Sweep) -> Rows:
     """Rows of points.csv: costs and every metric at each knob value."""
-    task, trace = sweep.task, sweep.trace
-    metrics = evaluate_predictions(task, trace.labels, sweep.predictions)
-    columns = {name: metrics.get(name, np.nan) for name in METRICS}
+    task = sweep.task
+    metrics = evaluate_predictions(task, sweep.trace.labels, sweep.predictions)
     agrees = np.nan if task.regression else (sweep.predictions == sweep.by_layer[:, -1]).mean(axis=1)
-    value = metrics[task.metric]
-    costs = {"layer_fraction": sweep.layer_fraction, "mac_fraction": sweep.mac_fraction}
-    size = {"n": sweep.layers.shape[1], "accumulation": sweep.accumulation}
-    return sweep.rows(**costs, metric=task.metric, value=value, **columns, **{AGREES: agrees}, **size)
+    columns = {name: metrics.get(name, np.nan) for name in METRICS} | {AGREES: agrees}
+    return sweep.rows(
+        layer_fraction=sweep.layer_fraction,
+        mac_fraction=sweep.mac_fraction,
+        metric=task.metric,
+        value=metrics[task.metric],
+        **columns,
+        n=sweep.layers.shape[1],
+        accumulation=sweep.accumulation,
+    )
 
 
 def settings_on_offer(sweep: Sweep) -> dict[str, object]:
@@ -193,8 +206,7 @@ def settings_on_offer(sweep: Sweep) -> dict[str, object]:
     value = evaluate_predictions(task, labels, found.predictions)[task.metric]
     x = mean_layer_fraction(found.layers, sweep.panel_layers)
     # a rule without a knob has one value, which halts nobody early: that one is to be given, and JSON has no NaN
-    only = sweep.method.knob(sweep.spec).values[0]
-    knobs = np.where(np.isnan(found.knob_values), only, found.knob_values)
+    knobs = np.where(np.isnan(found.knob_values), sweep.method.knob(sweep.spec).values[0], found.knob_values)
     label = task.labels[int(sweep.constant)] if task.labels else sweep.constant
     return {
         "exact": [

@@ -244,8 +244,10 @@ class Layerwise(nn.Module):
         shorten(self.config, depth)
         self.structure = inspect_encoder(self.encoder)
         if self.layers != kept:
-            shared = f"{num_layers} layers share weights in groups"
-            raise UserError(f"a backbone whose {shared} cannot be cut to {depth}: {depth} must be whole groups")
+            raise UserError(
+                f"a backbone whose {num_layers} layers share weights in groups cannot be cut to {depth}: {depth} must "
+                "be whole groups"
+            )
 
 
 def shorten(config: object, depth: int) -> None:

@@ -28,13 +28,9 @@ def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Met
     """
     spec = record["spec"]
     columns = ("layer_fraction", "mac_fraction", "value")
-    points = zip(*(rows[name].tolist() for name in columns), strict=True)
     # of the knob itself: rows have none for models without one, whose rule still has a value that halts nobody early
     values = method.knob(rule_spec(method, record["layers"], task_of(spec).num_labels, spec["variant"])).values
-    curve = [
-        {"knob_value": knob, **dict(zip(columns, point, strict=True))}
-        for knob, point in zip(values, points, strict=True)
-    ]
+    points = zip(values, *(rows[name].tolist() for name in columns), strict=True)
     return {
         "cell": record["key"],
         **{name: spec[name] for name in SPEC_KEYS},
@@ -46,7 +42,7 @@ def describe(record: dict, shared: dict, rows: dict, on_offer: dict, method: Met
         "pooling": record["pooling"],
         "exit_norm": spec.get("exit_norm", ""),
         **{name: rows[name] for name in ("split", "knob", "metric", "n")},
-        "curve": curve,
+        "curve": [dict(zip(("knob_value", *columns), point, strict=True)) for point in points],
         **on_offer,
     }
 
@@ -91,7 +87,6 @@ def model_card(about: dict, method: Method) -> str:
         "| {knob_value:g} | {layer_fraction:.3f} | {mac_fraction:.3f} | {value:.4f} |".format(**point)
         for point in about["curve"]
     ]
-    seen = f"{about['split']} split, {about['n']} examples"
     standardised = ", standardised" if about.get("exit_norm") else ""
     return "\n".join(
         [
@@ -103,7 +98,7 @@ def model_card(about: dict, method: Method) -> str:
             "",
             f"# {about['backbone']} on {task_of(about).title} with {about['method']}",
             "",
-            f"{citation}",
+            citation,
             "",
             f"- base model: {about['base']}",
             f"- data: {about['data']}",
@@ -112,7 +107,8 @@ def model_card(about: dict, method: Method) -> str:
             f"- exits read: {about.get('pooling', 'what the library reads')}{standardised}",
             f"- labels: {', '.join(about['labels']) or 'a score'}",
             "",
-            f"One trained model; {about['metric']} on the {seen}, against the share of layers and multiply-adds used:",
+            f"One trained model; {about['metric']} on the {about['split']} split, {about['n']} examples, against the "
+            "share of layers and multiply-adds used:",
             "",
             f"| {about['knob'] or 'knob'} | layers | multiply-adds | {about['metric']} |",
             "| --- | --- | --- | --- |",

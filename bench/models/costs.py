@@ -61,9 +61,8 @@ def backbone_macs(backbone: Layerwise) -> dict[str, list]:
 def layer_counts(backbone: Layerwise, tokens: int) -> list[int]:
     """Multiply-adds of the embeddings and of layers 1..L on one example without padding."""
     ids = torch.full((1, tokens), min(10, backbone.config.vocab_size - 1))
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     with counting(backbone) as counter:
-        hidden, inputs = backbone.embed(batch)
+        hidden, inputs = backbone.embed({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
         totals = [counter.get_total_flops() // 2]
         for layer in range(1, backbone.num_layers + 1):
             hidden = backbone.layer(layer, hidden, inputs)
@@ -138,15 +137,12 @@ def example_macs(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndar
         lengths: [n] tokens of each example, without padding.
     """
     tokens = lengths.astype(np.float64)
-    each = np.add(layer_polynomials(macs, len(macs["exits"])), macs["exits"])  # [L, 3]
+    # older records say it once, where all layers are equal
+    layer = [[0, macs["token"], macs["pair"]]] * len(macs["exits"]) if "token" in macs else macs["layers"]
+    each = np.add(layer, macs["exits"])  # [L, 3], what stands before 1, T and T^2
     embedding = macs["embedding"] if isinstance(macs["embedding"], list) else [0, macs["embedding"], 0]
     upto = np.cumsum([embedding, *each.tolist()], axis=0, dtype=np.float64)[layers.astype(np.int64)]  # [.., n, 3]
     return upto[..., 0] + upto[..., 1] * tokens + upto[..., 2] * tokens**2
-
-
-def layer_polynomials(macs: dict, num_layers: int) -> list[list[int]]:
-    """Multiply-adds of every layer: what stands before 1, T and T^2; records say it once where all layers are equal."""
-    return [[0, macs["token"], macs["pair"]]] * num_layers if "token" in macs else macs["layers"]
 
 
 def mac_fraction(macs: dict, layers: np.ndarray, lengths: np.ndarray) -> np.ndarray:

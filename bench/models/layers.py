@@ -58,7 +58,9 @@ class FunctionalLayer:
     def __init__(self, layer: nn.Module, config: PreTrainedConfig) -> None:
         self.parts = {part: layer.get_submodule(name) for part, name in PARTS[config.model_type].items()}
         self.weights = {part: (unit.weight, unit.bias) for part, unit in self.parts.items() if hasattr(unit, "weight")}
-        self.heads, self.activation = config.num_attention_heads, get_activation(activation_name(config))
+        self.heads = config.num_attention_heads
+        # inside the feed-forward part; DistilBERT calls it by another name
+        self.activation = get_activation(getattr(config, "hidden_act", None) or config.activation)
 
     def __call__(self, hidden: Tensor, mask: Tensor | None, queries: int) -> Tensor:
         """States [n, Q, H] of the first `queries` positions behind this layer.
@@ -98,11 +100,6 @@ def embeddings_of(encoder: nn.Module, batch: Batch) -> Tensor:
     hidden = encoder.embeddings(input_ids=batch["input_ids"], **segments_of(encoder, batch))
     project = getattr(encoder, "embeddings_project", None)  # ELECTRA's embeddings may have a width of their own
     return hidden if project is None else project(hidden)
-
-
-def activation_name(config: PreTrainedConfig) -> str:
-    """Of an encoder layer: the activation inside its feed-forward part, which DistilBERT calls by another name."""
-    return getattr(config, "hidden_act", None) or config.activation
 
 
 def padding_mask(attention: Tensor) -> Tensor | None:

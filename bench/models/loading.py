@@ -155,8 +155,10 @@ def check_length(checkpoint: Checkpoint, backbone: Layerwise, max_length: int) -
         raise UserError(f"{where} has positions for {positions} tokens, the suite's max_length is {max_length}")
     taken = separators(tokenizer(checkpoint))
     if max_length < taken + 2:
-        room = f"a pair has {taken} tokens besides its texts"
-        raise UserError(f"{where}: {room}, the suite's max_length {max_length} leaves no room for both")
+        raise UserError(
+            f"{where}: a pair has {taken} tokens besides its texts, the suite's max_length {max_length} leaves no room "
+            "for both"
+        )
 
 
 def check_checkpoints(checkpoints: Iterable[tuple[Checkpoint, str | None]], max_length: int) -> None:

@@ -31,7 +31,7 @@ class EarlyExitModel(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.exits = nn.ModuleDict({str(layer): module for layer, module in exits.items()})
-        norms = {str(layer): Standardise(backbone.hidden_size) for layer in exits} if exit_norm else {}
+        norms = {name: Standardise(backbone.hidden_size) for name in self.exits} if exit_norm else {}
         self.norms = nn.ModuleDict(norms)
         self.num_labels = num_labels
 
@@ -88,9 +88,9 @@ class EarlyExitModel(nn.Module):
 def stack_layers(outputs: list[ExitOutputs], states: Tensor) -> ExitOutputs:
     """The outputs of layers 1..L stacked, with the pooled states [n, L, H] that they were computed from."""
     logits = torch.stack([output.logits for output in outputs], dim=1)
-    has_halting = outputs[-1].halting is not None
-    halting = torch.stack([output.halting for output in outputs], dim=1) if has_halting else None
-    return ExitOutputs(logits, halting, states, outputs[-1].ramp)
+    last = outputs[-1]
+    halting = None if last.halting is None else torch.stack([output.halting for output in outputs], dim=1)
+    return ExitOutputs(logits, halting, states, last.ramp)
 
 
 def build_model(

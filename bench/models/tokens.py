@@ -6,7 +6,7 @@ Shape symbols: n examples, T tokens of the longest example of a batch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,14 +89,9 @@ def encode(tokenizer, examples: Examples, max_length: int) -> Encoded:
         found = {name: [row or [padding[name]] for row in encoded[name]] for name in padding.keys() & encoded.keys()}
         lengths += map(len, found["input_ids"])
         for name, rows in found.items():
-            columns.setdefault(name, []).append(one_after_another(rows))
+            columns.setdefault(name, []).append(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32))
     whole = {name: np.concatenate(columns[name]) for name in padding if name in columns}
     return Encoded(whole, examples.labels, np.array(lengths, dtype=np.int64), padding)
-
-
-def one_after_another(rows: Iterable[Sequence[int]]) -> np.ndarray:
-    """The token ids of all rows one after the other, int32."""
-    return np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32)
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -107,12 +102,11 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Genera
     for start in range(0, len(order), group):
         # sorting the whole epoch would give the same batches every time: only groups are sorted
         rows = order[start : start + group]
-        rows = rows[np.argsort(lengths[rows], kind="stable")]
-        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        batches += [rows[some] for some in sorted_batches(lengths[rows], batch_size)]
     return (batches[i] for i in rng.permutation(len(batches)))
 
 
 def sorted_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """The batches of one inference pass, as row numbers, of similar length."""
+    """Batches of similar length, the shortest first, as row numbers: those of one inference pass."""
     order = np.argsort(lengths, kind="stable")
     return (order[i : i + batch_size] for i in range(0, len(order), batch_size))

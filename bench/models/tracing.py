@@ -30,5 +30,5 @@ def trace_model(
                     if name not in found:
                         found[name] = np.empty((len(data), *values.shape[1:]), dtype=np.float32)
                     found[name][rows] = values.float().cpu().numpy()
-    known = {"labels": examples.labels, "index": examples.index, "length": data.lengths}
-    return Trace(**found, **known, difficulty=examples.difficulty)
+    rows = {"labels": examples.labels, "index": examples.index, "difficulty": examples.difficulty}
+    return Trace(**found, **rows, length=data.lengths)

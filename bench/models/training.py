@@ -73,8 +73,8 @@ def train(
     data, held_out = hold_out(data, method.held_out(variant))
     per_epoch = math.ceil(len(data) / recipe.batch_size)
     steps, scheduled = recipe.epochs * per_epoch, (recipe.schedule_epochs or recipe.epochs) * per_epoch
-    rate = learning_rate(scheduled, round(recipe.warmup * scheduled))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    warmup = round(recipe.warmup * scheduled)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate(scheduled, warmup))
     scaler = torch.amp.GradScaler(device, enabled=precision == "float16")
     how = (data, device, precision, recipe.accumulation)
     forward = training_forward(model, *how, keep_dropout=compat == "released")
@@ -133,10 +133,9 @@ def logits_and_labels(
     model: EarlyExitModel, data: Encoded, device: str, precision: str, parts: int
 ) -> tuple[Tensor, Tensor]:
     """After training, for `Method.calibrate`: logits [n, L, C], float32, and labels [n], on rows held out of it."""
-    logits, order = [], list(sorted_batches(data.lengths, inference_batch(parts)))
+    order = list(sorted_batches(data.lengths, inference_batch(parts)))
     with torch.no_grad(), autocast(device, precision):
-        for rows in order:
-            logits.append(model(data.batch(rows, device)).logits.float())
+        logits = [model(data.batch(rows, device)).logits.float() for rows in order]
     return torch.cat(logits), data.targets(np.concatenate(order), device)
 
 

@@ -135,14 +135,14 @@ class Grid:
         trained = [(method, self.variants(method)) for method in trained_methods(self.methods)]
         known = known_methods(self.methods)
         panels = [TaskCells(self, backbone, task, shared, known) for backbone in self.backbones for task in self.tasks]
-        cells: dict[str, Cell] = {}
-        for seed in self.seeds:  # outermost: every figure can be drawn when the first seed is complete
-            for panel in panels:
-                for method, variants in trained:
-                    for variant in variants:
-                        cell = panel.cell(method, variant, seed)
-                        cells[cell.key] = cell
-        return list(cells.values())
+        cells = (
+            panel.cell(method, variant, seed)
+            for seed in self.seeds  # outermost: every figure can be drawn when the first seed is complete
+            for panel in panels
+            for method, variants in trained
+            for variant in variants
+        )
+        return list({cell.key: cell for cell in cells}.values())
 
     def variants(self, method: Method) -> list[str]:
         """The canonical names of the variants of a method that the suite trains."""
@@ -203,22 +203,18 @@ class TaskCells:
             "compat": suite.compat,
             "start": None,
         }
-        # Only where it changes numbers: a key more in every spec would make every cell a new one.
-        spec |= task.spec()
-        if mended := shared["segments"].get(entry_name(backbone, method.checkpoint)):
-            spec["segments"] = mended
-        if method.content:
-            spec["content"] = method.content
-        if task.id in suite.limits:
-            spec["limits"] = suite.limits[task.id].spec()
-        if grid.unlabelled and not method.reads_labels:
-            spec["unlabelled"] = shared["unlabelled"][task.id]
         skip = method.skip(task.num_labels) or (None if path else no_checkpoint(method.checkpoint, backbone))
         checkpoint, of_family = (grid.checkpoint(name) if name else None for name in (path, family.checkpoint))
-        if checkpoint and (pooling := grid.pooling(backbone, checkpoint)):
-            spec["pooling"] = pooling
-        if suite.exit_norm:
-            spec["exit_norm"] = suite.exit_norm
+        more = {
+            "segments": shared["segments"].get(entry_name(backbone, method.checkpoint)),
+            "content": method.content,
+            "limits": task.id in suite.limits and suite.limits[task.id].spec(),
+            "unlabelled": grid.unlabelled and not method.reads_labels and shared["unlabelled"][task.id],
+            "pooling": checkpoint and grid.pooling(backbone, checkpoint),
+            "exit_norm": suite.exit_norm,
+        }
+        # Only where it changes numbers: a key more in every spec would make every cell a new one.
+        spec |= task.spec() | {name: value for name, value in more.items() if value}
         return Cell(spec, checkpoint, of_family, None, skip)
 
 

@@ -56,10 +56,9 @@ def parse_variant(method: Method, text: str) -> Variant:
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
         if name not in method.parameters:
-            expected = ", ".join(method.parameters) or "none"
             raise UserError(
-                f"unknown variant '{cut(text)}' of {method.name}: its parameters are {expected}"
-                f"{nearest(name, method.parameters)}"
+                f"unknown variant '{cut(text)}' of {method.name}: its parameters are "
+                f"{', '.join(method.parameters) or 'none'}{nearest(name, method.parameters)}"
             )
         given[name] = parse_value(method, text, name, value)
     return {name: given[name] for name in method.parameters if name in given}

@@ -117,8 +117,9 @@ def resolve_seeds(options: Namespace) -> list[int]:
         try:
             seeds = list(dict.fromkeys(int(part) for part in options.seed_list.split(",")))
         except ValueError:
-            line = f"--seed-list: expected whole numbers such as 0,1,2, got '{cut(options.seed_list)}'"
-            raise UserError(line) from None
+            raise UserError(
+                f"--seed-list: expected whole numbers such as 0,1,2, got '{cut(options.seed_list)}'"
+            ) from None
     if not seeds or min(seeds) < 0:
         raise UserError("no seeds: expected --seeds N with N of at least 1, or --seed-list 0,1,2")
     if len(seeds) > 10_000 or max(seeds) >= 2**31:

@@ -60,8 +60,7 @@ def read_toml(path: Path) -> dict:
         UserError: it cannot be read, or is no TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
-        return tomllib.loads(text)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a byte-order mark
     except OSError as error:
         raise UserError(f"suite file '{path}' cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of 5,000 digits, 1,000 brackets
@@ -113,8 +112,9 @@ def parse_suite(name: str, table: dict, path: Path | None = None) -> Suite:
         raise UserError(f"max_length must be positive, got {cut(suite.max_length)}")
     for family in families:
         if not FAMILY.fullmatch(family):
-            got = cut(repr(family))
-            raise UserError(f"[backbones] names a family with letters, digits, '-' and '_', at most 40, got {got}")
+            raise UserError(
+                f"[backbones] names a family with letters, digits, '-' and '_', at most 40, got {cut(repr(family))}"
+            )
     check_choice("source", suite.source, DATA_SOURCES)
     if suite.source == "embedded" and not name.startswith("embedded"):
         # the suite's name stands in every row of every table

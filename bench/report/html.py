@@ -120,9 +120,8 @@ def write_report(folder: RunFolder, methods: Methods, figures: list[Path]) -> Pa
 
 def shown_tables(folder: Path) -> list[Grid]:
     """The tables that report.html shows, in its reader's order; that of models trained again where there is one."""
-    names = [name for name, table in TABLES.items() if table.shown]
     again = [Grid("again", AGAIN_SAYS, *read_rows(folder, "again"))] if (folder / "again.csv").is_file() else []
-    return [grid(folder, name) for name in names] + again
+    return [grid(folder, name) for name, table in TABLES.items() if table.shown] + again
 
 
 def by_source(published: dict[str, str]) -> dict[str, list[str]]:
@@ -155,7 +154,6 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
         points: rows of points.csv.
         failures: rows of failures.csv.
     """
-    seeds = sorted({int(row["seed"]) for row in points})
     states = Counter(row["status"] for row in failures)
     states["ok"] = len(records) - states.total()
     rows = {(row["task"], row["split"]): row["n"] for row in points}
@@ -168,7 +166,7 @@ def facts(run: dict, records: list[dict], points: list[dict], failures: list[dic
         "Training rows": training_rows(run),
         "Backbones": ", ".join(family(name) for name in sorted({row["backbone"] for row in points})),
         "Methods": ", ".join(run["methods"]),
-        "Seeds": ", ".join(map(str, seeds)),
+        "Seeds": ", ".join(map(str, sorted({int(row["seed"]) for row in points}))),
         "Precision": run["precision"],
         "Cells": ", ".join(f"{states[state]} {state}" for state in ("ok", "failed", "skipped", LEFT_OUT)),
         "Computation": f"{sum(cell.get('seconds', {}).get('all', 0) for cell in records) / 60:.1f} minutes in cells",
@@ -230,9 +228,7 @@ def in_points(row: dict[str, str], name: str) -> str:
     """A number in report.html with its intervals over seeds and over examples, where it has them, times 100."""
     ends = [row.get(f"{name}{end}", "") for end in ENDS]
     mean, low, high, boot_low, boot_high = (f"{100 * float(end):.1f}" if end else "" for end in ends)
-    return " ".join(
-        [mean, *([f"[{low}, {high}]"] if low else []), *([f"({boot_low}, {boot_high})"] if boot_low else [])]
-    )
+    return mean + (f" [{low}, {high}]" if low else "") + (f" ({boot_low}, {boot_high})" if boot_low else "")
 
 
 def claims_of(folder: Path) -> Grid | None:

@@ -92,8 +92,14 @@ def latency_rows(
     asked = rule_spec(method, model.num_layers, task.num_labels, spec["variant"])
     rule, knob = method.halting_rule(asked), method.knob(asked)
     values = settings(rule, knob, folder.trace(cell.key, split))
-    keys = {"cell": cell.key, "suite": grid.suite.name, "split": split, "method": method.name, "knob": knob.name}
-    keys |= {name: spec[name] for name in ("task", "backbone", "variant", "seed")}
+    keys = {
+        "cell": cell.key,
+        "suite": grid.suite.name,
+        "split": split,
+        "method": method.name,
+        "knob": knob.name,
+        **{name: spec[name] for name in ("task", "backbone", "variant", "seed")},
+    }
     for size in BATCH_SIZES:
         batches = list(batches_of(data, size, device))
         n = sum(len(batch["input_ids"]) for batch in batches)

@@ -90,8 +90,8 @@ def auc_tex(tables: dict[str, pd.DataFrame]) -> Table:
         for backbone, part in rows.groupby("backbone", sort=False):
             for area, words in AREA_TITLES.items():
                 for row in part.to_dict("records"):
-                    cell = mean_and_half(*(row[f"{area}{end}"] for end in T_ENDS))
-                    yield f"{family(backbone)}, {words}", row["method"], place_of(row), marked(cell, row, area, won)
+                    cell = marked(with_half(row, area), row, area, won)
+                    yield f"{family(backbone)}, {words}", row["method"], place_of(row), cell
 
     caption = f"Areas under efficiency-performance curves {points_note(rows)}"
     return by_method("auc", caption, rows, by_task(rows), entries())
@@ -105,9 +105,8 @@ def budgets_tex(tables: dict[str, pd.DataFrame]) -> Table:
         for backbone in tables["budgets"]["backbone"].unique():
             for row in rows[rows["backbone"] == backbone].to_dict("records"):
                 percent = f"{100 * row['budget']:.0f}"
-                cell = mean_and_half(*(row[f"value{end}"] for end in T_ENDS))
-                block = f"{family(backbone)}, {percent} % of the layers"
-                yield block, row["method"], place_of(row), marked(cell, row, f"value_{percent}", won)
+                cell = marked(with_half(row, "value"), row, f"value_{percent}", won)
+                yield f"{family(backbone)}, {percent} % of the layers", row["method"], place_of(row), cell
 
     caption = f"The main metric at fixed shares of the layers {points_note(rows)}"
     return by_method("budgets", caption, rows, by_task(rows), entries())
@@ -122,11 +121,10 @@ def stability_tex(tables: dict[str, pd.DataFrame]) -> Table:
             for name in ("x_sd", "value_sd"):
                 yield family(row["backbone"]), row["method"], (*place_of(row), name), number(row[name])
 
-    heads = {"x_sd": "cost", "value_sd": "metric"}
     columns = {
         (*place, name): Column(words, "right", column.title)
         for place, column in by_task(rows).items()
-        for name, words in heads.items()
+        for name, words in (("x_sd", "cost"), ("value_sd", "metric"))
     }
     caption = (
         "How far a fixed setting moves from seed to seed: standard deviations of its cost, in per cent of the layers, "
@@ -142,7 +140,7 @@ def undecidable_tex(tables: dict[str, pd.DataFrame]) -> Table:
 
     def entries() -> Iterator[tuple]:
         for row in rows.to_dict("records"):
-            cell = mean_and_half(*(row[f"difference{end}"] for end in T_ENDS), digits=2, unit=1)
+            cell = with_half(row, "difference", digits=2, unit=1)
             yield family(row["backbone"]), row["method"], place_of(row), cell
 
     caption = (
@@ -162,9 +160,8 @@ def focus_tex(tables: dict[str, pd.DataFrame]) -> Table:
         for backbone, part in rows.groupby("backbone", sort=False):
             for area, words in AREA_TITLES.items():
                 for row in part[part["quantity"] == area].to_dict("records"):
-                    cell = mean_and_half(*(row[f"difference{end}"] for end in T_ENDS))
-                    proven = max(row["p_t_holm"], row["p_boot_holm"]) < LEVEL
-                    yield f"{family(backbone)}, {words}", row["method"], place_of(row), in_bold(cell, proven)
+                    cell = in_bold(with_half(row, "difference"), max(row["p_t_holm"], row["p_boot_holm"]) < LEVEL)
+                    yield f"{family(backbone)}, {words}", row["method"], place_of(row), cell
 
     method = escaped(name_of(rows["focus"].iloc[0])) if len(rows) else ""
     caption = (
@@ -257,10 +254,14 @@ def winners(paired: pd.DataFrame) -> set[tuple]:
     return {(row["backbone"], row["quantity"], *place_of(row), row["winner"]) for row in won.to_dict("records")}
 
 
+def with_half(row: dict, column: str, **printed: float) -> tuple[str, str]:
+    """A mean of a row with the half-width of its interval over seeds."""
+    return mean_and_half(*(row[f"{column}{end}"] for end in T_ENDS), **printed)
+
+
 def marked(cell: tuple[str, str], row: dict, quantity: str, won: set[tuple]) -> tuple[str, str]:
     """A cell in bold where its method is a proven winner."""
-    proven = (row["backbone"], quantity, *place_of(row), row["method"]) in won
-    return in_bold(cell, proven)
+    return in_bold(cell, (row["backbone"], quantity, *place_of(row), row["method"]) in won)
 
 
 def in_bold(cell: tuple[str, str], wanted: bool) -> tuple[str, str]:

@@ -27,8 +27,7 @@ def stamp(folder: RunFolder, figures: Path, focus: str | None, inputs: str, made
 
 def is_current(folder: RunFolder) -> bool:
     """Whether the tables are of the records that are there and were made by this code, wherever the figures are."""
-    entry = read_json(folder.path / "collected.json") or {}
-    return entry.get("inputs") == inputs_of(folder)
+    return (read_json(folder.path / "collected.json") or {}).get("inputs") == inputs_of(folder)
 
 
 def is_collected(folder: RunFolder, figures: Path, focus: str | None) -> bool:

@@ -166,25 +166,19 @@ def ran_on_such(grid: Grid, checkpoints: dict[str, Checkpoint], folder: RunFolde
         if record["status"] == "ok"
         and record["spec"]["method"] in methods
         and record["spec"]["checkpoint"] in checkpoints
-        and is_such(machine, ran_on(folder, record, machine.device))
+        and is_such(machine, folder.environment(record["environment"]))
     ]
 
 
-def is_such(machine: Machine, name: str | None) -> bool:
-    """For a forecast: whether the processor, or GPU, of a name is like a machine's."""
-    if name is None:
+def is_such(machine: Machine, about: dict | None) -> bool:
+    """For a forecast: whether the processor, or GPU, of an environment (None: not known) is like a machine's."""
+    if about is None or (about["device"] == "cpu") != (machine.device == "cpu"):
         return False
+    if machine.device == "cpu":
+        return about["processor"] == processor()
     if machine.gpu:
-        return is_named(machine.gpu, name)
-    return name == (processor() if machine.device == "cpu" else torch.cuda.get_device_name(0))
-
-
-def ran_on(folder: RunFolder, record: dict, device: str) -> str | None:
-    """For a forecast: the processor, or GPU, that a cell ran on; None where it was the other kind or is not known."""
-    about = folder.environment(record["environment"])
-    if about is None or (about["device"] == "cpu") != (device == "cpu"):
-        return None
-    return about["processor"] if device == "cpu" else about["device"]
+        return is_named(machine.gpu, about["device"])
+    return about["device"] == torch.cuda.get_device_name(0)
 
 
 @cache

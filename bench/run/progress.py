@@ -98,14 +98,14 @@ class Progress:
             return
         self.last_update = now
         self.tell(elsewhere)
-        state = f"{self.failed} failed, {self.remaining()}, running: {self.running_now()}"
         others = f"; {elsewhere} in another run" if elsewhere else ""
         if self.bar is not None:
             self.bar.set_postfix_str(self.short_state() + others)
         elif now - self.last_line >= LINE_EVERY:
             self.last_line = now
-            elapsed = clock_time(now - self.started)
-            print(f"{self.done}/{self.total} cells, {elapsed} elapsed, {state}{others}", file=sys.stderr, flush=True)
+            done = f"{self.done}/{self.total} cells, {clock_time(now - self.started)} elapsed, {self.failed} failed"
+            line = f"{done}, {self.remaining()}, running: {self.running_now()}{others}"
+            print(line, file=sys.stderr, flush=True)
 
     def tell(self, elsewhere: int = 0, is_paused: bool = False) -> None:
         """Write the present state for other processes."""
@@ -113,8 +113,16 @@ class Progress:
             return
         now = time.monotonic()
         cells = [{"cell": cell.label, "seconds": round(now - start, 1)} for cell, start in self.running.values()]
-        counts = {"cells": self.total, "done": self.done, "failed": self.failed, "elsewhere": elsewhere}
-        self.state.write(at_once=is_paused, **counts, running=cells, seconds_left=self.seconds_left(), paused=is_paused)
+        self.state.write(
+            at_once=is_paused,
+            cells=self.total,
+            done=self.done,
+            failed=self.failed,
+            elsewhere=elsewhere,
+            running=cells,
+            seconds_left=self.seconds_left(),
+            paused=is_paused,
+        )
 
     def pause(self) -> None:
         """Say that the run stands still, here and to other processes."""

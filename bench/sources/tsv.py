@@ -80,8 +80,11 @@ LEFT_OUT: dict[Path, int] = {}
 
 def left_out() -> list[str]:
     """What a command says about the lines that it has left out, a line per file."""
-    why = "with too few fields, as the published file has them, are left out"
-    return [f"{file}: {count} lines {why}" for file, count in LEFT_OUT.items() if count]
+    return [
+        f"{file}: {count} lines with too few fields, as the published file has them, are left out"
+        for file, count in LEFT_OUT.items()
+        if count
+    ]
 
 
 def _locator(file: Path, lines: Sequence[int]) -> Callable[[int], str]:
@@ -117,8 +120,7 @@ def _odd_lines(file: Path, odd: dict[int, int], names: Sequence[str]) -> str:
     """The message about all lines of a file that have another number of fields than its header."""
     first, *others = odd
     expected = f"expected {len(names)} tab-separated fields ({cut(', '.join(names))})"
-    more = cut(", ".join(map(str, others)), 60)
-    also = f"; so have lines {more} another number" if others else ""
+    also = f"; so have lines {cut(', '.join(map(str, others)), 60)} another number" if others else ""
     return (
         f"{file}, line {first}: got {odd[first]}, {expected}{also}; mend or remove {'them' if others else 'that line'}"
     )

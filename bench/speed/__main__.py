@@ -31,17 +31,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure_and_print(options: argparse.Namespace) -> int:
     """Measure what a command line names and print the table."""
-    chosen = NAMES if options.only is None else [check_choice("row", name, NAMES) for name in split(options.only)]
+    named = [name.strip() for name in (options.only or "").split(",") if name.strip()]
+    chosen = NAMES if options.only is None else [check_choice("row", name, NAMES) for name in named]
     rows = measured(chosen, Settings(options.glue_dir, options.backbone, options.results))
     print(table(rows))
     if options.out:
         write(rows, Path(options.out))
     return int(any(row.met == "no" for row in rows))
-
-
-def split(text: str) -> list[str]:
-    """The names in a list separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def measured(chosen: Sequence[str], settings: Settings) -> list[Row]:

@@ -33,18 +33,18 @@ from transformers import (
     set_seed,
 )
 
-from bench.errors import UserError
+from bench.errors import UserError, command
 from bench.plan.options import resolve_tasks
 from bench.plan.suite import Recipe
 from bench.plan.suite_file import load_suite
 from bench.sources.examples import Examples, load_split
 from bench.sources.tasks import Task
 from bench.sources.tsv import TsvFolder
+from bench.speed.starting import PROGRAM
 from bench.statistics.intervals import t_interval
 from bench.statistics.metrics import evaluate_predictions
 from bench.store.csv_files import read_table
 
-PROGRAM = Path(__file__).parents[2] / "run_all.py"
 #: A suite file of both sides.
 SUITE = 'extends = "glue-local"\nrecipe = "trainer-defaults"\npooling = "first"\n'
 #: By how many points an interval may exclude zero.
@@ -136,12 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, default=10_000, metavar="N")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="at least 2, for an interval (default: 3)")
     parser.add_argument("--points", metavar="FILE.csv", help="our side: points.csv of a finished run")
-    options = parser.parse_args(argv)
-    try:
-        return compare_with_trainer(options)
-    except UserError as error:
-        print(f"bench.speed.anchor: {error}", file=sys.stderr)
-        return 2
+    return command("bench.speed.anchor", lambda: compare_with_trainer(parser.parse_args(argv)))
 
 
 def compare_with_trainer(options: argparse.Namespace) -> int:

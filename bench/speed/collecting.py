@@ -90,8 +90,7 @@ def replayed(
     savings = PanelSavings(sweeps)
     panel_scores(sweeps, "exact", also=savings.add if known else None)
     panel_scores(sweeps, "grid")
-    names = [name for name in FROM_TRACES if known or name not in KNOWN]
-    return panel_tables(sweeps, names), savings.found()
+    return panel_tables(sweeps, [name for name in FROM_TRACES if known or name not in KNOWN]), savings.found()
 
 
 def collect_curves(folder: RunFolder, methods: dict[str, Method]) -> None:

@@ -43,17 +43,20 @@ def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int)
     task = TASKS[cell.spec["task"]]
     panel, config = load_config(cell.family_checkpoint), load_config(cell.checkpoint)
     layers = config.num_hidden_layers
-    traces = {}
-    for split in task.validation_splits:
-        trace = random_trace(rng, rows, layers, task.num_labels, cell.spec["method"] == "dact")
-        traces[split] = trace.save(folder.trace_path(cell.key, split))
-    of_panel = {**estimated_macs(panel), "layers": panel.num_hidden_layers, "head": [0, 0, 0]}
+    halts = cell.spec["method"] == "dact"
     return {
-        "traces": traces,
+        "traces": {
+            split: random_trace(rng, rows, layers, task.num_labels, halts).save(folder.trace_path(cell.key, split))
+            for split in task.validation_splits
+        },
         "model": None,
         "layers": layers,
         "panel_layers": panel.num_hidden_layers,
-        "macs": {**estimated_macs(config), "exits": [[0, 0, 0]] * layers, "panel": of_panel},
+        "macs": {
+            **estimated_macs(config),
+            "exits": [[0, 0, 0]] * layers,
+            "panel": {**estimated_macs(panel), "layers": panel.num_hidden_layers, "head": [0, 0, 0]},
+        },
         "constant_label": 0,
         "accumulation": 1,
         "examples_seen": rows,
@@ -64,9 +67,9 @@ def invented(cell: Cell, folder: RunFolder, rng: np.random.Generator, rows: int)
 
 def random_trace(rng: np.random.Generator, rows: int, layers: int, num_labels: int, halts: bool) -> Trace:
     """For invented results folders: exits that know more the deeper they are, on the same labels for any generator."""
-    labels = np.arange(rows) % num_labels
-    logits = rng.normal(size=(rows, layers, num_labels))
-    logits[np.arange(rows), :, labels] += 4 * np.linspace(0.1, 1, layers)
-    halting = rng.uniform(0, 0.5, size=(rows, layers)).astype(np.float32) if halts else None
     numbers = np.arange(rows)
+    labels = numbers % num_labels
+    logits = rng.normal(size=(rows, layers, num_labels))
+    logits[numbers, :, labels] += 4 * np.linspace(0.1, 1, layers)
+    halting = rng.uniform(0, 0.5, size=(rows, layers)).astype(np.float32) if halts else None
     return Trace(logits.astype(np.float32), labels, numbers, 10 + numbers % 20, halting, numbers % 4)

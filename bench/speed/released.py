@@ -47,8 +47,7 @@ def one_by_one(model: EarlyExitModel, stops: Stops, threshold: float, data: Enco
     """The released procedure: one pass over rows for one threshold: answers [n, C] and layers [n]."""
     answers, layers = [], []
     for row in rows:
-        batch = data.batch(np.array([row]), length=LENGTH)
-        hidden, inputs = model.backbone.embed(batch)
+        hidden, inputs = model.backbone.embed(data.batch(np.array([row]), length=LENGTH))
         seen = []
         for layer in range(1, model.num_layers + 1):
             hidden = model.backbone.layer(layer, hidden, inputs)

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from transformers import BertConfig
 
-from bench.models.backbones import Layerwise
 from bench.models.costs import feed_forward_size
 from bench.models.loading import empty_encoder, encoded, fresh_backbone
 from bench.models.model import EarlyExitModel, build_model, stack_layers
@@ -67,10 +66,9 @@ def against_bare_loop(name: str) -> float:
     recipe = Recipe(epochs=1, learning_rate=2e-4, batch_size=suite.recipe_of(method, "bert").batch_size)
     bare, ours = [], []
     for _ in range(PAIRS + 1):
-        model = build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
-        bare.append(bare_loop(model, method, variant, data, recipe))
-        model = build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0))
-        ours.append(seconds(partial(train, model, method, variant, data, recipe, (TASK, 0))))
+        one, other = (build_model(method, fresh_backbone(checkpoint), 2, ("bert", TASK, 0)) for _ in range(2))
+        bare.append(bare_loop(one, method, variant, data, recipe))
+        ours.append(seconds(partial(train, other, method, variant, data, recipe, (TASK, 0))))
     return statistics.median(b / o for b, o in zip(bare[1:], ours[1:], strict=True))  # the first pair warms up
 
 
@@ -96,7 +94,9 @@ def share_of_matmul_rate() -> tuple[float, float]:
     """Multiply-adds per second of BERT-base-sized training with random weights, and the best of matrix products."""
     config = BertConfig(attn_implementation="sdpa")
     method, recipe = discover()["static"], Recipe(epochs=1, learning_rate=1e-5, batch_size=LARGE_ROWS)
-    model = build_model(method, random_weights(empty_encoder(config)), 2, ("bert", TASK, 0))
+    backbone = empty_encoder(config)
+    backbone.encoder.init_weights()
+    model = build_model(method, backbone, 2, ("bert", TASK, 0))
     rng = np.random.default_rng(0)
     times = []
     for steps in (1, LARGE_STEPS):
@@ -118,12 +118,6 @@ def embedded_rate() -> float:
     macs = sum(training_macs(backbone.config, len(rows), data.lengths[rows].max()) for rows in batches)
     model = build_model(method, backbone, 2, ("bert", TASK, 0))
     return macs / seconds(partial(train, model, method, {}, data, recipe, (TASK, 0)))
-
-
-def random_weights(backbone: Layerwise) -> Layerwise:
-    """For a large training step: an encoder with its library's own random initialisation."""
-    backbone.encoder.init_weights()
-    return backbone
 
 
 def measure(settings: Settings) -> Iterator[Row]:

@@ -73,13 +73,12 @@ def plain_pass(model: EarlyExitModel, data: Encoded) -> np.ndarray:
 
 def sweep_all(trace: Trace) -> dict[Method, Replay]:
     """All points of both rules from one pass over a trace."""
-    _, num_layers, num_labels = trace.logits.shape
-    found, asked = {}, RuleSpec(num_layers, num_labels)
+    found, asked = {}, RuleSpec(*trace.logits.shape[1:])
     for method in RULES:
         found[method] = replay(method.halting_rule(asked), trace)
         knob = method.knob(asked)
         found[method].decide(knob, knob.values)
-        exact_curve(found[method], trace.labels, num_labels)
+        exact_curve(found[method], trace.labels, asked.num_labels)
     return found
 
 

@@ -84,7 +84,6 @@ def table(rows: Sequence[Row]) -> str:
 def write(rows: Sequence[Row], path: Path) -> None:
     """Write rows as CSV, whole or not at all."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([COLUMNS, *(row.cells() for row in rows)])
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(row.cells() for row in rows)])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text.getvalue())

@@ -83,8 +83,7 @@ def with_trainer(model: torch.nn.Module, data: Encoded, recipe: Recipe, collator
             disable_tqdm=True,
             **options,
         )
-        rows = trainer_rows(data)
-        return seconds(Trainer(model, arguments, train_dataset=rows, data_collator=collator).train)
+        return seconds(Trainer(model, arguments, train_dataset=trainer_rows(data), data_collator=collator).train)
 
 
 def ratio_on_embedded() -> float:
@@ -97,8 +96,10 @@ def ratio_on_embedded() -> float:
         ours = seconds(lambda model=model: train(model, Static(), {}, data, recipe, (TASK, 0)))
         model = Wrapped(build_model(Static(), fresh_backbone(checkpoint), 2, ("bert", TASK, 0)))
         collator = DataCollatorWithPadding(tokenizer(checkpoint))
-        options = {"train_sampling_strategy": "group_by_length", "remove_unused_columns": False}
-        ratios.append(with_trainer(model, data, recipe, collator, **options) / ours)
+        theirs = with_trainer(
+            model, data, recipe, collator, train_sampling_strategy="group_by_length", remove_unused_columns=False
+        )
+        ratios.append(theirs / ours)
     return statistics.median(ratios)
 
 

@@ -103,8 +103,7 @@ def mean_curve(
     seeds = np.isfinite(heights).sum(axis=0)
     mean = np.where(seeds > 0, np.nansum(heights, axis=0) / np.maximum(seeds, 1), np.nan)
     _, low, high = t_interval(heights)  # NaN wherever one run is
-    dotted = np.any([gap_mask(grid, x, widest) for x, _ in runs], axis=0)
-    return mean, low, high, seeds, dotted
+    return mean, low, high, seeds, np.any([gap_mask(grid, x, widest) for x, _ in runs], axis=0)
 
 
 def nearest_in_x(targets: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from collections.abc import Callable
+from functools import partial
 
 import datasets
 import evaluate
@@ -79,12 +81,8 @@ def _matthews(true: np.ndarray, predicted: np.ndarray) -> float:
     return (x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum())
 
 
-def _pearson(true: np.ndarray, predicted: np.ndarray) -> float:
-    return 0.0 if _constant(true) or _constant(predicted) else stats.pearsonr(predicted, true)[0]
-
-
-def _spearman(true: np.ndarray, predicted: np.ndarray) -> float:
-    return 0.0 if _constant(true) or _constant(predicted) else stats.spearmanr(predicted, true)[0]
+def _correlation(by: Callable, true: np.ndarray, predicted: np.ndarray) -> float:
+    return 0.0 if _constant(true) or _constant(predicted) else by(predicted, true)[0]
 
 
 def _constant(values: np.ndarray) -> bool:
@@ -95,6 +93,6 @@ FUNCTIONS = {
     "accuracy": _accuracy,
     "f1": _f1,
     "matthews": _matthews,
-    "pearson": _pearson,
-    "spearman": _spearman,
+    "pearson": partial(_correlation, stats.pearsonr),
+    "spearman": partial(_correlation, stats.spearmanr),
 }

@@ -66,8 +66,7 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high, each [...].
     """
     tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-    return low, high
+    return tuple(np.quantile(draws, [tail, 1 - tail], axis=0))
 
 
 def resamples(n: int, draws: int, seed: int, block: int) -> Iterator[np.ndarray]:

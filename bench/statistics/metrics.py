@@ -44,8 +44,7 @@ def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> 
     num_knobs, num_pairs = len(predictions), num_classes**2
     # every (knob value, true, predicted) has a number of its own, so that one bincount serves all knob values
     codes = np.arange(num_knobs)[:, None] * num_pairs + labels * num_classes + predictions  # (K, n)
-    counts = np.bincount(codes.ravel(), minlength=num_knobs * num_pairs)
-    return counts.reshape(num_knobs, num_classes, num_classes)
+    return np.bincount(codes.ravel(), minlength=num_knobs * num_pairs).reshape(num_knobs, num_classes, num_classes)
 
 
 def values_from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
@@ -106,8 +105,7 @@ def spearman(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide, 0 where the denominator is 0."""
-    zero = np.zeros(np.shape(denominator))
-    return np.divide(numerator, denominator, out=zero, where=denominator != 0)
+    return np.divide(numerator, denominator, out=np.zeros(np.shape(denominator)), where=denominator != 0)
 
 
 def weighted_counts(task: Task, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -37,14 +37,16 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         UserError: it is not there.
     """
+    if path.is_file():
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
+        return table.fillna({"variant": ""})
     packed = path.parent / "tables" / f"{path.stem}.parquet"
-    if packed.is_file() and not path.is_file():
+    if packed.is_file():
         return pd.read_parquet(packed)
-    if not path.is_file():
-        how = f"--collect --results {path.parent}"
-        raise UserError(f"no {path.name} in {path.parent}: expected a run folder with tables, which {how} writes")
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
-    return table.fillna({"variant": ""})
+    raise UserError(
+        f"no {path.name} in {path.parent}: expected a run folder with tables, which --collect --results {path.parent} "
+        "writes"
+    )
 
 
 def read_fields(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -83,8 +83,10 @@ def touch(path: Path) -> None:
 
 def not_written(folder: Path, error: OSError) -> FolderError:
     """The error of a file that cannot be written: the folder has become full, read-only or gone during a run."""
-    kept = "what is finished is kept, and the same command goes on when that is mended"
-    return FolderError(f"'{folder}' cannot be written: {error.strerror}; {kept}")
+    return FolderError(
+        f"'{folder}' cannot be written: {error.strerror}; what is finished is kept, and the same command goes on when "
+        "that is mended"
+    )
 
 
 def remove(path: Path) -> None:
@@ -150,8 +152,7 @@ def read_needed_json(path: Path, way_out: str) -> dict:
 def sealed(value: dict) -> str:
     """A value as JSON with the checksum of the text as its last entry, for `unsealed` to verify."""
     body = json.dumps(value, indent=2, ensure_ascii=False).removesuffix("\n}")
-    digest = hashlib.sha256(body.encode("utf8")).hexdigest()
-    return f'{body}{CHECKSUM}{digest}"\n}}\n'
+    return f'{body}{CHECKSUM}{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'
 
 
 def unsealed(data: bytes) -> dict:

@@ -68,8 +68,7 @@ def _locked(folder: RunFolder, name: str, wait: bool) -> FileLock | None:
         if not isinstance(lock, SoftFileLock):
             return None
     except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FolderError(f"no lock can be had in '{locks}': {reason}") from error
+        raise FolderError(f"no lock can be had in '{locks}': {getattr(error, 'strerror', None) or error}") from error
     # Without locks the library makes do with a file that stands for one. A killed run leaves that behind, and every
     # later run would wait for ever.
     if isinstance(lock, SoftFileLock):

@@ -8,8 +8,7 @@ import numpy as np
 
 from bench.halting.replay import replay
 from bench.halting.sweep import Rows, Sweep, mean_layer_fraction
-from bench.statistics.metrics import evaluate_predictions
-from bench.tables.columns import MODEL
+from bench.tables.columns import MODEL, task_metric
 from methods.base import Knob, RuleSpec
 from methods.dact import SLACK, DactRule, ExactRule
 
@@ -28,14 +27,13 @@ def bound_rows(sweep: Sweep) -> Iterator[Rows]:
     for bound, rule, values in (("paper", DactRule, SLACK[:1]), ("exact", ExactRule, SLACK)):
         result = replay(rule(asked), sweep.trace)
         layers, predictions = result.decide(Knob("eps", values, sign=-1), values)  # [K, n]
-        metrics = evaluate_predictions(sweep.task, sweep.trace.labels, predictions)
         yield {
             **sweep.keys,
             "bound": bound,
             "eps": np.array(values),
             "layer_fraction": mean_layer_fraction(layers, sweep.panel_layers),
             "metric": sweep.task.metric,
-            "value": metrics[sweep.task.metric],
+            "value": task_metric(sweep, predictions),
             "changed": (predictions != result.predictions[:, -1]).mean(axis=1),
             "n": layers.shape[1],
         }

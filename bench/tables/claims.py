@@ -56,11 +56,10 @@ def claims_against(rival: str, name: str, letters: str) -> list[Claim]:
     """The claims about performance against one of the other methods; `letters` are for claim 1, then for 2 and 3."""
     pair, minus = ("dact", rival), f"dact - {rival}"
     cheap, mixed = in_half(*pair)
-    better = f"better than {name} with at most half of the layers"
     return [
         Claim(
             id=f"1{letters[0]}",
-            text=better,
+            text=f"better than {name} with at most half of the layers",
             quantity=f"auc_budget_half, {minus}",
             effects=cheap,
             relevant=METRIC,
@@ -101,18 +100,16 @@ def claims_against(rival: str, name: str, letters: str) -> list[Claim]:
 
 def in_half(method: str, rival: str) -> tuple[Contrast, Contrast]:
     """A claim's number: method minus rival in what budgets up to half of the layers buy, by steps and by mixtures."""
-    step, mixed = (
-        partial(effects.in_quantity, quantity=name, method=method, rival=rival)
-        for name in ("auc_budget_half", "auc_mixed_half")
-    )
-    return step, mixed
+    bought = partial(effects.in_quantity, method=method, rival=rival)
+    return partial(bought, quantity="auc_budget_half"), partial(bought, quantity="auc_mixed_half")
 
 
 def claims() -> list[Claim]:
     """All claims of the paper, in the order of effects.csv."""
     step, mixed = in_half("dact", "dact-frozen")
-    found = [*claims_against("deebert", "DeeBERT", "ac"), *claims_against("pabee", "PABEE", "bd")]
-    found += [
+    found = [
+        *claims_against("deebert", "DeeBERT", "ac"),
+        *claims_against("pabee", "PABEE", "bd"),
         Claim(
             id="4a",
             text="x moves less between seeds than DeeBERT's",

@@ -62,8 +62,7 @@ def collect(folder: RunFolder, methods: dict[str, Method], focus: str | None = N
     check_records(folder.path, [record for record in records if not outdated(record, methods)], shared)
     counting, others = finished(folder, records, methods)
     rivals = [method.name for method in reported(methods, shared)]
-    published = shared.get("published", {})
-    own = [name for name in shared["methods"] if name not in published]
+    own = [name for name in shared["methods"] if name not in shared.get("published", {})]
     about = focused(focus, rivals, [name for name in own if shared["methods"][name]])
     # a panel of many models takes longer than a process needs to start
     how = {"per_process": 2} if len(counting) >= MANY else {}

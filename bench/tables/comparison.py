@@ -81,19 +81,18 @@ def shared_ranges(run_a: RunFolder, run_b: RunFolder) -> tuple[pd.Series, pd.Ser
     """The ends of the range of `auc_common` that both folders have, by panel; NaN where it is narrow."""
     areas = [at_exact(read_table(run.path / "auc.csv")).dropna(subset="split") for run in (run_a, run_b)]
     ranges = pd.concat(areas).groupby(PANEL)
-    low, high = (ranges[end].agg(how, skipna=False) for end, how in (("x_low", "max"), ("x_high", "min")))
+    low, high = ranges["x_low"].max(skipna=False), ranges["x_high"].min(skipna=False)
     wide = high - low >= NARROWEST
     return low.where(wide), high.where(wide)
 
 
 def with_common_area(scores: pd.DataFrame, points: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFrame:
     """Scores with `auc_common` over the range of both folders instead of one folder's own."""
-    groups = points.groupby([*PANEL, "method", "seed"])
-    curves = {keys: (rows["layer_fraction"].to_numpy(), rows["value"].to_numpy()) for keys, rows in groups}
-    areas = []
-    for *panel, method, seed in scores[[*PANEL, "method", "seed"]].itertuples(index=False):
-        here = tuple(panel)
-        areas.append(float(auc_common(*curves[(*here, method, seed)], low[here], high[here])))
+    keys = [*PANEL, "method", "seed"]
+    groups = points.groupby(keys)
+    curves = {run: (rows["layer_fraction"].to_numpy(), rows["value"].to_numpy()) for run, rows in groups}
+    runs = scores[keys].itertuples(index=False, name=None)
+    areas = [float(auc_common(*curves[run], low[run[:-2]], high[run[:-2]])) for run in runs]
     return scores.assign(auc_common=areas)
 
 
@@ -106,8 +105,7 @@ def within_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
 def across_tasks(by_seed: pd.DataFrame) -> Iterator[dict]:
     """Rows of comparison.csv, one per backbone, method and quantity: units are tasks, each the mean of its seeds."""
     keys = ["suite_a", "suite_b", "backbone", "method", "quantity"]
-    matched = by_seed[by_seed["split"] != "validation_mismatched"]
-    for named, rows in groups_of(matched, keys):
+    for named, rows in groups_of(by_seed[by_seed["split"] != "validation_mismatched"], keys):
         tasks = rows.groupby("task", sort=False)[["value_a", "value_b"]].mean()
         if len(tasks) > 1:
             yield {**named, "task": "mean", "unit_kind": "tasks", **paired_columns(tasks)}

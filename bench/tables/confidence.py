@@ -31,9 +31,13 @@ def confidence_rows(sweep: Sweep) -> Iterator[Rows]:
     method = sweep.keys["method"]
     if method in (*DACTS, "deebert"):
         decided = np.nan if method == "deebert" else decided_share(sweep.trace)
-        sizes = {"train_rows": sweep.train_rows, "n": sweep.layers.shape[1]}
-        unsure = exit_entropy(sweep, sweep.layers)
-        yield sweep.rows(layer_fraction=sweep.layer_fraction, exit_entropy=unsure, decided=decided, **sizes)
+        yield sweep.rows(
+            layer_fraction=sweep.layer_fraction,
+            exit_entropy=exit_entropy(sweep, sweep.layers),
+            decided=decided,
+            train_rows=sweep.train_rows,
+            n=sweep.layers.shape[1],
+        )
 
 
 def decided_share(trace: Trace) -> float:
@@ -55,8 +59,7 @@ def exit_entropy(sweep: Sweep, layers: np.ndarray) -> np.ndarray:
     """
     trace = sweep.trace
     if sweep.keys["method"] in DACTS:
-        a = torch.from_numpy(accumulated(trace).answers)
-        unsure = torch.special.entr(a).sum(dim=-1).numpy()  # [n, L]
+        unsure = torch.special.entr(torch.from_numpy(accumulated(trace).answers)).sum(dim=-1).numpy()  # [n, L]
     else:
         unsure = entropy(torch.from_numpy(trace.logits).double()).numpy()
     return unsure[np.arange(len(unsure)), layers - 1].mean(axis=1)

@@ -45,10 +45,18 @@ def curve_table(points: pd.DataFrame, exact: pd.DataFrame) -> pd.DataFrame:
             if not any(len(x) > 1 for x, _ in runs):
                 continue  # a point, not a curve
             mean, low, high, seeds, dotted = mean_curve(GRID, runs, widest)
-            named = {"suite": rows["suite"].iloc[0], **dict(zip(key, keys, strict=True))}
-            columns = {"x": GRID, "mean": mean, "low": low, "high": high, "seeds": seeds, "dotted": dotted.astype(int)}
-            table = pd.DataFrame({**named, "resolution": resolution, **columns})
-            tables.append(table[np.isfinite(mean)])
+            columns = {
+                "suite": rows["suite"].iloc[0],
+                **dict(zip(key, keys, strict=True)),
+                "resolution": resolution,
+                "x": GRID,
+                "mean": mean,
+                "low": low,
+                "high": high,
+                "seeds": seeds,
+                "dotted": dotted.astype(int),
+            }
+            tables.append(pd.DataFrame(columns)[np.isfinite(mean)])
     return pd.concat(tables, ignore_index=True)[CURVES] if tables else pd.DataFrame(columns=CURVES)
 
 

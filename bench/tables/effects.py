@@ -31,8 +31,15 @@ def effect_rows(panel: Compared, only: Collection[str] = ()) -> Iterator[Rows]:
         mixed = by_seed(claim.mixed(panel)) if claim.mixed else {}
         (first, *_) = panel.sweeps[next(run for run in panel.sweeps if run[0] == claim.methods[0])]
         for seed, effect in by_seed(claim.effects(panel)).items():
-            row = {**keys, "claim": claim.id, "seed": seed, "effect": effect, "effect_mixed": mixed.get(seed, np.nan)}
-            yield row | {"train_rows": first.train_rows, "both_constant": int(both_constant(panel, claim, seed))}
+            yield {
+                **keys,
+                "claim": claim.id,
+                "seed": seed,
+                "effect": effect,
+                "effect_mixed": mixed.get(seed, np.nan),
+                "train_rows": first.train_rows,
+                "both_constant": int(both_constant(panel, claim, seed)),
+            }
 
 
 def by_seed(found: Effects) -> dict[float, float]:

@@ -18,15 +18,13 @@ LEFT_OUT = "left out"
 
 def records_of(folder: RunFolder) -> list[dict]:
     """What failures.csv goes through: all records of a run folder, by backbone, task and seed."""
-    order = list(TASKS)
+    order = {task: place for place, task in enumerate(TASKS)}
 
-    def place(task: str) -> tuple[int, str]:
-        return (order.index(task) if task in order else len(order), task)
+    def place(record: dict) -> tuple:
+        spec = record["spec"]
+        return spec["backbone"], order.get(spec["task"], len(order)), spec["task"], spec["seed"], record["label"]
 
-    return sorted(
-        folder.records(),
-        key=lambda r: (r["spec"]["backbone"], place(r["spec"]["task"]), r["spec"]["seed"], r["label"]),
-    )
+    return sorted(folder.records(), key=place)
 
 
 def finished(folder: RunFolder, records: Sequence[dict], methods: Methods) -> tuple[list[dict], list[dict]]:
@@ -39,19 +37,20 @@ def finished(folder: RunFolder, records: Sequence[dict], methods: Methods) -> tu
     """
     counting, others = [], []
     for record in records:
-        reason = why_left_out(folder, record, methods) if record["status"] == "ok" else ""
-        if reason:
+        if record["status"] != "ok":
+            others.append(record)
+        elif reason := why_left_out(folder, record, methods):
             others.append({**record, "status": LEFT_OUT, "reason": reason})
         else:
-            (counting if record["status"] == "ok" else others).append(record)
+            counting.append(record)
     return counting, others
 
 
 def why_left_out(folder: RunFolder, record: dict, methods: Methods) -> str:
     """For failures.csv: why a cell that is ok has no rows in the tables; empty where it has."""
-    if why := outdated(record, methods):
-        return why
-    return "" if folder.has_traces(record) else "a trace is missing or not as it was written: run again"
+    return outdated(record, methods) or (
+        "" if folder.has_traces(record) else "a trace is missing or not as it was written: run again"
+    )
 
 
 def failure_table(others: Sequence[dict], suite: str, methods: Sequence[str]) -> pd.DataFrame:

@@ -13,6 +13,6 @@ def knob_table(points: pd.DataFrame) -> pd.DataFrame:
     """knobs.csv from points.csv: mean and 95 % t-interval over seeds of cost and value, for every setting."""
     rows = []
     for named, group in groups_of(points, SETTING, dropna=False):
-        intervals = [interval_columns(column, group[column].to_numpy()) for column in ("layer_fraction", "value")]
-        rows.append({**named, **intervals[0], **intervals[1], "seeds": len(group)})
+        cost, value = (interval_columns(column, group[column].to_numpy()) for column in ("layer_fraction", "value"))
+        rows.append({**named, **cost, **value, "seeds": len(group)})
     return pd.DataFrame(rows, columns=KNOBS)

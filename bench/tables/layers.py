@@ -51,10 +51,17 @@ def rows_of_method(sweeps: PanelSweeps) -> Iterator[Rows]:
     for sweep in sweeps:
         difficulty = sweep.trace.difficulty
         for name, at in names.items():
-            keys = {**sweep.keys, "example": name, "index": sweep.trace.index[at], "mean_exit_layer": mean[at]}
-            keys["difficulty"] = np.nan if difficulty is None else difficulty[at]
             for quantity, values in layer_quantities(sweep, at).items():
-                yield {**keys, "layer": np.arange(1, len(values) + 1), "quantity": quantity, "value": values}
+                yield {
+                    **sweep.keys,
+                    "example": name,
+                    "index": sweep.trace.index[at],
+                    "difficulty": np.nan if difficulty is None else difficulty[at],
+                    "mean_exit_layer": mean[at],
+                    "layer": np.arange(1, len(values) + 1),
+                    "quantity": quantity,
+                    "value": values,
+                }
 
 
 def layer_quantities(sweep: Sweep, at: int) -> dict[str, np.ndarray]:

@@ -42,10 +42,8 @@ def reference_rows(sweeps: PanelSweeps) -> Iterator[Rows]:
         if one.keys["seed"] in depths:
             depth = depths[one.keys["seed"]]
             height = interpolate(x, depth.layer_fraction, task_metric(depth, depth.predictions))
-            beside = {"reference": "truncated", "value": height, "difference": own - height}
-            # at full depth the two are one model
-            early = (x < 1 - TOLERANCE) & np.isfinite(height)
-            yield pick({**rows, **beside}, early)
+            early = (x < 1 - TOLERANCE) & np.isfinite(height)  # at full depth the two are one model
+            yield pick({**rows, "reference": "truncated", "value": height, "difference": own - height}, early)
         value = dealt(one, deals)
         yield pick({**rows, "reference": "random", "value": value, "difference": own - value}, one.chooses)
         single = {**one.keys, "knob_value": np.nan, "metric": one.task.metric, "difference": np.nan}
@@ -83,7 +81,6 @@ def dealt(sweep: Sweep, deals: np.ndarray) -> np.ndarray:
 
 def oracle(sweep: Sweep) -> tuple[float, float]:
     """The reference `oracle`: cost and metric if every example left at its earliest right layer, at 1 where none is."""
-    right = sweep.by_layer == sweep.trace.labels[:, None]  # [n, L]
-    exits = right.argmax(axis=1)  # 0 where no layer is right, too
+    exits = (sweep.by_layer == sweep.trace.labels[:, None]).argmax(axis=1)  # [n], 0 where no layer is right, too
     value = task_metric(sweep, sweep.by_layer[np.arange(len(exits)), exits][None])
     return float((exits + 1).mean() / sweep.panel_layers), float(value[0])

@@ -95,8 +95,8 @@ def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
     seeds = by_task.ngroups < TASKS and len(by_seed) > 1 and not claim.by_size
 
     def interval(column: str) -> list[float]:
-        units = effects.pivot(index="seed", columns="task", values=column).dropna().mean(axis=1) if seeds else None
-        units = by_task[column].mean() if units is None else units
+        of_seeds = effects.pivot(index="seed", columns="task", values=column).dropna().mean(axis=1)
+        units = of_seeds if seeds else by_task[column].mean()
         return [float(end) for end in t_interval(units.to_numpy(dtype=float))] if len(units) else [math.nan] * 3
 
     if claim.by_size:
@@ -104,10 +104,9 @@ def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
     else:
         ends = interval("effect")
     mixed = interval("effect_mixed") if claim.mixed else [math.nan] * 3
-    units = len(by_seed) if seeds else by_task.ngroups
     names = ("value", "low", "high", "value_mixed", "low_mixed", "high_mixed")
     return {
-        "units": units,
+        "units": len(by_seed) if seeds else by_task.ngroups,
         "unit_kind": "seeds" if seeds else "tasks",
         **dict(zip(names, [*ends, *mixed], strict=True)),
     }
@@ -161,8 +160,7 @@ def blind_exits(methods: tuple[str, ...], tables: Tables) -> str:
 def checked(tables: Tables) -> str:
     """Which of the two checks of a run a claim's verdict could look at."""
     said = {"health": "exit health", "plateau": "plateau"}
-    states = [f"{what} {'checked' if len(tables.get(name, ())) else 'not checked'}" for name, what in said.items()]
-    return ", ".join(states)
+    return ", ".join(f"{what} {'' if len(tables.get(name, ())) else 'not '}checked" for name, what in said.items())
 
 
 def at_twice(claim: Claim, verdict: str, tables: Tables) -> str:
@@ -181,9 +179,10 @@ def twice_of(folder: Path) -> Tables:
 
 def twins(effects: pd.DataFrame, ids: list[str]) -> list[str]:
     """For each claim the first other one whose numbers are all the same: one fact, counted once."""
-    numbers = {}
-    for claim, rows in effects.groupby("claim", sort=False):
-        numbers[claim] = frozenset(rows[["task", "seed", "effect"]].round(12).itertuples(index=False, name=None))
+    numbers = {
+        claim: frozenset(rows[["task", "seed", "effect"]].round(12).itertuples(index=False, name=None))
+        for claim, rows in effects.groupby("claim", sort=False)
+    }
     by_size = {claim.id for claim in claims() if claim.by_size}  # a correlation of the same numbers is another one
     own = [claim for claim in ids if claim in numbers and claim not in by_size]
     first = {claim: next(other for other in own if numbers[other] == numbers[claim]) for claim in own}

@@ -13,7 +13,7 @@ Shapes: D resamples, n examples, K settings of one run, F counts, R runs of a pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,8 +144,7 @@ def panel_scores(
         low, high = np.nan, np.nan
     lines = [by_cost(x[0], y[0]) for x, y in curves]
     for row, (x, _) in enumerate(lines):
-        in_gap = gap_mask(BUDGETS, x, WIDEST)
-        values[0, row, len(AREAS) :][in_gap] = np.nan
+        values[0, row, len(AREAS) :][gap_mask(BUDGETS, x, WIDEST)] = np.nan
     gaps = np.array([widest_gap(x, low, high) for x, _ in lines])
     models = {method: len(some) for (method, _), some in by_run.items()}
     return Scores(
@@ -178,7 +177,7 @@ class PanelRuns:
         self.settings = {
             which: [Settings(sweeps, resolution, which) for sweeps in by_run.values()] for which in ("all", "a", "b")
         }
-        self.ranging = ranging([(method, sweeps) for (method, _), sweeps in by_run.items()])
+        self.ranging = ranging(by_run)
 
     @property
     def size(self) -> int:
@@ -236,14 +235,13 @@ class PanelRuns:
         return [(one + other) / 2 for one, other in zip(*found, strict=True)]
 
 
-def ranging(runs: Iterable[tuple[str, list[Sweep]]]) -> set[str]:
+def ranging(by_run: Runs) -> set[str]:
     """For scores.csv: methods whose curves make the common range: the paper's three if all ran, else all with one."""
-    runs = list(runs)
-    names = {method for method, _ in runs}
-    if names >= set(PAPER_METHODS):
-        return set(PAPER_METHODS)
-    swept = {method for method, sweeps in runs if sum(len(one.knob_values) for one in sweeps) > 1}
-    return {method for method in swept if method != "truncated"}
+    paper = set(PAPER_METHODS)
+    if paper <= {method for method, _ in by_run}:
+        return paper
+    swept = {method for (method, _), sweeps in by_run.items() if sum(len(one.knob_values) for one in sweeps) > 1}
+    return swept - {"truncated"}
 
 
 def shared_range(costs: list[np.ndarray], runs: list[MethodSeed], methods: set[str]) -> tuple[np.ndarray, np.ndarray]:

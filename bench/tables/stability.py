@@ -28,7 +28,16 @@ def stability_table(points: pd.DataFrame, scores: Sequence[Scores]) -> pd.DataFr
         low, high = ranges[tuple(named[name] for name in PANEL)]
         inside = knobs[knobs["x"].between(low, high) & (knobs["seeds"] > 1)]
         if len(inside):
-            x_sd, y_sd = (float(np.sqrt(inside[name].mean())) for name in ("x_var", "y_var"))
-            named |= {"knobs": len(inside), "seeds": inside["seeds"].max(), "x_low": low, "x_high": high}
-            rows.append({**named, "x_sd": x_sd, "x_sd_max": float(np.sqrt(inside["x_var"].max())), "value_sd": y_sd})
+            rows.append(
+                {
+                    **named,
+                    "knobs": len(inside),
+                    "seeds": inside["seeds"].max(),
+                    "x_low": low,
+                    "x_high": high,
+                    "x_sd": np.sqrt(inside["x_var"].mean()),
+                    "x_sd_max": np.sqrt(inside["x_var"].max()),
+                    "value_sd": np.sqrt(inside["y_var"].mean()),
+                }
+            )
     return pd.DataFrame(rows, columns=STABILITY)

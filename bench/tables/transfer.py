@@ -28,8 +28,7 @@ TARGET_DROPS = (0.01, 0.02, 0.05)
 TARGET = [*METHOD, "target", "target_value", "quantity"]
 #: The rows of single choices that transfer.csv is the mean of: one per seed and direction.
 CHOICES = [*TARGET, "seed", "promised", "delivered", "kept", "constant"]
-TRANSFER = [*TARGET, "seeds", "chosen", "promised", "delivered", *with_ends("gap")]
-TRANSFER += ["kept", "constant_share"]
+TRANSFER = [*TARGET, "seeds", "chosen", "promised", "delivered", *with_ends("gap"), "kept", "constant_share"]
 
 
 #: What a number is of each setting on the half that chooses, and on the other.
@@ -72,16 +71,14 @@ def side(sweeps: Sequence[Sweep], half: str, rows: np.ndarray) -> Side:
 
 def budget_rows(keys: dict, one: Side) -> Iterator[Rows]:
     """Rows of transfer.csv: the best setting within each budget, on the half that chose it and on the other."""
-    said = {"layer_fraction": one.x, "value": one.y}
-    yield from choice_rows(keys, "budget", TARGET_BUDGETS, one.x, one.y[0], said)
+    yield from choice_rows(keys, "budget", TARGET_BUDGETS, one.x, one.y[0], {"layer_fraction": one.x, "value": one.y})
 
 
 def drop_rows(keys: dict, one: Side, static: tuple[float, float]) -> Iterator[Rows]:
     """Rows of transfer.csv: the cheapest setting within each drop below static (ties: the smaller), both halves."""
     # cost and drop change places: the least cost among the settings that keep to a limit of the drop
     drop = (static[0] - one.y[0], static[1] - one.y[1])
-    said = {"layer_fraction": one.x, "drop": drop}
-    yield from choice_rows(keys, "drop", TARGET_DROPS, drop, -one.x[0], said)
+    yield from choice_rows(keys, "drop", TARGET_DROPS, drop, -one.x[0], {"layer_fraction": one.x, "drop": drop})
 
 
 def choice_rows(
@@ -123,7 +120,6 @@ def transfer_table(choices: pd.DataFrame) -> pd.DataFrame:
     for named, group in groups_of(per_seed, TARGET):
         means = {name: group[name].to_numpy().mean() for name in shares}
         gap = interval_columns("gap", (group["delivered"] - group["promised"]).to_numpy())
-        counts = {"seeds": len(group), "chosen": group["directions"].sum()}
         means["constant_share"] = means.pop("constant")
-        rows.append({**named, **means, **gap, **counts})
+        rows.append({**named, **means, **gap, "seeds": len(group), "chosen": group["directions"].sum()})
     return pd.DataFrame(rows, columns=TRANSFER)

@@ -77,6 +77,15 @@ def plot_points(ax: Axes, rows: pd.DataFrame, look: Look) -> None:
         rows: rows of points.csv of one method.
         look: how.
     """
-    style = {"c": [look.color], "marker": look.marker, "alpha": 0.6, "linewidths": 0, "zorder": 2, "clip_on": False}
-    dots = ax.scatter(rows["layer_fraction"], rows["value"], 4, **style)
+    dots = ax.scatter(
+        rows["layer_fraction"],
+        rows["value"],
+        s=4,
+        c=[look.color],
+        marker=look.marker,
+        alpha=0.6,
+        linewidths=0,
+        zorder=2,
+        clip_on=False,
+    )
     dots.set_urls([point_title(row) for row in rows.itertuples()])  # made titles when the figure is written

@@ -126,17 +126,16 @@ def draw_all(results: Path, figures: Path, wanted: Wanted = Wanted()) -> list[Pa
     Raises:
         UserError: a table is not there, or a panel or backbone is wanted that did not run.
     """
-    points = read_table(Path(results) / "points.csv")
+    points = read_table(results / "points.csv")
     check_wanted(wanted, points)
     backbones = [wanted.backbone] if wanted.backbone else sorted(points["backbone"].unique())
-    shown = [name for name, plot in PLOTS.items() if not plot.optional or has_tables(plot, Path(results))]
+    shown = [name for name, plot in PLOTS.items() if not plot.optional or has_tables(plot, results)]
     todo = [(name, each) for name in shown for each in (backbones if PLOTS[name].per_backbone else [wanted.backbone])]
     setting = Setting(frozenset(points["method"]), WIDTHS.get(wanted.width), wanted.words, wanted.published)
     # whole paths: a process that is there from before may stand in another folder
-    places = (Path(results).resolve(), Path(figures).resolve())
+    places = (results.resolve(), figures.resolve())
     calls = [(name, backbone, *places, wanted, setting) for name, backbone in todo]
-    written = call_all(draw_one, calls, "figures")
-    return [path for paths in written for path in paths]
+    return [path for paths in call_all(draw_one, calls, "figures") for path in paths]
 
 
 def check_wanted(wanted: Wanted, points: pd.DataFrame) -> None:
@@ -173,18 +172,19 @@ def draw_one(
         wanted: which panels.
         setting: how.
     """
-    tables = [part_of(read_table(Path(results) / f"{table}.csv"), backbone, wanted) for table in PLOTS[name].tables]
-    if beside := PLOTS[name].beside:
-        path = Path(results) / f"{beside}.csv"
+    plot = PLOTS[name]
+    tables = [part_of(read_table(results / f"{table}.csv"), backbone, wanted) for table in plot.tables]
+    if plot.beside:
+        path = results / f"{plot.beside}.csv"
         tables.append(part_of(read_table(path), backbone) if path.is_file() else None)
-    stem = f"{name}-{backbone}" if PLOTS[name].per_backbone else name
+    stem = f"{name}-{backbone}" if plot.per_backbone else name
     with drawn_with(setting):
         try:
-            figure = PLOTS[name].draw(*tables) if len(tables[0]) else None
+            figure = plot.draw(*tables) if len(tables[0]) else None
         except TooNarrow as error:
             print(f"{stem} is not drawn: {error}", file=sys.stderr)
             return []
-        return [] if figure is None else save(figure, Path(figures) / stem)
+        return [] if figure is None else save(figure, figures / stem)
 
 
 def part_of(table: pd.DataFrame, backbone: str | None, wanted: Wanted = Wanted()) -> pd.DataFrame:

@@ -41,7 +41,9 @@ def figure2(
 
     def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
         by_method = dict(list(rows.groupby("method")))
-        _draw_truncated(ax, by_method)
+        if "truncated" in by_method:
+            depth = by_method["truncated"].groupby("knob_value")[["layer_fraction", "value"]].mean()
+            ax.plot(*depth.to_numpy().T, **TRUNCATED)
         for method, look in drawn.items():
             draw_method(ax, by_method, lines, method, look)
         draw_marks(ax, by_method, MARKS)
@@ -125,10 +127,8 @@ def difference(points: pd.DataFrame) -> Figure | None:
 
 def draw_settings(ax: Axes, rows: pd.DataFrame, look: Look) -> None:
     """The settings of one method as marks at their mean over seeds, with the interval where there are several seeds."""
-    marks = []
-    for _, setting in rows.groupby(["variant", "knob_value"], dropna=False):
-        mean, low, high = t_interval(setting["value"].to_numpy())
-        marks.append((setting["layer_fraction"].mean(), mean, low, high))
+    settings = rows.groupby(["variant", "knob_value"], dropna=False)
+    marks = [(part["layer_fraction"].mean(), *t_interval(part["value"].to_numpy())) for _, part in settings]
     x, mean, low, high = np.array(sorted(marks)).reshape(-1, 4).T
     ax.plot(x, mean, **{**look.line(), "linewidth": 0.6})
     inside = mean >= LOWEST
@@ -148,9 +148,3 @@ def less_static(points: pd.DataFrame) -> pd.DataFrame:
             beside = {seed: static.get(static_seed(seeds, seed), np.nan) for seed in panel["seed"].unique()}
             parts.append(panel.assign(value=panel["value"] - panel["seed"].map(beside)))
     return pd.concat(parts).dropna(subset="value")
-
-
-def _draw_truncated(ax: Axes, by_method: dict[str, pd.DataFrame]) -> None:
-    if "truncated" in by_method:
-        depth = by_method["truncated"].groupby("knob_value")[["layer_fraction", "value"]].mean()
-        ax.plot(*depth.to_numpy().T, **TRUNCATED)

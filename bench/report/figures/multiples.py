@@ -54,8 +54,8 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
     axes = figure.subplots(len(drawn), len(columns), squeeze=False)  # shared axes would take twice as long to draw
     lines = group_curves(curves)
     for column, rows in zip(axes.T, columns, strict=True):
-        by_method, (task, split) = dict(list(rows.groupby("method"))), rows[["task", "split"]].iloc[0]
-        beside = references[(references["task"] == task) & (references["split"] == split)]
+        by_method = dict(list(rows.groupby("method")))
+        beside = references.merge(rows[["task", "split"]].drop_duplicates())
         heights = pd.concat([rows["value"], beside["value"]])
         low, high = heights.min() - 0.03, heights.max() + 0.03
         column[0].set_title(narrow_title(rows, metric(rows)))
@@ -64,10 +64,9 @@ def multiples(points: pd.DataFrame, curves: pd.DataFrame, references: pd.DataFra
             _draw_references(ax, beside[beside["method"] == method])
             layer_axis(ax)
             ax.set(xlabel="", ylim=(low, high))
+        column[-1].set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax in axes[:-1].flat:
         ax.tick_params(labelbottom=False)
-    for ax in axes[-1]:
-        ax.set_xlabel(LAYERS_USED.replace(" (", "\n("))
     for ax, look in zip(axes[:, 0], drawn.values(), strict=True):
         ax.set_ylabel(look.label.replace(", ", ",\n"))
     note = (

@@ -47,8 +47,7 @@ def blocks(rows: pd.DataFrame, draw_panel: Callable[[Axes, pd.DataFrame], None])
     cells = max(map(len, parts.values())) + 1
     columns = min(int(page_width() / (NARROWEST if current().width else PANEL_WIDTH)), cells)
     lines = math.ceil(cells / columns)
-    size = (current().width or PANEL_WIDTH * columns, (1.45 * lines + 0.2) * len(parts) + 0.3)
-    figure = new_figure(*size)
+    figure = new_figure(current().width or PANEL_WIDTH * columns, (1.45 * lines + 0.2) * len(parts) + 0.3)
     for part, (backbone, groups) in zip(np.ravel(figure.subfigures(len(parts))), parts.items(), strict=True):
         heading(part, family(backbone))
         axes = part.subplots(lines, columns, squeeze=False).ravel()
@@ -170,8 +169,16 @@ def surround(
 
 def number_key(ax: Axes, columns: int = 1, place: str = "upper right") -> None:
     """The numbers of a panel beside the markers of its lines, small, in one of its corners."""
-    tight = {"fontsize": 6, "handlelength": 0.6, "handletextpad": 0.4, "borderaxespad": 0, "labelspacing": 0.1}
-    key = ax.legend(loc=place, ncols=columns, columnspacing=0.8, **tight)
+    key = ax.legend(
+        loc=place,
+        ncols=columns,
+        columnspacing=0.8,
+        fontsize=6,
+        handlelength=0.6,
+        handletextpad=0.4,
+        borderaxespad=0,
+        labelspacing=0.1,
+    )
     for handle in key.legend_handles:
         handle.set_linestyle("none")
 

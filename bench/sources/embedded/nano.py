@@ -56,19 +56,28 @@ def config(family: str, vocabulary: int, layers: int):
     # BERT's 0.02 at width 768 lets the same share of a state through each new layer as 0.07 does at width 64.
     shared = {"vocab_size": vocabulary, "max_position_embeddings": 64, "initializer_range": 0.07}
     if family == "distilbert":
-        sizes = {"dim": WIDTH, "n_heads": HEADS, "hidden_dim": INNER, "n_layers": layers}
-        return DistilBertConfig(**shared, **sizes, dropout=0.0, attention_dropout=0.0, pad_token_id=0)
-    sizes = {
+        return DistilBertConfig(
+            **shared,
+            dim=WIDTH,
+            n_heads=HEADS,
+            hidden_dim=INNER,
+            n_layers=layers,
+            dropout=0.0,
+            attention_dropout=0.0,
+            pad_token_id=0,
+        )
+    shared |= {
         "hidden_size": WIDTH,
         "num_attention_heads": HEADS,
         "intermediate_size": INNER,
         "num_hidden_layers": layers,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
     }
-    shared |= sizes | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     if family == "bert":
         return BertConfig(**shared, pad_token_id=0)
-    positions = {"max_position_embeddings": 66, "type_vocab_size": 1}
-    return RobertaConfig(**shared | positions, pad_token_id=1, bos_token_id=0, eos_token_id=2)
+    shared |= {"max_position_embeddings": 66, "type_vocab_size": 1}
+    return RobertaConfig(**shared, pad_token_id=1, bos_token_id=0, eos_token_id=2)
 
 
 def new_encoder(family: str, vocabulary: int) -> nn.Module:

@@ -11,7 +11,6 @@ The steps of a row are what it needs at least:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -20,6 +19,14 @@ from bench.sources.embedded import puzzles
 
 FIRST_CHAIN = 4  # steps of a puzzle without links
 KEPT = 4  # one text in so many is kept for the tasks
+#: What stands before the facts, and what is asked or claimed of them; behind "does" the verb has the form for many.
+SAID = {
+    "mrpc": ("they say", "they say NAME VERB THING ."),
+    "qqp": ("why ?", "why does NAME VERB THING ?"),
+    "qnli": ("", "does NAME VERB THING ?"),
+    "rte": ("", "NAME VERB THING ."),
+    "mnli": ("", "NAME VERB THING ."),
+}
 
 
 @dataclass(frozen=True)
@@ -99,39 +106,14 @@ def pair(
     """Tell a puzzle as a pair of sentences of a task, where the second is to the first what `state` says."""
     hops = steps - FIRST_CHAIN if steps >= FIRST_CHAIN else rng.choice((0, 0, 1, 1, 2))
     classes = {"mnli": 3, "qnli": "topic"}.get(task, 2)
-    names = lang.GENRES[genre]
-    puzzle = puzzles.pick(rng, names, hops, state, classes, agree=steps == 3, evidence=evidence)
-    told, first, many = say(rng, puzzle), cue(rng, state, steps), genre == "kinds"
-    before, ask = _SAY[task](rng, many)
-    told = f"{before} {told}".strip()
+    puzzle = puzzles.pick(rng, lang.GENRES[genre], hops, state, classes, agree=steps == 3, evidence=evidence)
+    before, ask = SAID[task]
+    told = f"{before} {say(rng, puzzle)}".strip()
+    first = cue(rng, state, steps)
+    verb = lang.verb(rng, lang.PICKS, genre == "kinds" or "does" in ask)
     asked = " or ".join(lang.TOPIC[puzzle.asked]) if task == "qnli" else puzzle.asked
-    query = f"{first} {ask}".replace("NAME", puzzle.start).replace("THING", asked)
+    query = f"{first} {ask}".replace("NAME", puzzle.start).replace("VERB", verb).replace("THING", asked)
     place = query.split().index(puzzle.start)
     if task == "qnli":
         return Told(query, told, (0, place), puzzle.path, objects(puzzle, told, 1))
     return Told(told, query, (1, place), puzzle.path, objects(puzzle, told, 0))
-
-
-def _claim(rng: Random, many: bool) -> tuple[str, str]:
-    return "", f"NAME {lang.verb(rng, lang.PICKS, many)} THING ."
-
-
-def _report(rng: Random, many: bool) -> tuple[str, str]:
-    return "they say", f"they say NAME {lang.verb(rng, lang.PICKS, many)} THING ."
-
-
-def _question(rng: Random, many: bool) -> tuple[str, str]:
-    return "why ?", f"why does NAME {lang.verb(rng, lang.PICKS, True)} THING ?"
-
-
-def _which(rng: Random, many: bool) -> tuple[str, str]:
-    return "", f"does NAME {lang.verb(rng, lang.PICKS, True)} THING ?"
-
-
-_SAY: dict[str, Callable[[Random, bool], tuple[str, str]]] = {
-    "mrpc": _report,
-    "qqp": _question,
-    "qnli": _which,
-    "rte": _claim,
-    "mnli": _claim,
-}

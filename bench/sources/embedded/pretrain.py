@@ -150,7 +150,9 @@ def distillation_losses(
     rows = batches.rows(ROWS)
     inputs = batches.encode(rows)
     answers, told_from = batches.answers(rows)
-    ours, theirs = last_states(student, inputs), taught_states(teacher, inputs)
+    ours = last_states(student, inputs)
+    with torch.no_grad():  # nothing is learnt through the teacher
+        theirs = last_states(teacher, inputs)
     logits, soft = (heads.fits(states[:, 0]) for states in (ours, theirs))
     known = told_from <= LAYERS
     soft = F.kl_div(F.log_softmax(logits, -1), F.softmax(soft.detach(), -1), reduction="batchmean")
@@ -162,12 +164,6 @@ def last_states(encoder: nn.Module, inputs: dict) -> torch.Tensor:
     if encoder.config.model_type == "distilbert":
         inputs = {name: value for name, value in inputs.items() if name != "token_type_ids"}
     return encoder(**inputs).last_hidden_state
-
-
-@torch.no_grad()
-def taught_states(teacher: nn.Module, inputs: dict) -> torch.Tensor:
-    """In pre-training: the teacher's `last_states`, which nothing is learnt through."""
-    return last_states(teacher, inputs)
 
 
 def distance(ours: torch.Tensor, theirs: torch.Tensor, inputs: dict) -> torch.Tensor:

@@ -34,5 +34,4 @@ def draw(rng: Random, most: int = DEEPEST) -> Row:
     states = {"mnli": ("true", "opposite", "other"), "qnli": ("true", "other")}
     state = rng.choice(states.get(task, ("true", "true", "opposite", "other")))
     genre = {"rte": "kinds", "mnli": rng.choice(("people", "countries"))}.get(task, "people")
-    told = pairs.pair(rng, task, state, steps, genre, not removed)
-    return Row(told, state, 0 if removed else steps)
+    return Row(pairs.pair(rng, task, state, steps, genre, not removed), state, 0 if removed else steps)
