@@ -17,6 +17,8 @@ from invented import make_folder
 
 from bench import load_results
 from bench.halting.rounding import Changes, changes
+from bench.report.claims import main as claims
+from bench.report.figures.__main__ import main as redraw
 from bench.report.uptodate import inputs_of, stamp
 from bench.store.bundle import Bundle
 from bench.store.csv_files import read_table
@@ -91,6 +93,17 @@ def test_the_tables_of_a_bundle_are_those_of_the_run(finished, bundles, precisio
             pd.testing.assert_frame_equal(table, theirs.tables[name], check_exact=True)
     cell = ours.tables["points"]["cell"][0]
     assert ours.traces(cell).keys() == theirs.traces(cell).keys()
+
+
+def test_claims_and_figures_are_made_from_a_bundle_as_from_its_folder(finished, bundles, tmp_path, capsys):
+    said, drawn = [], []
+    for source in (finished.path, bundles["float32"]):
+        assert redraw([str(source), str(tmp_path / source.name), "--panels", "rte", "--width", "column"]) == 0
+        drawn.append(sorted(path.name for path in (tmp_path / source.name).iterdir()))
+        capsys.readouterr()
+        assert claims([str(source)]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and drawn[0] == drawn[1]
 
 
 def test_half_a_float_is_eleven_bits_and_bfloat16_eight():

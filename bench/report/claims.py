@@ -37,7 +37,12 @@ def cell(row: tuple) -> str:
     if math.isnan(row.value):
         return f"**{row.verdict}**: no value"
     said = f"**{row.verdict}**: {plain(row.value, row.low, row.high)}, {counted_units(row)}"
-    more = [f"the same number as {row.same_number_as}" if row.same_number_as else "", row.why or ""]
+    twice = row.at_twice_the_steps
+    more = [
+        f"the same number as {row.same_number_as}" if row.same_number_as else "",
+        row.why or "",
+        f"with twice the steps: {twice}" if twice not in ("the same", "not checked") else "",
+    ]
     return "; ".join([said, *filter(None, more)])
 
 

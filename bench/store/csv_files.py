@@ -40,13 +40,20 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.is_file():
         table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
         return table.fillna({"variant": ""})
-    packed = path.parent / "tables" / f"{path.stem}.parquet"
-    if packed.is_file():
-        return pd.read_parquet(packed)
-    raise UserError(
-        f"no {path.name} in {path.parent}: expected a run folder with tables, which --collect --results {path.parent} "
-        "writes"
-    )
+    if packed(path).is_file():
+        return pd.read_parquet(packed(path))
+    how = f"--collect --results {path.parent}"
+    raise UserError(f"no {path.name} in {path.parent}: expected a run folder with tables, which {how} writes")
+
+
+def has_table(path: Path) -> bool:
+    """Whether `read_table` finds a table, in a run folder or a bundle."""
+    return path.is_file() or packed(path).is_file()
+
+
+def packed(path: Path) -> Path:
+    """Where a bundle has a table whose file in a run folder is called so."""
+    return path.parent / "tables" / f"{path.stem}.parquet"
 
 
 def read_fields(path: Path) -> tuple[list[str], list[dict[str, str]]]:

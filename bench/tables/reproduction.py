@@ -14,7 +14,7 @@ import pandas as pd
 from bench.statistics.curves import TOLERANCE
 from bench.statistics.intervals import rank_interval, t_interval
 from bench.statistics.metrics import spearman
-from bench.store.csv_files import read_table
+from bench.store.csv_files import has_table, read_table
 from bench.store.folder import PLATEAU_FOLDER
 from bench.tables.claims import Claim, claims
 from bench.tables.columns import groups_of
@@ -210,5 +210,5 @@ def read_sources(folder: Path) -> Tables:
         UserError: one is not there that every run has.
     """
     paths = {name: folder / f"{name}.csv" for name in SOURCES}
-    found = {name: read_table(path) for name, path in paths.items() if name not in OPTIONAL or path.is_file()}
+    found = {name: read_table(path) for name, path in paths.items() if name not in OPTIONAL or has_table(path)}
     return found | twice_of(folder / PLATEAU_FOLDER)

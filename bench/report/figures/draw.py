@@ -27,7 +27,7 @@ from bench.report.figures.page import save
 from bench.report.figures.risk import risk
 from bench.report.figures.setting import WIDTHS, Setting, TooNarrow, drawn_with
 from bench.report.figures.undecidable import undecidable
-from bench.store.csv_files import read_table
+from bench.store.csv_files import has_table, read_table
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def panel_names(row: object) -> tuple[str, ...]:
 
 def has_tables(plot: Plot, results: Path) -> bool:
     """Whether a run folder holds every table that a figure is drawn from."""
-    return all((results / f"{table}.csv").is_file() for table in plot.tables)
+    return all(has_table(results / f"{table}.csv") for table in plot.tables)
 
 
 def draw_one(
@@ -176,7 +176,7 @@ def draw_one(
     tables = [part_of(read_table(results / f"{table}.csv"), backbone, wanted) for table in plot.tables]
     if plot.beside:
         path = results / f"{plot.beside}.csv"
-        tables.append(part_of(read_table(path), backbone) if path.is_file() else None)
+        tables.append(part_of(read_table(path), backbone) if has_table(path) else None)
     stem = f"{name}-{backbone}" if plot.per_backbone else name
     with drawn_with(setting):
         try:
