@@ -1,5 +1,6 @@
 """Layers spent on what nobody can answer: groups, matching, claim 9 and the shares, worked by hand."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from test_references import make_sweep
 from test_reproduction import make_tables, rows_of
 
+from bench.report.figures.page import save
 from bench.report.figures.setting import Setting, drawn_with
 from bench.report.figures.undecidable import undecidable as draw
 from bench.report.latex import undecidable_tex
@@ -159,3 +161,13 @@ def test_the_table_of_shares_has_a_verdict_for_each():
     found = table.set_index(["times", "claim"])["verdict"]
     assert [found[times, "1a"] for times in gains] == [OPEN, HOLDS, HOLDS]
     assert [found[times, "9a"] for times in gains] == [FAILS, HOLDS, HOLDS]
+
+
+def test_one_method_on_one_task_is_a_figure_with_room_for_its_panel(tmp_path):
+    row = {**dict.fromkeys(UNDECIDED, 0.5), "suite": "embedded", "task": "sst2", "split": "validation"}
+    table = pd.DataFrame([row | {"backbone": "bert", "method": "deebert", "units": 1}])
+    with drawn_with(Setting(frozenset({"deebert"}))):
+        figure = draw(table)
+        with warnings.catch_warnings(action="error"):  # the library says so where it finds no room
+            save(figure, tmp_path / "figure")
+        assert figure.axes[0].get_window_extent().height > 0.2 * figure.dpi

@@ -22,6 +22,7 @@ from bench.store.files import write_bytes
 
 PANEL_WIDTH = 1.75  # inches of a panel with its labels
 NARROWEST = 1.45  # where a width is asked for
+PRINT_LINES, PRINT_LINE = 3, 0.11  # lines of fine print that heights of figures allow for; inches of each further one
 LAYERS_USED = "layers used (fraction)"
 
 
@@ -230,6 +231,7 @@ def annotate(figure: Figure, note: str) -> None:
     if not current().words:
         return
     lines = textwrap.wrap(note, width=int(figure.get_figwidth() * 21), break_on_hyphens=False)
+    figure.set_figheight(figure.get_figheight() + PRINT_LINE * max(0, len(lines) - PRINT_LINES))
     figure.supxlabel("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "), fontsize=6)
 
 

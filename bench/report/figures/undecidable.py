@@ -32,7 +32,7 @@ def undecidable(table: pd.DataFrame) -> Figure | None:
     columns = task_columns(table)
     check_room(len(columns), LEAST)
     look = looks(table["method"])
-    figure = new_figure(fitted_width(0.9 * len(columns) + 0.9), 0.14 * len(look) + 1.3)
+    figure = new_figure(fitted_width(0.9 * len(columns) + 0.9), 0.14 * len(look) + 1.5)
     axes = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for ax, rows in zip(axes, columns, strict=True):
         _draw_methods(ax, rows.set_index("method"), list(look))
@@ -42,10 +42,11 @@ def undecidable(table: pd.DataFrame) -> Figure | None:
     axes[0].invert_yaxis()
     handles = [entry("95 % over seeds; over tasks in their mean (Student-t)", color="black", **SEEDS)]
     seeds = spread(table.loc[table["task"] != "mean", "units"])
+    costs = "the costs of DACT's models between .25 and .75" if "dact" in look else ".25, .5 and .75"
     note = (
         "Horizontal: mean exit layer of the hard half of the decidable examples minus that of the undecidable ones; "
-        "right of 0 a method gives up early. At the costs of DACT's models between .25 and .75 of the layers, "
-        f"each method at its exact setting nearest in cost; {seeds}. "
+        "right of 0 a method gives up early. "
+        f"At {costs} of the layers, each method at its exact setting nearest in cost; {seeds}. "
     )
     surround(figure, table, "layers spent on what nobody can answer", handles, note)
     return figure
