@@ -29,7 +29,7 @@ TASKS = 3
 LEAST_TASKS, SUREST = 4, 0.65
 #: The tables that the verdicts are decided from; the last three only where a run has them.
 SOURCES = ("points", "effects", "undecidable", "health", "plateau")
-OPTIONAL = ("undecidable", "health", "plateau")
+OPTIONAL = ("health", "plateau")
 
 REPRODUCTION = ["suite", "backbone", "claim", "text", "verdict", "why", "value", "low", "high", "units", "unit_kind"]
 REPRODUCTION += [
