@@ -193,10 +193,11 @@ def test_metrics_are_named_in_captions(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here: apt-get install texlive-latex-recommended")
+@pytest.mark.parametrize("size", ["10pt", "11pt"])
 @pytest.mark.parametrize("run", RUNS)
-def test_a_real_latex_sets_every_table_in_two_columns_of_16_cm(run, tmp_path):
+def test_a_real_latex_sets_every_table_in_two_columns_of_16_cm(run, size, tmp_path):
     inputs = "\n".join(f"\\input{{{path.name}}}\\clearpage" for path in write_latex(tmp_path, make_tables(**RUNS[run])))
-    head = "\\documentclass[twocolumn]{article}\\usepackage{booktabs}\\setlength{\\textwidth}{16cm}"
+    head = f"\\documentclass[twocolumn,{size}]{{article}}\\usepackage{{booktabs}}\\setlength{{\\textwidth}}{{16cm}}"
     text = f"{head}\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
     (tmp_path / "paper.tex").write_text(text)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]

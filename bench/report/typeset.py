@@ -71,9 +71,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Size:
-    """A size of type in a paper set in 10 points: its em as digits have it, its lines and the space beside columns."""
+    """A size of type, in points as the em of its digits, its lines and the space beside columns are.
 
-    command: str
+    Given in points and not by name, it is the same in papers set in 10, 11 or 12 points.
+    """
+
+    points: float
     em: float
     line: float
     space: float
@@ -91,9 +94,9 @@ EMS = {
 }
 EMS |= {0.63: "LZ", 0.69: "EFP", 0.73: "BCTw", 0.84: "m", 0.92: "M", 1.03: "W", 1.23: "±"}
 SIZES = (
-    Size("\\small", 9.3, 11, 4),
-    Size("\\footnotesize", 8.5, 9.5, 3),
-    Size("\\scriptsize", 8, 8, 2),
+    Size(9, 9.3, 11, 4),
+    Size(8, 8.5, 9.5, 3),
+    Size(7, 8, 8, 2),
 )
 
 
@@ -207,7 +210,7 @@ def float_text(table: Table, size: Size, first: bool) -> str:
 \\centering
 {caption if first else continued}
 \\vspace{{1ex}}
-{size.command}\\setlength{{\\tabcolsep}}{{{size.space:g}pt}}%
+\\fontsize{{{size.points:g}}}{{{size.line:g}}}\\selectfont\\setlength{{\\tabcolsep}}{{{size.space:g}pt}}%
 \\begin{{tabular}}{{{formats(table, wide, size)}}}
 \\toprule
 {head(table)}\\midrule
