@@ -12,7 +12,7 @@ from bench.report.figures.figure2 import starved_note
 from bench.store.csv_files import read_table
 from bench.store.folder import RunFolder
 from bench.tables.plateau import AT_PLATEAU, NOT_SHOWN, PLATEAU, STARVED, over_tasks, plateau_table, starved, verdict
-from bench.tables.reproduction import HOLDS, OPEN
+from bench.tables.reproduction import HOLDS, NOT_RUN, OPEN
 from bench.tables.scores import QUANTITIES, Scores
 
 METHODS = ("dact", "static")
@@ -116,6 +116,8 @@ def test_verdicts_say_whether_they_are_the_same_at_twice_the_steps():
     found = rows_of(tables | {"twice": other})
     assert found.loc["3a", ["verdict", "at_twice_the_steps"]].tolist() == [HOLDS, OPEN]
     assert found.loc["1c", "at_twice_the_steps"] == "the same"
+    fewer = rows_of(tables | {"twice": other.assign(verdict=NOT_RUN)})  # other methods with twice the steps
+    assert set(fewer["at_twice_the_steps"].dropna()) == {"not checked"}
 
 
 def test_a_suite_with_twice_the_steps():

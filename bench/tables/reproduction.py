@@ -166,7 +166,7 @@ def checked(tables: Tables) -> str:
 def at_twice(claim: Claim, verdict: str, tables: Tables) -> str:
     """Whether a claim's verdict is the same where all methods train for twice the steps: else which it is."""
     found = tables["twice"][tables["twice"]["claim"] == claim.id]["verdict"] if "twice" in tables else []
-    if not len(found):
+    if not len(found) or found.iloc[0] == NOT_RUN:
         return "not checked"
     return "the same" if found.iloc[0] == verdict else str(found.iloc[0])
 
