@@ -270,6 +270,13 @@ def test_an_export_that_fails_leaves_nothing(finished, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_environment_that_cannot_be_read_is_left_out(finished, tmp_path):
+    copy = Path(shutil.copytree(finished.path, tmp_path / "results"))
+    shutil.rmtree(copy / "environments", ignore_errors=True)
+    assert main(["--export", str(tmp_path / "bundle"), "--results", str(copy)]) == 0
+    assert Bundle(tmp_path / "bundle").environments() == []
+
+
 def test_methods_from_outside_travel_as_files_to_read(tmp_path):
     folder = make_folder(tmp_path / "r", ("rte",), ("static", "deebert"), seeds=(0,))
     shared = json.loads((folder.path / "run.json").read_text())

@@ -54,7 +54,8 @@ def write_bundle(
     files[CELLS] = write_parquet(path / CELLS, cell_table(records, files))
     about_run = {name: value for name, value in shared.items() if not name.startswith("against")}  # all is in here
     write_json(path / RUN, {**about_run, "methods": methods})
-    write_json(path / ENVIRONMENTS, {name: folder.environment(name) for name in environments_of(records)})
+    environments = {name: folder.environment(name) for name in environments_of(records)}
+    write_json(path / ENVIRONMENTS, {name: about for name, about in environments.items() if about is not None})
     write_text(path / CARD, card)
     files |= {name: sha256_of(path / name) for name in (RUN, ENVIRONMENTS, CARD)}
     schemas = {name: columns_of(path / name) for name in sorted(files) if name.endswith(".parquet")}
