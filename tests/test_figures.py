@@ -234,6 +234,8 @@ def test_figure2_names_exits_that_see_less_than_is_there(small):
     health = health.assign(task="rte", split="validation")
     said = words(figures.PLOTS["figure2"].draw(points, make_curves(points), health))
     assert "some with one answer for all: DeeBERT within layers 2–4 on 1 of 2 panels (health.csv)." in said
+    said = words(figures.PLOTS["figure2"].draw(points, make_curves(points), health[health["layer"] != 4]))
+    assert "DeeBERT at layer 2 on 1 of 2 panels" in said
     said = words(figures.PLOTS["figure2"].draw(points, make_curves(points), health.assign(named=0)))
     assert "probe" not in said
 

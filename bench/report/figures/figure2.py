@@ -71,8 +71,9 @@ def health_note(health: pd.DataFrame, drawn: dict[str, Look]) -> str:
         here = health[health["method"] == method]
         named = here[here["named"] == 1]
         if len(named):
-            layers = f"{named['layer'].min()}–{named['layer'].max()}"
-            weak.append(f"{look.label} within layers {layers} on {count(named)} of {count(here)} panels")
+            first, last = named["layer"].min(), named["layer"].max()
+            where = f"at layer {first}" if first == last else f"within layers {first}–{last}"
+            weak.append(f"{look.label} {where} on {count(named)} of {count(here)} panels")
     blind = ", some with one answer for all" if (health["method"].isin(drawn) & (health["blind"] == 1)).any() else ""
     said = "Exits that a probe on the very state they read beats by .05 or more"
     return f"{said}{blind}: {'; '.join(weak)} (health.csv). " if weak else ""
