@@ -1,5 +1,7 @@
 """Run folders of cells that nobody trained, of any size: what tables, figures and the report are tried on."""
 
+from pathlib import Path
+
 import numpy as np
 
 from bench.plan.cell import key_of
@@ -8,6 +10,8 @@ from bench.store.folder import RunFolder
 from bench.store.trace import Trace
 from methods import discover
 
+#: A method that stands outside the project, in one file.
+OUTSIDE = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
 RECIPE = {"epochs": 1, "learning_rate": 0.001, "batch_size": 20, "weight_decay": 0.0, "clip": 1.0}
 #: Multiply-adds of an invented layer: a token's, and a pair of tokens'.
 MACS = {"embedding": 0, "token": 1000, "pair": 10}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from invented import make_folder
+from invented import OUTSIDE, make_folder
 
 from bench import load_results
 from bench.against import Published
@@ -20,7 +19,6 @@ from bench.store.csv_files import read_table
 from bench.tables.again import AGAIN, again_line, called_unpaired
 from run_all import main
 
-OWN = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
 WHAT = ["--tasks", "sst2,rte", "--seeds", "2", "--limit", "40"]
 
 
@@ -58,7 +56,7 @@ def run(no_figures, tiny_suite, tmp_path_factory):
 def own(run, published):
     """One's own method beside the bundle in float32, on one of its two tasks."""
     what = ["--tasks", "sst2", "--seeds", "2", "--limit", "40"]
-    status, results = run("--methods", str(OWN), "--against", str(published / "float32"), *what)
+    status, results = run("--methods", str(OUTSIDE), "--against", str(published / "float32"), *what)
     assert status == 0
     return results
 
@@ -97,7 +95,7 @@ def test_the_model_that_one_starts_from_is_the_published_one(own):
 def test_the_same_command_does_nothing_more_and_collecting_needs_no_word(run, own, published, capsys):
     before = {path.name: path.read_bytes() for path in own.glob("*.csv")}
     what = ["--tasks", "sst2", "--seeds", "2", "--limit", "40"]
-    assert run("--methods", str(OWN), "--against", str(published / "float32"), *what, results=own)[0] == 0
+    assert run("--methods", str(OUTSIDE), "--against", str(published / "float32"), *what, results=own)[0] == 0
     assert "0 cells to run" in capsys.readouterr().out
     assert run("--collect", results=own)[0] == 0
     assert "2 published models trained again: accuracy differs by at most 0.0000" in capsys.readouterr().out
@@ -107,7 +105,7 @@ def test_the_same_command_does_nothing_more_and_collecting_needs_no_word(run, ow
 
 def test_a_results_folder_gives_the_same_tables_as_its_bundle(run, own, published):
     what = ["--tasks", "sst2", "--seeds", "2", "--limit", "40"]
-    status, results = run("--methods", str(OWN), "--against", str(published / "results"), *what)
+    status, results = run("--methods", str(OUTSIDE), "--against", str(published / "results"), *what)
     assert status == 0
     for name in ("points", "curves", "auc", "paired", "headline", "again"):
         assert (results / f"{name}.csv").read_bytes() == (own / f"{name}.csv").read_bytes(), name
@@ -178,7 +176,7 @@ def test_what_must_be_equal_is_named(run, published, capsys, tmp_path, arguments
     elif arguments[0] in what:
         del what[what.index(arguments[0]) : what.index(arguments[0]) + 2]
     capsys.readouterr()
-    status, results = run("--methods", str(OWN), *what, *arguments)
+    status, results = run("--methods", str(OUTSIDE), *what, *arguments)
     said = capsys.readouterr().err.strip().splitlines()
     assert status == 2 and len(said) == 1 and line in said[0], said
     assert not results.exists()
@@ -198,14 +196,14 @@ def test_other_inputs_of_a_published_run_are_named(run, published, capsys, tmp_p
     shared = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps(shared | entry))
     capsys.readouterr()
-    assert run("--methods", str(OWN), "--against", str(copy), *WHAT)[0] == 2
+    assert run("--methods", str(OUTSIDE), "--against", str(copy), *WHAT)[0] == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and line in said[0] and len(said[0]) <= 300, said
 
 
 def test_a_method_of_a_published_name_is_refused(run, published, capsys, tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(OWN.read_text().replace('name = "margin"', 'name = "deebert"'))
+    file.write_text(OUTSIDE.read_text().replace('name = "margin"', 'name = "deebert"'))
     status, _ = run("--methods", str(file), "--against", str(published / "float16"), *WHAT)
     said = capsys.readouterr().err.strip()
     assert status == 2 and said.endswith('rename yours, such as name = "my-deebert"') and "'deebert'" in said

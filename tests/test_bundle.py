@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from invented import make_folder
+from invented import OUTSIDE, make_folder
 
 from bench import load_results
 from bench.halting.rounding import Changes, changes
@@ -280,11 +280,10 @@ def test_an_environment_that_cannot_be_read_is_left_out(finished, tmp_path):
 def test_methods_from_outside_travel_as_files_to_read(tmp_path):
     folder = make_folder(tmp_path / "r", ("rte",), ("static", "deebert"), seeds=(0,))
     shared = json.loads((folder.path / "run.json").read_text())
-    own = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
-    shared["methods"]["margin"] = str(own)
+    shared["methods"]["margin"] = str(OUTSIDE)
     (folder.path / "run.json").write_text(json.dumps(shared))
     make_tables(folder)
     assert main(["--export", str(tmp_path / "b"), "--results", str(folder.path)]) == 0
     bundle = Bundle((tmp_path / "b").resolve())
     assert bundle.shared()["methods"]["margin"] == "methods/margin.py"
-    assert (bundle.path / "methods" / "margin.py").read_bytes() == own.read_bytes()
+    assert (bundle.path / "methods" / "margin.py").read_bytes() == OUTSIDE.read_bytes()

@@ -1,24 +1,22 @@
 """Adding a method is one file, outside the repository as well: checked, run, tabled and drawn."""
 
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from invented import OUTSIDE
 
 from run_all import main
-
-FILE = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
 
 
 @pytest.fixture
 def outside(tmp_path):
     """The file in a folder that the project knows nothing about."""
-    return shutil.copy(FILE, tmp_path / "leaving.py")
+    return shutil.copy(OUTSIDE, tmp_path / "leaving.py")
 
 
 def test_it_is_about_40_lines():
-    assert len(FILE.read_text().splitlines()) <= 45
+    assert len(OUTSIDE.read_text().splitlines()) <= 45
 
 
 def test_it_is_checked_by_its_file(outside, capsys):

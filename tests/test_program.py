@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from invented import make_folder
+from invented import OUTSIDE, make_folder
 from setuptools import Distribution
 
 import bench.app
@@ -25,7 +25,6 @@ from bench.store.folder import RunFolder
 from methods import discover
 
 ROOT = Path(__file__).parents[1]
-OWN = Path(__file__).parents[1] / "docs" / "examples" / "margin.py"
 
 
 @pytest.fixture
@@ -116,7 +115,7 @@ def test_a_method_is_shown_with_its_rule_knob_and_variants(capsys):
     assert "variants: tau=5e-05, tau=0.0005, tau=0.005, tau=0.05, tau=0.5" in said
     assert "parameters: tau (default 0.005), penalty (default h, of h, p)" in said
     assert "not for regression: the halting bound needs classes" in said
-    assert main(["show", f"{OWN},pabee-frozen"], INSTALLED) == 0
+    assert main(["show", f"{OUTSIDE},pabee-frozen"], INSTALLED) == 0
     said = capsys.readouterr().out
     assert "Leaving when sure" in said and "trains nothing: replays the models of deebert" in said
 
@@ -183,7 +182,7 @@ def test_methods_of_other_packages_are_found(tmp_path, monkeypatch, capsys):
     package = tmp_path / "their_package"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "margin.py").write_text(OWN.read_text().replace('name = "margin"', 'name = "their-margin"'))
+    (package / "margin.py").write_text(OUTSIDE.read_text().replace('name = "margin"', 'name = "their-margin"'))
     about = tmp_path / "their_package-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import parse_eval_result_entries
+from invented import OUTSIDE
 
 from bench.errors import UserError
 from bench.halting.saved import EarlyExitClassifier, check_knob_value
@@ -261,14 +262,13 @@ def test_the_code_of_a_card_loads_an_outside_method(run, tmp_path, monkeypatch):
     """A model of somebody's own method: its card says how to load it, and that works as it stands."""
     folder = run[0] / "models" / "bert-rte-deebert-seed0"
     model = EarlyExitClassifier.from_pretrained(folder)
-    file = ROOT / "docs" / "examples" / "margin.py"
-    (margin,) = load_method_file(str(file))
+    (margin,) = load_method_file(str(OUTSIDE))
     about = {**model.about, "method": margin.name, "version": margin.version}
     EarlyExitClassifier(model.model, margin, model.tokenizer, about).save_pretrained(tmp_path / "margin")
     card = (tmp_path / "margin" / "README.md").read_text()
     code = card.split("```python\n")[1].split("```")[0]
     told = {"texts": [("the cat sleeps", "the animal sleeps")]}
-    exec(code.replace('"FOLDER"', repr(str(tmp_path / "margin"))).replace('"FILE.py"', repr(str(file))), told)
+    exec(code.replace('"FOLDER"', repr(str(tmp_path / "margin"))).replace('"FILE.py"', repr(str(OUTSIDE))), told)
     assert len(told["answers"]) == 1 and told["model"].method.name == "margin"
 
 

@@ -19,7 +19,7 @@ from bench.sources.tasks import Task, task_of
 from bench.statistics.areas import halves
 from bench.statistics.metrics import evaluate_predictions, values_from_confusion
 from bench.store.trace import Trace
-from methods.base import Method, RuleSpec
+from methods.base import Knob, Method, RuleSpec
 
 #: Some rows of a table: column -> array, or a scalar that all rows share. Thousands of small frames would be slow.
 Rows = dict[str, object]
@@ -116,6 +116,21 @@ def mean_layer_fraction(layers: np.ndarray, panel_layers: int) -> np.ndarray:
     return layers.mean(axis=-1) / panel_layers
 
 
+def keys_of(cell: str, spec: dict, suite: str, split: str, method: Method, knob: Knob) -> dict[str, object]:
+    """What names the rows of a method on a split of a cell: `KEYS` without the value of the knob."""
+    return {
+        "cell": cell,
+        "suite": suite,
+        "task": spec["task"],
+        "split": split,
+        "backbone": spec["backbone"],
+        "method": method.name,
+        "variant": spec["variant"],
+        "seed": spec["seed"],
+        "knob": knob.name,
+    }
+
+
 def sweep(method: Method, record: dict, split: str, suite: str, trace: Trace) -> Sweep:
     """All operating points of a method on the trace of a finished cell.
 
@@ -139,17 +154,7 @@ def sweep(method: Method, record: dict, split: str, suite: str, trace: Trace) ->
     is_swept = len(knob.values) > 1
     candidates = {half: exact_candidates(result, knob, rows) for half, rows in looked_at.items()} if is_swept else {}
     return Sweep(
-        keys={
-            "cell": record["key"],
-            "suite": suite,
-            "task": spec["task"],
-            "split": split,
-            "backbone": spec["backbone"],
-            "method": method.name,
-            "variant": spec["variant"],
-            "seed": spec["seed"],
-            "knob": knob.name,
-        },
+        keys=keys_of(record["key"], spec, suite, split, method, knob),
         task=task,
         knob_values=values,
         layers=layers.astype(np.int8),

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.errors import UserError, command
 from bench.report.numbers import counted_units, plain
 from bench.tables.claims import claims
-from bench.tables.reproduction import NOT_RUN, read_sources, reproduction_table
+from bench.tables.reproduction import NOT_CHECKED, NOT_RUN, SAME, read_sources, reproduction_table
 
 
 def markdown(tables: Sequence[pd.DataFrame]) -> str:
@@ -41,7 +41,7 @@ def cell(row: tuple) -> str:
     more = [
         f"the same number as {row.same_number_as}" if row.same_number_as else "",
         row.why or "",
-        f"with twice the steps: {twice}" if twice not in ("the same", "not checked") else "",
+        f"with twice the steps: {twice}" if twice not in (SAME, NOT_CHECKED) else "",
     ]
     return "; ".join([said, *filter(None, more)])
 

@@ -19,7 +19,7 @@ from bench.errors import UserError
 from bench.halting.live import Decisions, run_full, run_live
 from bench.halting.replay import replay
 from bench.halting.saved import EarlyExitClassifier
-from bench.halting.sweep import KEYS
+from bench.halting.sweep import KEYS, keys_of
 from bench.models.backbones import Batch
 from bench.models.tokens import Encoded, encode, sorted_batches
 from bench.plan.cell import Cell, row_limit
@@ -92,14 +92,7 @@ def latency_rows(
     asked = rule_spec(method, model.num_layers, task.num_labels, spec["variant"])
     rule, knob = method.halting_rule(asked), method.knob(asked)
     values = settings(rule, knob, folder.trace(cell.key, split))
-    keys = {
-        "cell": cell.key,
-        "suite": grid.suite.name,
-        "split": split,
-        "method": method.name,
-        "knob": knob.name,
-        **{name: spec[name] for name in ("task", "backbone", "variant", "seed")},
-    }
+    keys = keys_of(cell.key, spec, grid.suite.name, split, method, knob)
     for size in BATCH_SIZES:
         batches = list(batches_of(data, size, device))
         n = sum(len(batch["input_ids"]) for batch in batches)

@@ -40,18 +40,18 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.is_file():
         table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
         return table.fillna({"variant": ""})
-    if packed(path).is_file():
-        return pd.read_parquet(packed(path))
+    if in_bundle(path).is_file():
+        return pd.read_parquet(in_bundle(path))
     how = f"--collect --results {path.parent}"
     raise UserError(f"no {path.name} in {path.parent}: expected a run folder with tables, which {how} writes")
 
 
 def has_table(path: Path) -> bool:
     """Whether `read_table` finds a table, in a run folder or a bundle."""
-    return path.is_file() or packed(path).is_file()
+    return path.is_file() or in_bundle(path).is_file()
 
 
-def packed(path: Path) -> Path:
+def in_bundle(path: Path) -> Path:
     """Where a bundle has a table whose file in a run folder is called so."""
     return path.parent / "tables" / f"{path.stem}.parquet"
 

@@ -22,12 +22,14 @@ from bench.tables.columns import groups_of
 #: The three verdicts, and what stands in their place where a method of the claim is missing.
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told at this size"
 NOT_RUN = "not run"
+#: What `at_twice_the_steps` says besides another verdict.
+SAME, NOT_CHECKED = "the same", "not checked"
 #: From fewer tasks than this there is no spread over tasks to speak of: the units are the seeds.
 TASKS = 3
 #: A claim about examples that nobody can decide takes so many tasks that have some, and static models that are no surer
 #: of them than this: else they have learnt coins by heart.
 LEAST_TASKS, SUREST = 4, 0.65
-#: The tables that the verdicts are decided from; the last three only where a run has them.
+#: The tables that the verdicts are decided from; the last two only where a run has them.
 SOURCES = ("points", "effects", "undecidable", "health", "plateau")
 OPTIONAL = ("health", "plateau")
 
@@ -95,8 +97,10 @@ def estimate(claim: Claim, effects: pd.DataFrame) -> dict[str, object]:
     seeds = by_task.ngroups < TASKS and len(by_seed) > 1 and not claim.by_size
 
     def interval(column: str) -> list[float]:
-        of_seeds = effects.pivot(index="seed", columns="task", values=column).dropna().mean(axis=1)
-        units = of_seeds if seeds else by_task[column].mean()
+        if seeds:
+            units = effects.pivot(index="seed", columns="task", values=column).dropna().mean(axis=1)
+        else:
+            units = by_task[column].mean()
         return [float(end) for end in t_interval(units.to_numpy(dtype=float))] if len(units) else [math.nan] * 3
 
     if claim.by_size:
@@ -167,8 +171,8 @@ def at_twice(claim: Claim, verdict: str, tables: Tables) -> str:
     """Whether a claim's verdict is the same where all methods train for twice the steps: else which it is."""
     found = tables["twice"][tables["twice"]["claim"] == claim.id]["verdict"] if "twice" in tables else []
     if not len(found) or found.iloc[0] == NOT_RUN:
-        return "not checked"
-    return "the same" if found.iloc[0] == verdict else str(found.iloc[0])
+        return NOT_CHECKED
+    return SAME if found.iloc[0] == verdict else str(found.iloc[0])
 
 
 def twice_of(folder: Path) -> Tables:

@@ -47,7 +47,7 @@ def areas(table: pd.DataFrame) -> Figure | None:
         row[0].set_yticks(range(len(names)), [looks([name])[name].label for name in names])
         row[0].invert_yaxis()
     for ax, rows in zip(axes[0], columns, strict=True):
-        ax.set_title("mean\nover\ntasks" if rows["task"].iloc[0] == "mean" else narrow_title(rows, metric(rows)))
+        ax.set_title(narrow_title(rows, metric(rows)))
     _finish(figure, table)
     return figure
 

@@ -177,7 +177,9 @@ def title(row: pd.Series) -> str:
 
 
 def narrow_title(rows: pd.DataFrame, *below: str) -> str:
-    """The title of a narrow panel, a line for each of its parts and for what stands below it."""
+    """The title of a narrow panel, a line for each of its parts and of what stands below; a mean says it is one."""
+    if rows["task"].iloc[0] == "mean":
+        return "mean\nover\ntasks"
     return "\n".join([title(rows.iloc[0]), *below]).replace(", ", ",\n")
 
 

@@ -22,7 +22,8 @@ from bench.store.files import write_bytes
 
 PANEL_WIDTH = 1.75  # inches of a panel with its labels
 NARROWEST = 1.45  # where a width is asked for
-PRINT_LINES, PRINT_LINE = 3, 0.11  # lines of fine print that heights of figures allow for; inches of each further one
+NOTE_LINES = 3  # of fine print, which the heights of figures allow for
+NOTE_LINE = 0.11  # inches of a further one
 LAYERS_USED = "layers used (fraction)"
 
 
@@ -231,7 +232,7 @@ def annotate(figure: Figure, note: str) -> None:
     if not current().words:
         return
     lines = textwrap.wrap(note, width=int(figure.get_figwidth() * 21), break_on_hyphens=False)
-    figure.set_figheight(figure.get_figheight() + PRINT_LINE * max(0, len(lines) - PRINT_LINES))
+    figure.set_figheight(figure.get_figheight() + NOTE_LINE * max(0, len(lines) - NOTE_LINES))
     figure.supxlabel("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "), fontsize=6)
 
 

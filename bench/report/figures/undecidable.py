@@ -36,8 +36,7 @@ def undecidable(table: pd.DataFrame) -> Figure | None:
     axes = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for ax, rows in zip(axes, columns, strict=True):
         _draw_methods(ax, rows.set_index("method"), list(look))
-        is_mean = rows["task"].iloc[0] == "mean"
-        ax.set_title("mean\nover\ntasks" if is_mean else narrow_title(rows))
+        ax.set_title(narrow_title(rows))
     axes[0].set_yticks(range(len(look)), [each.label for each in look.values()])
     axes[0].invert_yaxis()
     handles = [entry("95 % over seeds; over tasks in their mean (Student-t)", color="black", **SEEDS)]
